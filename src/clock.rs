@@ -1,0 +1,61 @@
+//! Time as an argument: where a limiter reads the time from.
+
+mod manual;
+mod monotonic;
+
+use core::time::Duration;
+
+pub use manual::ManualClock;
+pub use monotonic::MonotonicClock;
+
+/// A source of time for a limiter.
+///
+/// Implementations must not go backwards, as seen by any one thread or by threads that
+/// synchronise with each other. A limiter that is fed a clock which does go backwards neither
+/// panics nor over-admits: it judges late readings at the latest time that it knows of.
+pub trait Clock: Send + Sync {
+    /// Time since an origin that is fixed for this clock.
+    fn now(&self) -> Duration;
+
+    /// [`Clock::now`] in nanoseconds, saturating after 584 years. Worth overriding where the
+    /// clock counts nanoseconds anyway.
+    #[inline]
+    fn now_nanos(&self) -> u64 {
+        u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+
+    fn now_nanos(&self) -> u64 {
+        (**self).now_nanos()
+    }
+}
+
+/// The clock of one limiter: the default one is read without an indirect call.
+pub(crate) enum Source {
+    Monotonic(MonotonicClock),
+    Custom(Box<dyn Clock>),
+}
+
+impl Source {
+    #[inline]
+    pub(crate) fn now_nanos(&self) -> u64 {
+        match self {
+            Self::Monotonic(clock) => clock.now_nanos(),
+            Self::Custom(clock) => clock.now_nanos(),
+        }
+    }
+}
+
+impl core::fmt::Debug for Source {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Monotonic(_) => "MonotonicClock",
+            Self::Custom(_) => "a custom clock",
+        })
+    }
+}

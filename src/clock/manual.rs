@@ -1,0 +1,63 @@
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::Clock;
+
+/// A clock that moves only when told to: for tests that never sleep.
+///
+/// Clones share the same time. It holds up to 584 years, and stays there.
+///
+/// ```
+/// use core::time::Duration;
+/// use trypema::{Clock, ManualClock};
+///
+/// let clock = ManualClock::new();
+/// let shared = clock.clone();
+/// clock.advance(Duration::from_millis(1_500));
+/// assert_eq!(shared.now(), Duration::from_millis(1_500));
+/// shared.set(Duration::from_secs(1)); // a clock never goes back
+/// assert_eq!(clock.now(), Duration::from_millis(1_500));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock {
+    nanos: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves time on.
+    pub fn advance(&self, by: Duration) {
+        let by = saturating_nanos(by);
+        let moved = |nanos: u64| Some(nanos.saturating_add(by));
+        // AcqRel and Acquire: whoever reads the new time sees what was done before it was set, as
+        // a test expects of "first this, then the clock moved".
+        let _ = self.nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, moved);
+    }
+
+    /// Moves time on to `now`; does nothing if that is in the past.
+    pub fn set(&self, now: Duration) {
+        // AcqRel: as in `advance`.
+        self.nanos.fetch_max(saturating_nanos(now), Ordering::AcqRel);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.now_nanos())
+    }
+
+    fn now_nanos(&self) -> u64 {
+        // Acquire: pairs with `advance` and `set`.
+        self.nanos.load(Ordering::Acquire)
+    }
+}
+
+fn saturating_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,14 @@
+//! One key's sliding window, lock-free. Plain integers in and out; imports only [`crate::sync`].
+//!
+//! - `layout`: how the 64-bit words are packed.
+//! - `ring`: where marks are stored, and how a ring is exchanged for another.
+//! - `window`: the protocol. Its first page is the place to start reading.
+//! - `hint`: what to tell those who were turned away.
+
+mod hint;
+mod layout;
+mod ring;
+mod window;
+
+pub(crate) use layout::Layout;
+pub(crate) use window::{Limit, Outcome, Window};

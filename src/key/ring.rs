@@ -1,0 +1,125 @@
+//! Where a window's marks are stored: inline at first, then in a heap ring that is replaced by a
+//! larger or smaller one as the number of marks in the window changes.
+//!
+//! This file knows nothing of what the words mean. It promises one thing: a slice handed out by
+//! [`Marks::view`] stays readable for as long as the borrow lasts, even when another thread has
+//! replaced the ring meanwhile. A window once given a ring never goes back to its inline words:
+//! a compare-and-swap from "no ring" must not succeed on a later, second "no ring".
+
+use core::mem::MaybeUninit;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::epoch::{self, Atomic, Guard, Owned, Shared};
+use crate::sync::{INLINE_MARKS, SMALLEST_RING};
+
+type Ring = [MaybeUninit<AtomicU64>];
+
+/// Storage for marks.
+pub(crate) struct Marks {
+    /// Null while the inline words are in use; else owned by this struct.
+    ring: Atomic<Ring>,
+    inline: [AtomicU64; INLINE_MARKS],
+}
+
+impl Marks {
+    pub(crate) fn new() -> Self {
+        Self { ring: Atomic::null(), inline: core::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    /// The words in use now. `pin` is filled the first time a heap ring is met, and keeps every
+    /// ring seen since then readable; a window without a heap ring never pins.
+    #[inline]
+    pub(crate) fn view<'a>(&'a self, pin: &'a mut Option<Guard>) -> View<'a> {
+        // SAFETY: the pointer is only compared with null here, never dereferenced.
+        let unprotected = unsafe { epoch::unprotected() };
+        // Relaxed: null or not is all that is learnt; the slots behind a ring are reached through
+        // the Acquire load below, and the inline words need no pointer. A stale null cannot be
+        // taken for current: whoever committed a state through a ring published the ring first,
+        // and the caller acquired that state before calling.
+        if self.ring.load(Ordering::Relaxed, unprotected).is_null() {
+            return View { slots: &self.inline, ring: Shared::null() };
+        }
+        let guard = pin.get_or_insert_with(epoch::pin);
+        // Acquire: pairs with the AcqRel swap in `replace`, so that the copied words are visible,
+        // and so is the state they were copied at.
+        let ring = self.ring.load(Ordering::Acquire, guard);
+        // SAFETY: rings are never null again once set, and `guard` was pinned before this load,
+        // so that the ring outlives the guard, which is borrowed for as long as the slice is.
+        let words = unsafe { ring.deref() };
+        View { slots: initialised(words), ring }
+    }
+
+    /// Puts a ring of `size` slots in place of `view`, filled by `fill(index)`. Does nothing where
+    /// another thread was first: a ring is replaced at most once.
+    #[cold]
+    pub(crate) fn replace(&self, view: &View<'_>, size: usize, fill: impl Fn(u64) -> u64) {
+        debug_assert!(size.is_power_of_two() && size >= SMALLEST_RING);
+        let guard = epoch::pin();
+        let mut next = Owned::<Ring>::init(size);
+        for (index, slot) in (0..).zip(next.iter_mut()) {
+            slot.write(AtomicU64::new(fill(index)));
+        }
+        // AcqRel: Release publishes the words just written to the Acquire load in `view`; Acquire
+        // orders this after the replaced ring's own publication, which is about to be reclaimed.
+        let swapped = self.ring.compare_exchange(
+            view.ring,
+            next,
+            Ordering::AcqRel,
+            // Relaxed: what is there instead is not looked at.
+            Ordering::Relaxed,
+            &guard,
+        );
+        if swapped.is_ok() && !view.ring.is_null() {
+            // SAFETY: the swap made the old ring unreachable for threads that pin from now on,
+            // and only the one thread whose swap succeeded comes here. The words need no drop.
+            unsafe { guard.defer_destroy(view.ring) };
+        }
+    }
+
+    /// Slots in use now, for memory accounting and tests.
+    pub(crate) fn capacity(&self) -> usize {
+        self.view(&mut None).slots.len()
+    }
+}
+
+impl Drop for Marks {
+    fn drop(&mut self) {
+        // SAFETY: `&mut self`: no other thread can reach this window any more, hence its ring.
+        let unprotected = unsafe { epoch::unprotected() };
+        // Relaxed: exclusive access has ordered everything that came before.
+        let ring = self.ring.load(Ordering::Relaxed, unprotected);
+        if !ring.is_null() {
+            // SAFETY: not null, owned by this window alone, and unreachable after this drop.
+            drop(unsafe { ring.into_owned() });
+        }
+    }
+}
+
+/// The marks as they were found: a snapshot of *where* they are, not of what they hold.
+pub(crate) struct View<'a> {
+    slots: &'a [AtomicU64],
+    ring: Shared<'a, Ring>,
+}
+
+impl View<'_> {
+    /// Slots in this ring, a power of two.
+    #[inline]
+    pub(crate) fn len(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// The slot of mark `index`; indices wrap round the ring.
+    #[inline]
+    pub(crate) fn slot(&self, index: u64) -> &AtomicU64 {
+        // The length is a power of two, so the mask keeps the index in bounds.
+        let mask = self.slots.len() - 1;
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the slice's length")]
+        &self.slots[index as usize & mask]
+    }
+}
+
+fn initialised(words: &Ring) -> &[AtomicU64] {
+    // SAFETY: `replace`, which alone makes rings, writes every word before it publishes them, and
+    // `MaybeUninit<T>` has the layout of `T`.
+    unsafe { &*(core::ptr::from_ref(words) as *const [AtomicU64]) }
+}

@@ -1,0 +1,699 @@
+//! The protocol of one key's window.
+//!
+//! # What is kept
+//!
+//! One cumulative count `cum` of all units ever admitted, and for each tick with an admission a
+//! *mark* `(tick, start)`: `start` is what `cum` was before that tick's first unit. The usage of
+//! the window is `cum` less the `start` of the oldest mark still inside. A mark is inside at `now`
+//! while `now - tick < span`.
+//!
+//! `state` packs `cum`, `tail` (marks ever committed), `len` (marks inside when the newest was
+//! committed) and `dead`. Mark `i` is in slot `i mod R` of the ring. All decisions are one
+//! compare-and-swap of `state`, or one read of it that is validated by reading it again.
+//!
+//! # Invariants
+//!
+//! 1. While `(tail, len)` stand, the marks `tail - len .. tail` do not change.
+//! 2. Ticks of committed marks strictly increase, as long as `len > 0`; their starts never
+//!    decrease.
+//! 3. A slot announced for a state changes only after that state has changed.
+//! 4. `state` never returns to an earlier value: `cum` or `tail` has moved on. (Modulo their
+//!    ranges: a thread would have to sleep through a whole number of turns of both.)
+//!
+//! # Admission, same tick
+//!
+//! If the newest mark's tick `t` is `now` or later (another thread's clock reading was newer), the
+//! call is judged at `t`. The marks inside at `t` are exactly the `len` newest, so usage is
+//! `cum - start(tail - len)`, and admission is one CAS of `cum`.
+//!
+//! # Admission, new tick
+//!
+//! 1. *Announce*: CAS the free slot `tail` to `(cum, now)`. This alone changes nothing.
+//! 2. *Commit*: CAS `state` to one more mark and the units. `len` becomes the marks inside at the
+//!    new tick, itself included.
+//!
+//! Two threads at one state meet in the slot. An announcement `(start = cum, tick > t)` found
+//! there is never overwritten, since its owner may be about to commit it (invariant 3). If its
+//! tick is `now` or later, the finder commits it with its own units, and is judged at that tick;
+//! if it is earlier, the finder commits it empty and starts over, one mark further. An
+//! announcement whose owner has seen the state move is no announcement any more: `start ≠ cum`.
+//!
+//! *Why nothing overshoots.* Every admission is a CAS on the one word that fixes `cum`, `tail` and
+//! `len`. By invariant 1 what it read of the marks was true when it succeeded. So the last
+//! admission into any window has counted all the others.
+//!
+//! # Rejection
+//!
+//! A rejection reads `state`, `given`, the marks, and `state` again. If it is unchanged all of it
+//! held at the moment `given` was read, else the call starts over. Nothing is written.
+//!
+//! # Exchange of rings
+//!
+//! *Growing* happens at `len = R` only, and always precedes anything else at such a state. The
+//! slot `tail` is then the oldest mark's, nobody may announce, so `(tail, len)` stand still until
+//! a larger ring is in place, and all who copy it copy the same marks.
+//!
+//! *Shrinking* first closes the ring: it flags the slot `tail`, unless that holds an announcement.
+//! A flagged slot takes no announcement; who meets one exchanges the ring itself. So again no mark
+//! is committed between copy and exchange. Units may be, and `len` may fall; a copy of too many
+//! marks does no harm.
+//!
+//! # Wrapping ticks
+//!
+//! Ticks are packed into 2B-1 bits, `now` is 64 bits wide. `latest` is unwrapped; it trails the
+//! newest mark by at most an eighth of the range, because it is raised, before announcing, by
+//! whoever finds it further behind than that. A call proceeds only if `now` is at most a quarter
+//! past `latest` *and* less than a quarter away from `t` in wrapped terms; then the two differ by
+//! less than a quarter in truth, or by more than three, which `latest` excludes. Otherwise either
+//! `now` is an old reading, and is replaced by `latest`, or the key has been idle for longer than
+//! any window, and is *restarted*: `state` becomes `(cum + 1, tail, len = 0)`. Raising `cum` voids
+//! every announcement still in flight.
+//!
+//! # Without marks: `floor`
+//!
+//! At `len = 0` no tick holds back a thread with an old clock reading. A fresh window replaces
+//! one that was retired, and a restarted one has forgotten its marks, in the belief that all of
+//! them are older than the window *now*. So whoever retires or restarts first raises `floor`, one
+//! word shared by all keys, to its `now`; and a thread that meets `len = 0` reads `floor` *after*
+//! `state` and is judged no earlier than that. Reading it before looking the key up would not do.
+//!
+//! # Refunds
+//!
+//! Marks are immutable, so units given back are noted in a second word, `given`: all units up to
+//! this cumulative position are forgiven. Its tick is that of the mark that holds the last unit
+//! forgiven, hence it matters exactly as long as that mark is inside the window, and usage is then
+//! `cum - position`. A new mark that finds it outdated clears it, so that it cannot come back when
+//! ticks wrap. Races with admissions err on the side of counting: who read `given` before a
+//! refund counts the units still.
+
+use crate::key::hint::{self, Relief};
+use crate::key::layout::Layout;
+use crate::key::ring::{Marks, View};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{ROOMY, SMALLEST_RING};
+
+/// What bounds an addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Add only if usage stays at or below this.
+    Within(u64),
+    /// Add whatever the usage. A sum beyond what a window can hold is clipped to that, and then
+    /// counts as if all of it had happened in the newest tick: never too little, for long enough.
+    Unbounded,
+}
+
+/// What became of an addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Counted, at this tick (64 bits wide), on top of this usage.
+    Admitted {
+        /// The tick it was judged and is counted at.
+        tick: u64,
+        /// Usage before it.
+        usage: u64,
+    },
+    /// Not counted; nothing was written.
+    Rejected {
+        /// Usage that stood in the way.
+        usage: u64,
+        /// When it would fit, or `None` if never.
+        relief: Option<Relief>,
+    },
+    /// The window was retired. It never comes back; look the key up again.
+    Dead,
+}
+
+/// One key's window.
+pub(crate) struct Window {
+    state: AtomicU64,
+    latest: AtomicU64,
+    given: AtomicU64,
+    marks: Marks,
+}
+
+/// What a consistent `(state, marks, given)` says at some tick. Meaningless until validated.
+pub(crate) struct Sight {
+    /// Marks inside the window.
+    pub(crate) live: u64,
+    /// The first mark with units that count: the oldest inside, unless those were given back.
+    pub(crate) first: u64,
+    /// The cumulative count from which usage is counted: that mark's start, or past the units of
+    /// it that were given back.
+    pub(crate) base: u64,
+    /// Units counted.
+    pub(crate) usage: u64,
+    /// Whether a refund still matters.
+    forgiven: bool,
+}
+
+impl Sight {
+    #[inline]
+    fn fits(&self, count: u64, limit: Limit) -> bool {
+        match limit {
+            Limit::Within(most) => self.usage.saturating_add(count) <= most,
+            Limit::Unbounded => true,
+        }
+    }
+
+    /// Whether `count` more units are more than a window can hold.
+    #[inline]
+    fn overflows(&self, layout: &Layout, count: u64) -> bool {
+        count > layout.most() - self.usage
+    }
+}
+
+/// One turn of the loop of [`Window::add`]: what was read, and is acted on.
+struct Attempt<'a> {
+    layout: &'a Layout,
+    floor: &'a AtomicU64,
+    state: u64,
+    view: &'a View<'a>,
+    given: u64,
+    sight: &'a Sight,
+}
+
+/// Where a call is to be judged. Ticks are 64 bits wide.
+enum Place {
+    /// At the newest mark, whose tick this is.
+    Newest(u64),
+    /// At this tick, later than the newest mark, or first of all.
+    New(u64),
+    /// Nowhere yet: the marks are too old to be compared with this tick.
+    Idle(u64),
+}
+
+impl Window {
+    /// A window with nothing in it, begun by a thread whose clock reads tick `now`.
+    pub(crate) fn new(layout: &Layout, now: u64) -> Self {
+        Self {
+            // One, not zero: a blank slot `(0, 0)` must not look like an announcement.
+            state: AtomicU64::new(layout.blank(1)),
+            latest: AtomicU64::new(now),
+            given: AtomicU64::new(0),
+            marks: Marks::new(),
+        }
+    }
+
+    /// Adds `count` units at tick `now`, or at a later one that other threads have reached.
+    ///
+    /// `floor` is the word that [`Window::retire`] raises, shared by all windows of a map. A limit
+    /// must not be above [`Layout::most`].
+    #[inline]
+    pub(crate) fn add(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        let mut pin = None;
+        loop {
+            // Acquire: pairs with every CAS of `state` below; the marks that it counts, and the
+            // ring that holds them, are visible from here on.
+            let state = self.state.load(Ordering::Acquire);
+            if Layout::is_dead(state) {
+                return Outcome::Dead;
+            }
+            let view = self.marks.view(&mut pin);
+            // Acquire: pairs with the CAS in `refund`: a position seen here belongs to a state
+            // no newer than the one that validation will see.
+            let given = self.given.load(Ordering::Acquire);
+            let place = self.place(layout, floor, state, &view, now);
+            let (sight, tick) = self.sight_at(layout, state, &view, given, &place);
+
+            if !sight.fits(count, limit) {
+                let relief = hint::relief(layout, state, &view, &sight, tick, count, limit);
+                if self.holds(state) {
+                    return Outcome::Rejected { usage: sight.usage, relief };
+                }
+                continue;
+            }
+            let attempt = Attempt { layout, floor, state, view: &view, given, sight: &sight };
+            let added = match place {
+                Place::Newest(tick) => self.add_units(&attempt, tick, count),
+                Place::New(tick) => self.add_mark(&attempt, tick, count),
+                Place::Idle(tick) => self.restart(&attempt, tick),
+            };
+            if let Some(tick) = added {
+                return Outcome::Admitted { tick, usage: sight.usage };
+            }
+        }
+    }
+
+    /// Judges an addition without making it.
+    #[inline]
+    pub(crate) fn peek(&self, layout: &Layout, now: u64, count: u64, limit: Limit) -> Outcome {
+        self.read(layout, now, |state, view, sight, tick| {
+            if sight.fits(count, limit) {
+                Outcome::Admitted { tick, usage: sight.usage }
+            } else {
+                let relief = hint::relief(layout, state, view, sight, tick, count, limit);
+                Outcome::Rejected { usage: sight.usage, relief }
+            }
+        })
+        .unwrap_or(Outcome::Dead)
+    }
+
+    /// Units counted at tick `now`, or `None` if the window is dead.
+    pub(crate) fn usage(&self, layout: &Layout, now: u64) -> Option<u64> {
+        self.read(layout, now, |_, _, sight, _| sight.usage)
+    }
+
+    /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
+    pub(crate) fn refund(&self, layout: &Layout, now: u64, count: u64) -> Option<u64> {
+        let mut pin = None;
+        loop {
+            // Acquire: as in `add`.
+            let state = self.state.load(Ordering::Acquire);
+            if Layout::is_dead(state) {
+                return None;
+            }
+            let view = self.marks.view(&mut pin);
+            // Acquire: as in `add`.
+            let given = self.given.load(Ordering::Acquire);
+            let (sight, _) = self.look(layout, state, &view, given, now);
+
+            let units = count.min(sight.usage);
+            let position = sight.base.wrapping_add(units);
+            let last = hint::holder(layout, state, &view, &sight, position).mark;
+            if !self.holds(state) {
+                continue;
+            }
+            if units == 0 {
+                return Some(0);
+            }
+            let noted = Layout::flagged(layout.mark(position, layout.tick(last)));
+            // AcqRel: Release publishes the position together with the state it was counted from
+            // to the Acquire loads of `given`; Acquire orders it after the refund it replaces.
+            let swapped =
+                self.given.compare_exchange(given, noted, Ordering::AcqRel, Ordering::Relaxed);
+            if swapped.is_ok() {
+                return Some(units);
+            }
+        }
+    }
+
+    /// Ends this window if nothing in it counts at tick `now` and nothing was added for
+    /// `stale_after` ticks. Returns whether it is dead: then it is to be removed from its map.
+    pub(crate) fn retire(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        stale_after: u64,
+    ) -> bool {
+        let mut pin = None;
+        // Acquire: as in `add`.
+        let state = self.state.load(Ordering::Acquire);
+        if Layout::is_dead(state) {
+            return true;
+        }
+        let view = self.marks.view(&mut pin);
+        let (sight, now) = self.look(layout, state, &view, 0, now);
+        if sight.live != 0 || self.idle_for(layout, state, &view, now) < stale_after {
+            return false;
+        }
+        // AcqRel: Release pairs with the Acquire load in `place`: who meets a fresh window of this
+        // key, or this one dead, is judged no earlier than `now`. It comes before the kill.
+        floor.fetch_max(now, Ordering::AcqRel);
+        // The CAS proves that everything read above still held: nothing came in meanwhile.
+        self.commit(state, Layout::kill(state))
+    }
+
+    /// Ends this window whatever it holds: its units are forgotten. `false` if it was dead.
+    pub(crate) fn kill(&self) -> bool {
+        // AcqRel: Release orders what this thread did before against whoever finds the window
+        // dead; Acquire against the admissions that it forgets.
+        let state = self.state.fetch_or(Layout::kill(0), Ordering::AcqRel);
+        !Layout::is_dead(state)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        // Acquire: pairs with the kill, so that a raised floor is seen by who finds it dead.
+        Layout::is_dead(self.state.load(Ordering::Acquire))
+    }
+
+    /// Slots for marks held at present.
+    pub(crate) fn capacity(&self) -> usize {
+        self.marks.capacity()
+    }
+
+    // --- reading -------------------------------------------------------------------------------
+
+    /// Reads consistently: `f` is called until what it was given is known to have been true.
+    #[inline]
+    fn read<T>(
+        &self,
+        layout: &Layout,
+        now: u64,
+        mut f: impl FnMut(u64, &View<'_>, &Sight, u64) -> T,
+    ) -> Option<T> {
+        let mut pin = None;
+        loop {
+            // Acquire: as in `add`.
+            let state = self.state.load(Ordering::Acquire);
+            if Layout::is_dead(state) {
+                return None;
+            }
+            let view = self.marks.view(&mut pin);
+            // Acquire: as in `add`.
+            let given = self.given.load(Ordering::Acquire);
+            let (sight, now) = self.look(layout, state, &view, given, now);
+            let answer = f(state, &view, &sight, now);
+            if self.holds(state) {
+                return Some(answer);
+            }
+        }
+    }
+
+    /// What is to be seen at `now`, or later if others have got there, and that tick.
+    #[inline]
+    fn look(
+        &self,
+        layout: &Layout,
+        state: u64,
+        view: &View<'_>,
+        given: u64,
+        now: u64,
+    ) -> (Sight, u64) {
+        // No floor: at `len = 0` nothing is counted, whatever the tick.
+        let place = self.place(layout, &AtomicU64::new(0), state, view, now);
+        self.sight_at(layout, state, view, given, &place)
+    }
+
+    /// Where a call with this clock reading is judged.
+    #[inline]
+    fn place(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        state: u64,
+        view: &View<'_>,
+        now: u64,
+    ) -> Place {
+        // Relaxed: raised before the mark that needs it was announced, hence before the state that
+        // was acquired; a newer value is as good.
+        let latest = self.latest.load(Ordering::Relaxed);
+        if layout.len(state) == 0 {
+            // Acquire: pairs with the fetch_max of whoever retired or restarted, which precedes
+            // the state that was acquired. It must be read here, after the state.
+            let floor = floor.load(Ordering::Acquire);
+            return Place::New(now.max(latest).max(floor));
+        }
+        let t = layout.tick(newest(layout, state, view));
+        let near = |since: i64| since.unsigned_abs() < layout.quarter();
+        let mut now = now;
+        let mut since = layout.ticks_between(t, now);
+        if now > latest.saturating_add(layout.quarter()) || !near(since) {
+            now = now.max(latest);
+            since = layout.ticks_between(t, now);
+            if now > latest.saturating_add(layout.quarter()) || !near(since) {
+                return Place::Idle(now);
+            }
+        }
+        if since <= 0 { Place::Newest(now.wrapping_sub_signed(since)) } else { Place::New(now) }
+    }
+
+    /// What is seen from a place, and its tick.
+    #[inline]
+    fn sight_at(
+        &self,
+        layout: &Layout,
+        state: u64,
+        view: &View<'_>,
+        given: u64,
+        place: &Place,
+    ) -> (Sight, u64) {
+        let (live, tick) = match *place {
+            Place::Newest(tick) => (layout.len(state), tick),
+            Place::New(tick) => (live_at(layout, state, view, tick), tick),
+            Place::Idle(tick) => (0, tick),
+        };
+        (self.sight(layout, state, view, given, live), tick)
+    }
+
+    /// What is seen when the `live` newest marks are inside.
+    #[inline]
+    fn sight(&self, layout: &Layout, state: u64, view: &View<'_>, given: u64, live: u64) -> Sight {
+        let cum = layout.cum(state);
+        let first = layout.tail(state).wrapping_sub(live);
+        if live == 0 {
+            return Sight { live, first, base: cum, usage: 0, forgiven: false };
+        }
+        // Acquire: pairs with the announcement; if this is a mark newer than `state`, validation
+        // will see the newer state.
+        let oldest = view.slot(first).load(Ordering::Acquire);
+        if given != 0 {
+            let since = layout.ticks_between(layout.tick(oldest), layout.tick(given));
+            if since >= 0 {
+                let (first, base) =
+                    (first_since(layout, view, first, live, given), layout.start(given));
+                let usage = layout.units_between(base, cum);
+                return Sight { live, first, base, usage, forgiven: true };
+            }
+        }
+        let base = layout.start(oldest);
+        Sight { live, first, base, usage: layout.units_between(base, cum), forgiven: false }
+    }
+
+    /// Ticks since the newest mark, or since this window was begun.
+    fn idle_for(&self, layout: &Layout, state: u64, view: &View<'_>, now: u64) -> u64 {
+        // Relaxed: as in `place`.
+        let since_latest = now.saturating_sub(self.latest.load(Ordering::Relaxed));
+        if layout.len(state) == 0 || since_latest > layout.quarter() {
+            return since_latest;
+        }
+        let since = layout.ticks_between(layout.tick(newest(layout, state, view)), now);
+        // Negative in wrapped terms only where it is too long ago to tell: `latest` bounds it.
+        u64::try_from(since).unwrap_or(since_latest)
+    }
+
+    /// Whether `state` still stands, hence all that was read since it was loaded was true.
+    #[inline]
+    fn holds(&self, state: u64) -> bool {
+        // Relaxed: ordered after the Acquire loads of `given` and the slots. If one of those saw
+        // a word written after `state` had changed, this load sees the change.
+        self.state.load(Ordering::Relaxed) == state
+    }
+
+    // --- writing -------------------------------------------------------------------------------
+
+    #[inline]
+    fn commit(&self, state: u64, next: u64) -> bool {
+        // Release: publishes the mark, and the raised floor, to the Acquire load of `state` in
+        // `add`. Relaxed on failure: the loop loads it afresh.
+        self.state.compare_exchange(state, next, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Adds units to the newest mark, of this tick. `None`: something has moved, start over.
+    #[inline]
+    fn add_units(&self, attempt: &Attempt<'_>, tick: u64, count: u64) -> Option<u64> {
+        let &Attempt { layout, state, sight, .. } = attempt;
+        if sight.overflows(layout, count) {
+            return self.fill_up(attempt, tick);
+        }
+        self.commit(state, layout.with_units(state, count)).then_some(tick)
+    }
+
+    /// Adds more units than a window can hold to the newest mark: the window is then as full as
+    /// can be, and stays so until this mark leaves it.
+    #[cold]
+    fn fill_up(&self, attempt: &Attempt<'_>, tick: u64) -> Option<u64> {
+        let &Attempt { layout, state, view, given, sight, .. } = attempt;
+        // `len` changes here, and that is forbidden while the ring is full. A refund within this
+        // very tick would leave room; it is forgotten first.
+        self.free_slot(attempt)?;
+        if sight.forgiven && !self.forget_refund(given) {
+            return None;
+        }
+        let start = layout.start(newest(layout, state, view));
+        let full = layout.with_window(state, start.wrapping_add(layout.most()), 1);
+        self.commit(state, full).then_some(tick)
+    }
+
+    /// Announces a mark for `now` and commits it with `count` units, or joins or completes the
+    /// one announced already. `None`: something has moved, start over.
+    fn add_mark(&self, attempt: &Attempt<'_>, now: u64, count: u64) -> Option<u64> {
+        let &Attempt { layout, state, view, given, sight, .. } = attempt;
+        let found = self.free_slot(attempt)?;
+        if given != 0 && !sight.forgiven && !self.forget_refund(given) {
+            return None;
+        }
+        // Relaxed: as in `place`.
+        let latest = self.latest.load(Ordering::Relaxed);
+        let (mut at, mut live) = (now, sight.live);
+        if is_announced(layout, state, view, found) {
+            let ahead = layout.ticks_between(now, layout.tick(found));
+            if layout.len(state) == 0
+                && (now > latest.saturating_add(layout.quarter())
+                    || ahead.unsigned_abs() >= layout.quarter())
+            {
+                // Announced by a thread that has slept since, for so long that ticks wrapped.
+                return self.restart(attempt, now);
+            }
+            at = now.wrapping_add_signed(ahead);
+            if ahead != 0 {
+                live = live_at(layout, state, view, at);
+            }
+            if ahead < 0 {
+                self.commit(state, layout.with_mark(state, 0, live + 1));
+                return None;
+            }
+        } else {
+            if now > latest.saturating_add(layout.quarter() / 2) {
+                // Relaxed: published by the announcement and the commit that follow.
+                self.latest.fetch_max(now, Ordering::Relaxed);
+            }
+            let mark = layout.mark(layout.cum(state), now);
+            // Release: publishes `latest` with the mark, and orders the mark after the state it
+            // was made for. Relaxed on failure: the loop loads it afresh.
+            view.slot(layout.tail(state))
+                .compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed)
+                .ok()?;
+        }
+        let next = if sight.overflows(layout, count) {
+            // More than a window can hold: it counts from this tick on, and what was there too.
+            layout.with_mark(state, layout.most(), 1)
+        } else {
+            layout.with_mark(state, count, live + 1)
+        };
+        self.commit(state, next).then_some(at)
+    }
+
+    /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
+    /// ring was exchanged, or the state has moved, start over.
+    #[inline]
+    fn free_slot(&self, attempt: &Attempt<'_>) -> Option<u64> {
+        let &Attempt { layout, state, view, .. } = attempt;
+        let len = layout.len(state);
+        // Tested on the `len` of the state, not on the marks inside by now: whoever has read this
+        // state may still be reading all of them.
+        if len == view.len() {
+            self.exchange(layout, state, view, 2 * view.len());
+            return None;
+        }
+        // Acquire: pairs with the announcement in `add_mark`.
+        let found = view.slot(layout.tail(state)).load(Ordering::Acquire);
+        if !self.holds(state) {
+            return None;
+        }
+        let roomy = view.len() > SMALLEST_RING as u64 && len * ROOMY as u64 <= view.len();
+        if (roomy || Layout::is_flagged(found)) && self.shrink(layout, state, view, found) {
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Closes a roomy ring and exchanges it for a smaller one, or helps to. `false`: its slot
+    /// holds an announcement, which goes first.
+    #[cold]
+    fn shrink(&self, layout: &Layout, state: u64, view: &View<'_>, found: u64) -> bool {
+        if !Layout::is_flagged(found) {
+            if is_announced(layout, state, view, found) {
+                return false;
+            }
+            // Relaxed: the flag carries no data; who meets it copies by the state it acquired.
+            let closed = view.slot(layout.tail(state)).compare_exchange(
+                found,
+                Layout::flagged(found),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            if closed.is_err() {
+                return true;
+            }
+        }
+        let size = (2 * layout.len(state) + 1).next_power_of_two().max(SMALLEST_RING as u64);
+        self.exchange(layout, state, view, size);
+        true
+    }
+
+    /// Puts a ring of `size` in place of the one in view, with the marks of `state`. To be called
+    /// only where those marks cannot change before the exchange; see the top of this file.
+    #[cold]
+    fn exchange(&self, layout: &Layout, state: u64, view: &View<'_>, size: u64) {
+        // The ring was loaded after the state; only if the state stands do they belong together.
+        if !self.holds(state) {
+            return;
+        }
+        let len = layout.len(state);
+        let first = layout.tail(state).wrapping_sub(len);
+        // Free slots hold a start that `cum` has passed, so that none looks like an announcement.
+        let free = layout.mark(layout.cum(state).wrapping_sub(1), 0);
+        #[expect(clippy::cast_possible_truncation, reason = "a ring's length is a usize")]
+        self.marks.replace(view, size as usize, |slot| {
+            // Which mark of this state, if any, falls into the new ring's `slot`.
+            let age = slot.wrapping_sub(first) & (size - 1);
+            if age < len {
+                // Relaxed: acquired when the state was; unchanged since, or the exchange fails.
+                view.slot(first.wrapping_add(age)).load(Ordering::Relaxed)
+            } else {
+                free
+            }
+        });
+    }
+
+    /// Forgets marks that are all far older than the window; see the top of this file. There is
+    /// always more to do after it, hence `None`.
+    #[cold]
+    fn restart(&self, attempt: &Attempt<'_>, now: u64) -> Option<u64> {
+        let &Attempt { layout, floor, state, .. } = attempt;
+        // `len` changes here, and that is forbidden while the ring is full.
+        if layout.len(state) != 0 {
+            self.free_slot(attempt)?;
+        }
+        // AcqRel: Release pairs with the Acquire load in `place`; it comes before the commit.
+        floor.fetch_max(now, Ordering::AcqRel);
+        self.commit(state, layout.with_window(state, layout.cum(state).wrapping_add(1), 0));
+        None
+    }
+
+    /// Drops a refund that has no effect any more. `false`: there is a newer one.
+    #[cold]
+    fn forget_refund(&self, given: u64) -> bool {
+        // Relaxed: an absent refund publishes nothing, and to count too much is safe.
+        self.given.compare_exchange(given, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The newest mark of `state`, which must have one.
+#[inline]
+fn newest(layout: &Layout, state: u64, view: &View<'_>) -> u64 {
+    // Acquire: as in `sight`.
+    view.slot(layout.tail(state).wrapping_sub(1)).load(Ordering::Acquire)
+}
+
+/// How many marks of `state` are inside at `now`, which is not before the newest of them. They lie
+/// in order, so this looks at the oldest first and then in growing steps: one load where none has
+/// left, logarithmic in those that have.
+#[inline]
+pub(crate) fn live_at(layout: &Layout, state: u64, view: &View<'_>, now: u64) -> u64 {
+    let (tail, len) = (layout.tail(state), layout.len(state));
+    hint::first_such(len, |age| {
+        // Acquire: as in `sight`.
+        let mark = view.slot(tail.wrapping_sub(len).wrapping_add(age)).load(Ordering::Acquire);
+        layout.ticks_between(layout.tick(mark), now) < layout.span().cast_signed()
+    })
+    .map_or(0, |left| len - left)
+}
+
+/// The first of the `live` marks from `first` on whose tick is not before `given`'s.
+#[cold]
+fn first_since(layout: &Layout, view: &View<'_>, first: u64, live: u64, given: u64) -> u64 {
+    let behind = hint::first_such(live, |age| {
+        // Acquire: as in `sight`.
+        let mark = view.slot(first.wrapping_add(age)).load(Ordering::Acquire);
+        layout.ticks_between(layout.tick(given), layout.tick(mark)) >= 0
+    });
+    first.wrapping_add(behind.unwrap_or(0))
+}
+
+/// Whether `found`, in the slot of the next mark, was announced for this very state.
+#[inline]
+fn is_announced(layout: &Layout, state: u64, view: &View<'_>, found: u64) -> bool {
+    layout.start(found) == layout.cum(state)
+        && (layout.len(state) == 0
+            || layout.ticks_between(layout.tick(newest(layout, state, view)), layout.tick(found))
+                > 0)
+}

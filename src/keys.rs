@@ -1,0 +1,101 @@
+//! Keys, and what they can be looked up by.
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
+/// A string key as a limiter stores it: up to 24 bytes inline, longer ones on the heap.
+///
+/// It is made by the limiter, when it first meets a key; callers pass `&str`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(CompactString);
+
+impl Key {
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// As the text hashes, so that a key is found by `&str`.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self(CompactString::from(text))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a key of type `K` can be looked up by: a `K`, and for string keys any kind of string.
+///
+/// The key itself is made only when it is not in the map yet, so looking up by `&str` allocates
+/// nothing for a key that is known.
+///
+/// An implementation must hash as the `K` that it stands for.
+pub trait Lookup<K>: Hash {
+    /// Whether `key` is the one that is looked up.
+    fn is(&self, key: &K) -> bool;
+
+    /// The key, to be stored.
+    fn to_key(&self) -> K;
+}
+
+impl<K: Hash + Eq + Clone> Lookup<K> for K {
+    #[inline]
+    fn is(&self, key: &K) -> bool {
+        self == key
+    }
+
+    fn to_key(&self) -> K {
+        self.clone()
+    }
+}
+
+macro_rules! looked_up_by_text {
+    ($($key:ty: $($text:ty),+;)+) => {$($(
+        impl Lookup<$key> for $text {
+            #[inline]
+            fn is(&self, key: &$key) -> bool {
+                let text: &str = self.as_ref();
+                text == key.as_str()
+            }
+
+            fn to_key(&self) -> $key {
+                let text: &str = self.as_ref();
+                text.into()
+            }
+        }
+    )+)+};
+}
+
+looked_up_by_text! {
+    Key: str, &str, String, Box<str>, Arc<str>, Cow<'_, str>;
+    String: str, &str, Box<str>, Arc<str>, Cow<'_, str>;
+}

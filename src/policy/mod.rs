@@ -1,0 +1,6 @@
+//! What happens near the limit: pure arithmetic on plain integers. No atomics, no clock, no key.
+
+pub(crate) mod absolute;
+mod grid;
+
+pub(crate) use grid::Grid;

@@ -1,0 +1,3 @@
+//! Where keys live.
+
+pub(crate) mod local;

@@ -1,0 +1,20 @@
+//! Everything concurrent that the key's window builds on, in one place.
+//!
+//! `src/key` imports nothing but this module. The loom models compile `src/key` against a module
+//! of the same name and shape that hands out loom's types instead, so the modelled code is the
+//! shipped code, to the letter, and needs no `cfg`.
+
+pub(crate) use crossbeam_epoch as epoch;
+
+pub(crate) mod atomic {
+    pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
+}
+
+/// Marks kept inside the window itself before a ring is allocated. A power of two.
+pub(crate) const INLINE_MARKS: usize = 4;
+
+/// The smallest ring that is allocated. A power of two, above [`INLINE_MARKS`].
+pub(crate) const SMALLEST_RING: usize = 8;
+
+/// A ring this many times larger than its marks is exchanged for a smaller one.
+pub(crate) const ROOMY: usize = 8;
