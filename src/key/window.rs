@@ -84,7 +84,8 @@
 //! forgiven, hence it matters exactly as long as that mark is inside the window, and usage is then
 //! `cum - position`. A new mark that finds it outdated clears it, so that it cannot come back when
 //! ticks wrap. Races with admissions err on the side of counting: who read `given` before a
-//! refund counts the units still.
+//! refund counts the units still, and a thread that sleeps for exactly a whole turn of ticks in
+//! the middle of a refund leaves a position that has too much counted, for one window.
 
 use crate::key::hint::{self, Relief};
 use crate::key::layout::Layout;

@@ -5,10 +5,6 @@ use core::ops::{Deref, DerefMut};
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// A type behind a thin pointer, as in crossbeam-epoch: here, boxed once more.
-pub(crate) trait Pointable {}
-impl<T> Pointable for [MaybeUninit<T>] {}
-
 thread_local! {
     /// Rings that were retired in this execution. Loom runs its threads as coroutines of one
     /// thread, so that a thread-local is seen by all of them and by no other model.
@@ -43,6 +39,7 @@ impl Guard {
     }
 }
 
+/// Owned memory behind a thin pointer, as in crossbeam-epoch: here, boxed once more.
 pub(crate) struct Owned<T: ?Sized>(Box<Box<T>>);
 
 impl<T> Owned<[MaybeUninit<T>]> {

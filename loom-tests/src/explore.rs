@@ -1,0 +1,101 @@
+//! Runs a model to exhaustion and says how far that was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use loom::thread;
+
+use crate::scene::{Act, Answer, Scene};
+
+/// Preemptions explored unless the environment says otherwise.
+const BOUND: usize = 2;
+/// The environment's say: a number, or `none`.
+const BOUND_VARIABLE: &str = "TRYPEMA_LOOM_BOUND";
+
+/// Explores every interleaving, within the bound, of `acts` on a scene made by `prepare`, each on
+/// a thread of its own, and hands the scene and the answers, in the order of `acts`, to `judge`.
+/// Then prints a line.
+///
+/// The exploration is repeated for every order of the acts. Interleavings do not depend on the
+/// order that threads are started in, but loom's way of finding them does: it remembers only the
+/// last access to an atomic, so that a thread which loads it again before it writes hides the
+/// race with an earlier reader. Whatever is hidden in one order is found in another.
+pub(crate) fn explore<S: Scene>(
+    name: &str,
+    acts: &'static [Act],
+    prepare: impl Fn() -> S + Send + Sync + 'static,
+    judge: impl Fn(&S, &[Answer]) + Send + Sync + 'static,
+) {
+    let bound = match std::env::var(BOUND_VARIABLE) {
+        Err(_) => Some(BOUND),
+        Ok(text) if text == "none" => None,
+        Ok(text) => Some(text.parse().expect("TRYPEMA_LOOM_BOUND is a number or `none`")),
+    };
+    let iterations = Arc::new(AtomicUsize::new(0));
+    let model = Arc::new((prepare, judge));
+    let started = Instant::now();
+    for order in orders(acts.len()) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = bound;
+        // Neither a number of iterations nor a time ends an exploration: it is exhausted or fails.
+        builder.max_permutations = None;
+        builder.max_duration = None;
+        builder.max_branches = 20_000;
+        let counter = Arc::clone(&iterations);
+        let model = Arc::clone(&model);
+        builder.check(move || {
+            // Relaxed: a plain counter, read after all is over.
+            counter.fetch_add(1, Ordering::Relaxed);
+            #[cfg(not(crossbeam_loom))]
+            crate::sync::epoch::free_retired();
+            let (prepare, judge) = &*model;
+            let scene = loom::sync::Arc::new(prepare());
+            let answers = run(&scene, acts, &order);
+            judge(&scene, &answers);
+        });
+    }
+    let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
+    eprintln!(
+        "model {name:<54} bound {bound:<4} {:>9} iterations {:>8.2} s  exhausted",
+        // Relaxed: as above.
+        iterations.load(Ordering::Relaxed),
+        started.elapsed().as_secs_f64(),
+    );
+}
+
+/// Runs the acts on threads that are started in `order`, the last of them being this one.
+fn run<S: Scene>(scene: &loom::sync::Arc<S>, acts: &[Act], order: &[usize]) -> Vec<Answer> {
+    let (&last, others) = order.split_last().expect("a model acts");
+    let threads: Vec<_> = others
+        .iter()
+        .map(|&index| {
+            let (scene, act) = (loom::sync::Arc::clone(scene), acts[index]);
+            (index, thread::spawn(move || scene.act(act)))
+        })
+        .collect();
+    let mut answers = vec![(last, scene.act(acts[last]))];
+    for (index, thread) in threads {
+        answers.push((index, thread.join().expect("no thread panics")));
+    }
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// All orders of `len` things.
+fn orders(len: usize) -> Vec<Vec<usize>> {
+    let mut orders = vec![Vec::new()];
+    for thing in 0..len {
+        orders = orders
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..=order.len()).map(move |place| {
+                    let mut longer = order.clone();
+                    longer.insert(place, thing);
+                    longer
+                })
+            })
+            .collect();
+    }
+    orders
+}

@@ -1,0 +1,196 @@
+//! What models act on, and what they do there.
+
+use crate::key::{Layout, Limit, Outcome, Window};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// One call. Times are ticks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Act {
+    /// Adds so many units at this tick, within the scene's limit.
+    Add(u64, u64),
+    /// Adds more than any window holds, whatever the limit.
+    Fill(u64),
+    /// Judges so many units at this tick.
+    Look(u64, u64),
+    /// Reads the usage at this tick.
+    Usage(u64),
+    /// Gives so many units back at this tick.
+    Refund(u64, u64),
+    /// Retires the key if it is idle at this tick.
+    Sweep(u64),
+    /// Forgets the key.
+    Reset,
+}
+
+/// What came of an act.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    Decision(Outcome),
+    /// Units: in use, or given back.
+    Units(u64),
+    /// Whether something was done.
+    Done(bool),
+}
+
+impl Answer {
+    pub(crate) fn is_admitted(&self) -> bool {
+        matches!(self, Self::Decision(Outcome::Admitted { .. }))
+    }
+
+    pub(crate) fn is_rejected(&self) -> bool {
+        matches!(self, Self::Decision(Outcome::Rejected { .. }))
+    }
+
+    pub(crate) fn units(&self) -> u64 {
+        match self {
+            Self::Units(units) => *units,
+            other => panic!("{other:?} is not a number of units"),
+        }
+    }
+}
+
+/// Something that threads act on at once.
+pub(crate) trait Scene: Send + Sync + 'static {
+    fn act(&self, act: Act) -> Answer;
+}
+
+/// A window on its own.
+pub(crate) struct Lone {
+    pub(crate) layout: Layout,
+    pub(crate) limit: u64,
+    floor: AtomicU64,
+    pub(crate) window: Window,
+}
+
+impl Lone {
+    /// A fresh window of `span` ticks, with `before` (tick, count) admitted one after the other.
+    pub(crate) fn new(span: u64, limit: u64, before: &[(u64, u64)]) -> Self {
+        Self::with_layout(Layout::for_span(span), limit, before)
+    }
+
+    pub(crate) fn with_layout(layout: Layout, limit: u64, before: &[(u64, u64)]) -> Self {
+        let first = before.first().map_or(10, |(tick, _)| *tick);
+        let window = Window::new(&layout, first);
+        let scene = Self { layout, limit, floor: AtomicU64::new(0), window };
+        for &(now, count) in before {
+            let answer = scene.act(Act::Add(now, count));
+            assert!(answer.is_admitted(), "set-up: {now}, {count}: {answer:?}");
+        }
+        scene
+    }
+
+    pub(crate) fn usage(&self, now: u64) -> u64 {
+        self.act(Act::Usage(now)).units()
+    }
+}
+
+impl Scene for Lone {
+    fn act(&self, act: Act) -> Answer {
+        act_on(&self.window, &self.layout, &self.floor, self.limit, act)
+            .expect("nobody kills the window")
+    }
+}
+
+/// The act on a window; `None` if that is dead.
+fn act_on(
+    window: &Window,
+    layout: &Layout,
+    floor: &AtomicU64,
+    limit: u64,
+    act: Act,
+) -> Option<Answer> {
+    let decided = |outcome| match outcome {
+        Outcome::Dead => None,
+        outcome => Some(Answer::Decision(outcome)),
+    };
+    match act {
+        Act::Add(now, count) => {
+            decided(window.add(layout, floor, now, count, Limit::Within(limit)))
+        }
+        Act::Fill(now) => decided(window.add(layout, floor, now, u64::MAX, Limit::Unbounded)),
+        Act::Look(now, count) => decided(window.peek(layout, now, count, Limit::Within(limit))),
+        Act::Usage(now) => window.usage(layout, now).map(Answer::Units),
+        Act::Refund(now, count) => window.refund(layout, now, count).map(Answer::Units),
+        Act::Sweep(now) => Some(Answer::Done(window.retire(layout, floor, now, 0))),
+        Act::Reset => Some(Answer::Done(window.kill())),
+    }
+}
+
+/// States that a model can go through.
+const STATES: usize = 4;
+
+/// A stand-in for the map, with one key: a word that names the state in use, or none. It
+/// synchronises as papaya does, by acquire and release of that word, and no more. The states are
+/// made beforehand, so that a fresh one brings no knowledge of its own about time.
+pub(crate) struct OneKeyMap {
+    pub(crate) layout: Layout,
+    pub(crate) limit: u64,
+    floor: AtomicU64,
+    states: [Window; STATES],
+    /// The state in use: 1-based, 0 for none.
+    current: AtomicU64,
+    /// States handed out so far.
+    used: AtomicU64,
+}
+
+impl OneKeyMap {
+    pub(crate) fn new(span: u64, limit: u64, before: &[(u64, u64)]) -> Self {
+        let layout = Layout::for_span(span);
+        let scene = Self {
+            layout,
+            limit,
+            floor: AtomicU64::new(0),
+            states: core::array::from_fn(|_| Window::new(&layout, 0)),
+            current: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+        };
+        for &(now, count) in before {
+            let answer = scene.act(Act::Add(now, count));
+            assert!(answer.is_admitted(), "set-up: {now}, {count}: {answer:?}");
+        }
+        scene
+    }
+
+    fn state(&self, number: u64) -> &Window {
+        &self.states[usize::try_from(number).expect("small") - 1]
+    }
+
+    /// Removes a dead state.
+    fn unlink(&self, number: u64) {
+        if self.state(number).is_dead() {
+            // Release: as papaya's removal.
+            let _ = self.current.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Scene for OneKeyMap {
+    fn act(&self, act: Act) -> Answer {
+        loop {
+            // Acquire: as papaya's lookup and iteration.
+            let mut number = self.current.load(Ordering::Acquire);
+            if number == 0 {
+                match act {
+                    Act::Sweep(_) | Act::Reset => return Answer::Done(false),
+                    Act::Usage(_) | Act::Refund(..) => return Answer::Units(0),
+                    Act::Add(..) | Act::Fill(_) | Act::Look(..) => {}
+                }
+                // Relaxed: only hands out numbers.
+                let fresh = 1 + self.used.fetch_add(1, Ordering::Relaxed);
+                // Release and Acquire: as papaya's insertion, which returns what it found.
+                number = self
+                    .current
+                    .compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire)
+                    .map_or_else(|found| found, |_| fresh);
+            }
+            let state = self.state(number);
+            let answer = act_on(state, &self.layout, &self.floor, self.limit, act);
+            if matches!(act, Act::Sweep(_) | Act::Reset) || answer.is_none() {
+                self.unlink(number);
+            }
+            if let Some(answer) = answer {
+                return answer;
+            }
+        }
+    }
+}
