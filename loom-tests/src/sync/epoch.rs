@@ -90,7 +90,7 @@ impl<'g, T: ?Sized> Shared<'g, T> {
     /// As in crossbeam-epoch.
     pub(crate) unsafe fn deref(&self) -> &'g T {
         // SAFETY: the caller's promise; the address came from `Box::into_raw`.
-        unsafe { &**(self.address as *const Box<T>) }
+        unsafe { &*(self.address as *const Box<T>) }
     }
 
     /// # Safety
@@ -115,13 +115,13 @@ impl<T: ?Sized> Atomic<T> {
         Shared::at(self.address.load(order))
     }
 
-    pub(crate) fn compare_exchange<'g>(
+    pub(crate) fn compare_exchange(
         &self,
         current: Shared<'_, T>,
         new: Owned<T>,
         success: Ordering,
         failure: Ordering,
-        _: &'g Guard,
+        _: &Guard,
     ) -> Result<(), Owned<T>> {
         let address = Box::into_raw(new.0);
         match self.address.compare_exchange(current.address, address as usize, success, failure) {

@@ -1,0 +1,207 @@
+//! The bugs. Each replaces a text that stands exactly once in its file.
+
+/// A way to break the library.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bug {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) original: &'static str,
+    pub(crate) seeded: &'static str,
+    /// Suites that should notice, in the order they are run: `loom`, or a file of `tests/`.
+    pub(crate) suites: &'static [&'static str],
+}
+
+const LOOM: &[&str] = &["loom"];
+const BOTH: &[&str] = &["loom", "absolute"];
+const PROPERTIES: &[&str] = &["absolute"];
+const WINDOW: &str = "src/key/window.rs";
+const HINT: &str = "src/key/hint.rs";
+const RING: &str = "src/key/ring.rs";
+const GRID: &str = "src/policy/grid.rs";
+
+const fn bug(
+    name: &'static str,
+    file: &'static str,
+    suites: &'static [&'static str],
+    original: &'static str,
+    seeded: &'static str,
+) -> Bug {
+    Bug { name, file, original, seeded, suites }
+}
+
+pub(crate) const BUGS: [Bug; 27] = [
+    // --- what an ordering is for -------------------------------------------------------------
+    bug(
+        "state-cas-relaxed",
+        WINDOW,
+        LOOM,
+        "compare_exchange(state, next, Ordering::Release, Ordering::Relaxed)",
+        "compare_exchange(state, next, Ordering::Relaxed, Ordering::Relaxed)",
+    ),
+    bug(
+        "state-load-relaxed-in-add",
+        WINDOW,
+        LOOM,
+        "// ring that holds them, are visible from here on.\n            let state = self.state.load(Ordering::Acquire);",
+        "// ring that holds them, are visible from here on.\n            let state = self.state.load(Ordering::Relaxed);",
+    ),
+    bug(
+        "announcement-relaxed",
+        WINDOW,
+        LOOM,
+        ".compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed)",
+        ".compare_exchange(found, mark, Ordering::Relaxed, Ordering::Relaxed)",
+    ),
+    bug(
+        "oldest-mark-load-relaxed",
+        WINDOW,
+        LOOM,
+        "let oldest = view.slot(first).load(Ordering::Acquire);",
+        "let oldest = view.slot(first).load(Ordering::Relaxed);",
+    ),
+    bug(
+        "newest-mark-load-relaxed",
+        WINDOW,
+        LOOM,
+        "view.slot(layout.tail(state).wrapping_sub(1)).load(Ordering::Acquire)",
+        "view.slot(layout.tail(state).wrapping_sub(1)).load(Ordering::Relaxed)",
+    ),
+    bug(
+        "free-slot-load-relaxed",
+        WINDOW,
+        LOOM,
+        "let found = view.slot(layout.tail(state)).load(Ordering::Acquire);",
+        "let found = view.slot(layout.tail(state)).load(Ordering::Relaxed);",
+    ),
+    bug(
+        "given-load-relaxed-in-add",
+        WINDOW,
+        LOOM,
+        "// no newer than the one that validation will see.\n            let given = self.given.load(Ordering::Acquire);",
+        "// no newer than the one that validation will see.\n            let given = self.given.load(Ordering::Relaxed);",
+    ),
+    bug(
+        "ring-swap-relaxed",
+        RING,
+        LOOM,
+        "            Ordering::AcqRel,\n            // Relaxed: what is there",
+        "            Ordering::Relaxed,\n            // Relaxed: what is there",
+    ),
+    bug(
+        "ring-load-relaxed",
+        RING,
+        LOOM,
+        "let ring = self.ring.load(Ordering::Acquire, guard);",
+        "let ring = self.ring.load(Ordering::Relaxed, guard);",
+    ),
+    bug(
+        "floor-load-relaxed",
+        WINDOW,
+        LOOM,
+        "let floor = floor.load(Ordering::Acquire);",
+        "let floor = floor.load(Ordering::Relaxed);",
+    ),
+    // --- what a check is for -----------------------------------------------------------------
+    bug(
+        "full-tested-on-new-length",
+        WINDOW,
+        LOOM,
+        "if len == view.len() {",
+        "if attempt.sight.live == view.len() {",
+    ),
+    bug(
+        "reject-unvalidated",
+        WINDOW,
+        LOOM,
+        "                if self.holds(state) {\n                    return Outcome::Rejected",
+        "                if true {\n                    return Outcome::Rejected",
+    ),
+    bug(
+        "free-slot-unvalidated",
+        WINDOW,
+        LOOM,
+        "        if !self.holds(state) {\n            return None;\n        }\n        let roomy",
+        "        let roomy",
+    ),
+    bug(
+        "exchange-unvalidated",
+        WINDOW,
+        LOOM,
+        "if !self.holds(state) {\n            return;\n        }",
+        "",
+    ),
+    bug(
+        "announcement-overwritten",
+        WINDOW,
+        LOOM,
+        "if is_announced(layout, state, view, found) {\n            let ahead",
+        "if false {\n            let ahead",
+    ),
+    bug("earlier-announcement-joined", WINDOW, LOOM, "if ahead < 0 {", "if false {"),
+    bug(
+        "shrink-without-closing",
+        WINDOW,
+        LOOM,
+        "            if closed.is_err() {\n                return true;\n            }",
+        "            let _ = view.slot(layout.tail(state)).compare_exchange(Layout::flagged(found), found, Ordering::Relaxed, Ordering::Relaxed);\n            if closed.is_err() {\n                return true;\n            }",
+    ),
+    bug(
+        "floor-not-raised-by-retire",
+        WINDOW,
+        LOOM,
+        "        floor.fetch_max(now, Ordering::AcqRel);\n        // The CAS proves",
+        "        // The CAS proves",
+    ),
+    bug(
+        "floor-not-read",
+        WINDOW,
+        LOOM,
+        "now.max(latest).max(floor)",
+        "now.max(latest).max(floor.min(0))",
+    ),
+    bug(
+        "retire-without-kill",
+        WINDOW,
+        LOOM,
+        "self.commit(state, Layout::kill(state))",
+        "{ self.kill(); true }",
+    ),
+    bug(
+        "restart-keeps-cum",
+        WINDOW,
+        LOOM,
+        "layout.with_window(state, layout.cum(state).wrapping_add(1), 0)",
+        "layout.with_window(state, layout.cum(state), 0)",
+    ),
+    bug(
+        "refund-unvalidated",
+        WINDOW,
+        LOOM,
+        "            if !self.holds(state) {\n                continue;\n            }\n            if units == 0",
+        "            if units == 0",
+    ),
+    bug("refund-over-returns", WINDOW, BOTH, "return Some(units);", "return Some(count);"),
+    bug(
+        "outdated-refund-kept",
+        WINDOW,
+        PROPERTIES,
+        "layout.ticks_between(layout.tick(oldest), layout.tick(given));\n            if since >= 0 {",
+        "layout.ticks_between(layout.tick(oldest), layout.tick(given));\n            if since >= -1 {",
+    ),
+    // --- off by one ----------------------------------------------------------------------------
+    bug(
+        "window-edge-early",
+        WINDOW,
+        BOTH,
+        "< layout.span().cast_signed()",
+        "< layout.span().cast_signed() - 1",
+    ),
+    bug(
+        "hint-one-mark-late",
+        HINT,
+        PROPERTIES,
+        "layout.units_between(sight.base, start(age + 1)) >= wanted",
+        "layout.units_between(sight.base, start(age + 1)) > wanted",
+    ),
+    bug("hint-bucket-early", GRID, PROPERTIES, "(tick + 1).saturating_mul", "tick.saturating_mul"),
+];
