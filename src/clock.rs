@@ -4,6 +4,7 @@ mod manual;
 mod monotonic;
 
 use core::time::Duration;
+use std::thread::Thread;
 
 pub use manual::ManualClock;
 pub use monotonic::MonotonicClock;
@@ -23,6 +24,38 @@ pub trait Clock: Send + Sync {
     fn now_nanos(&self) -> u64 {
         u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX)
     }
+
+    /// For clocks that do not run with real time: unparks `thread` whenever the clock is moved,
+    /// until the returned watch is dropped, so that `acquire` looks again then. `None`, the
+    /// default, says that the clock runs with real time.
+    fn watch(&self, thread: &Thread) -> Option<Watch> {
+        let _ = thread;
+        None
+    }
+}
+
+/// Keeps a thread informed of a clock's moves; see [`Clock::watch`].
+pub struct Watch(Option<Box<dyn FnOnce() + Send>>);
+
+impl Watch {
+    /// A watch that calls `end` when it is dropped.
+    pub fn new(end: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+impl core::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
@@ -32,6 +65,10 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 
     fn now_nanos(&self) -> u64 {
         (**self).now_nanos()
+    }
+
+    fn watch(&self, thread: &Thread) -> Option<Watch> {
+        (**self).watch(thread)
     }
 }
 
@@ -47,6 +84,13 @@ impl Source {
         match self {
             Self::Monotonic(clock) => clock.now_nanos(),
             Self::Custom(clock) => clock.now_nanos(),
+        }
+    }
+
+    pub(crate) fn watch(&self, thread: &Thread) -> Option<Watch> {
+        match self {
+            Self::Monotonic(clock) => clock.watch(thread),
+            Self::Custom(clock) => clock.watch(thread),
         }
     }
 }

@@ -8,16 +8,22 @@ mod key;
 mod keys;
 mod limiter;
 mod policy;
+mod random;
 mod rate;
 mod store;
 mod sync;
+mod wait;
 
 pub use builder::LocalRateLimiterBuilder;
-pub use clock::{Clock, ManualClock, MonotonicClock};
+pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
 pub use decision::RateLimitDecision;
 pub use error::TrypemaError;
 pub use keys::{Key, Lookup};
-pub use limiter::{LocalAbsolute, LocalRateLimiter};
+pub use limiter::{
+    Event, Limiter, LocalAbsolute, LocalRateLimiter, LocalSuppressed, Stats, Strategy,
+    SuppressedUsage,
+};
+pub use random::{Random, SeededRandom, ThreadRandom};
 pub use rate::RateLimit;
 
 /// How keys are hashed unless the builder is told otherwise: keyed afresh in every process, so

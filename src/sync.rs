@@ -1,13 +1,15 @@
-//! Everything concurrent that the key's window builds on, in one place.
+//! Everything concurrent that the modelled parts build on, in one place.
 //!
-//! `src/key` imports nothing but this module. The loom models compile `src/key` against a module
-//! of the same name and shape that hands out loom's types instead, so the modelled code is the
-//! shipped code, to the letter, and needs no `cfg`.
+//! `src/key`, `store/slots` and `wait/line` import nothing but this module. The loom models compile
+//! them against a module of the same name and shape that hands out loom's types instead, so the
+//! modelled code is the shipped code, to the letter, and needs no `cfg`.
 
 pub(crate) use crossbeam_epoch as epoch;
+pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use std::thread::Thread;
 
 pub(crate) mod atomic {
-    pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 }
 
 /// Marks kept inside the window itself before a ring is allocated. A power of two.

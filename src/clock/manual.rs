@@ -1,12 +1,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 
-use crate::Clock;
+use crate::{Clock, Watch};
 
 /// A clock that moves only when told to: for tests that never sleep.
 ///
-/// Clones share the same time. It holds up to 584 years, and stays there.
+/// Clones share the same time. Threads in `acquire` look again whenever it is moved. It holds up to 584 years, and stays there.
 ///
 /// ```
 /// use core::time::Duration;
@@ -21,7 +22,27 @@ use crate::Clock;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock {
-    nanos: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    nanos: AtomicU64,
+    /// Threads to wake when the clock is moved. Locked by those that wait and those that move the
+    /// clock, never by a decision.
+    watchers: Mutex<Vec<Thread>>,
+}
+
+impl Shared {
+    fn watchers(&self) -> MutexGuard<'_, Vec<Thread>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(&self) {
+        for thread in &*self.watchers() {
+            thread.unpark();
+        }
+    }
 }
 
 impl ManualClock {
@@ -37,13 +58,15 @@ impl ManualClock {
         let moved = |nanos: u64| Some(nanos.saturating_add(by));
         // AcqRel and Acquire: whoever reads the new time sees what was done before it was set, as
         // a test expects of "first this, then the clock moved".
-        let _ = self.nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, moved);
+        let _ = self.shared.nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, moved);
+        self.shared.wake_all();
     }
 
     /// Moves time on to `now`; does nothing if that is in the past.
     pub fn set(&self, now: Duration) {
         // AcqRel: as in `advance`.
-        self.nanos.fetch_max(saturating_nanos(now), Ordering::AcqRel);
+        self.shared.nanos.fetch_max(saturating_nanos(now), Ordering::AcqRel);
+        self.shared.wake_all();
     }
 }
 
@@ -54,7 +77,18 @@ impl Clock for ManualClock {
 
     fn now_nanos(&self) -> u64 {
         // Acquire: pairs with `advance` and `set`.
-        self.nanos.load(Ordering::Acquire)
+        self.shared.nanos.load(Ordering::Acquire)
+    }
+
+    fn watch(&self, thread: &Thread) -> Option<Watch> {
+        self.shared.watchers().push(thread.clone());
+        let (shared, id) = (Arc::clone(&self.shared), thread.id());
+        Some(Watch::new(move || {
+            let mut watchers = shared.watchers();
+            if let Some(at) = watchers.iter().position(|thread| thread.id() == id) {
+                watchers.swap_remove(at);
+            }
+        }))
     }
 }
 

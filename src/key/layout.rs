@@ -50,6 +50,11 @@ impl Layout {
         Self { index_bits, span }
     }
 
+    /// The same words, for a window of fewer ticks.
+    pub(crate) const fn with_span(self, span: u64) -> Self {
+        Self { span, ..self }
+    }
+
     /// The most units that a window can hold: 2^C - 1.
     #[inline]
     pub(crate) const fn most(&self) -> u64 {

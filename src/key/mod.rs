@@ -4,11 +4,14 @@
 //! - `ring`: where marks are stored, and how a ring is exchanged for another.
 //! - `window`: the protocol. Its first page is the place to start reading.
 //! - `hint`: what to tell those who were turned away.
+//! - `kept`: a number computed now and then, for the Suppressed strategy.
 
 mod hint;
+mod kept;
 mod layout;
 mod ring;
 mod window;
 
+pub(crate) use kept::Kept;
 pub(crate) use layout::Layout;
 pub(crate) use window::{Limit, Outcome, Window};

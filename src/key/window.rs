@@ -91,7 +91,7 @@ use crate::key::hint::{self, Relief};
 use crate::key::layout::Layout;
 use crate::key::ring::{Marks, View};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{ROOMY, SMALLEST_RING};
+use crate::sync::{INLINE_MARKS, ROOMY, SMALLEST_RING};
 
 /// What bounds an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,6 +261,34 @@ impl Window {
         self.read(layout, now, |_, _, sight, _| sight.usage)
     }
 
+    /// Units counted at tick `now`, and those of them that would count if the window spanned only
+    /// `span` ticks; or `None` if the window is dead.
+    pub(crate) fn usage_and_recent(
+        &self,
+        layout: &Layout,
+        now: u64,
+        span: u64,
+    ) -> Option<(u64, u64)> {
+        let brief = layout.with_span(span.min(layout.span()));
+        let mut pin = None;
+        loop {
+            // Acquire: as in `add`.
+            let state = self.state.load(Ordering::Acquire);
+            if Layout::is_dead(state) {
+                return None;
+            }
+            let view = self.marks.view(&mut pin);
+            // Acquire: as in `add`.
+            let given = self.given.load(Ordering::Acquire);
+            let (sight, tick) = self.look(layout, state, &view, given, now);
+            let recent = live_at(&brief, state, &view, tick).min(sight.live);
+            let recent = self.sight(layout, state, &view, given, recent);
+            if self.holds(state) {
+                return Some((sight.usage, recent.usage));
+            }
+        }
+    }
+
     /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
     pub(crate) fn refund(&self, layout: &Layout, now: u64, count: u64) -> Option<u64> {
         let mut pin = None;
@@ -293,6 +321,14 @@ impl Window {
                 return Some(units);
             }
         }
+    }
+
+    /// Whether nothing counts at tick `now`, and nothing was added for `stale_after` ticks.
+    pub(crate) fn is_idle(&self, layout: &Layout, now: u64, stale_after: u64) -> bool {
+        self.read(layout, now, |state, view, sight, now| {
+            sight.live == 0 && self.idle_for(layout, state, view, now) >= stale_after
+        })
+        .unwrap_or(true)
     }
 
     /// Ends this window if nothing in it counts at tick `now` and nothing was added for
@@ -338,6 +374,14 @@ impl Window {
     /// Slots for marks held at present.
     pub(crate) fn capacity(&self) -> usize {
         self.marks.capacity()
+    }
+
+    /// Heap bytes held at present.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self.capacity() {
+            INLINE_MARKS => 0,
+            slots => (slots + 1) * size_of::<AtomicU64>(),
+        }
     }
 
     // --- reading -------------------------------------------------------------------------------

@@ -2,19 +2,41 @@
 
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
 use std::sync::Arc;
 
 use crate::key::{Limit, Outcome, Window};
 use crate::keys::{Key, Lookup};
-use crate::limiter::Frame;
-use crate::limiter::frame::Moment;
+use crate::limiter::core::Core;
+use crate::limiter::frame::{Frame, Moment};
+use crate::limiter::side::{Floor, KeyState, alive};
+use crate::limiter::tally::Stats;
 use crate::policy::absolute;
-use crate::store::local::{LocalStore, State};
-use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision};
+use crate::store::local::State;
+use crate::wait::Attempt;
+use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
 
 impl State for Window {
     fn is_dead(&self) -> bool {
         self.is_dead()
+    }
+}
+
+impl KeyState for Window {
+    fn new(frame: &Frame, now: Moment) -> Self {
+        Self::new(&frame.layout, now.tick)
+    }
+
+    fn admitted(&self) -> &Window {
+        self
+    }
+
+    fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool {
+        self.retire(&frame.layout, floor, now.tick, stale_after)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.heap_bytes()
     }
 }
 
@@ -25,24 +47,19 @@ impl State for Window {
 ///
 /// # Cost
 /// One map lookup, one clock reading and, to admit, one compare-and-swap of a word that only
-/// callers of the same key touch. A rejection writes nothing that other threads read.
-/// No call takes a lock or waits for another thread.
+/// callers of the same key touch. A rejection writes nothing that other threads write or read on
+/// their way. No decision takes a lock or waits for another thread.
 pub struct LocalAbsolute<K = Key, S = DefaultHashBuilder> {
-    inner: Arc<Inner<K, S>>,
-}
-
-struct Inner<K, S> {
-    frame: Frame,
-    store: LocalStore<K, Window, S>,
+    core: Arc<Core<K, S>>,
 }
 
 impl<K, S> LocalAbsolute<K, S>
 where
-    K: Hash + Eq,
+    K: Hash + Eq + Clone,
     S: BuildHasher,
 {
-    pub(crate) fn new(frame: Frame, hasher: S) -> Self {
-        Self { inner: Arc::new(Inner { frame, store: LocalStore::new(hasher) }) }
+    pub(crate) fn new(core: Arc<Core<K, S>>) -> Self {
+        Self { core }
     }
 
     /// Checks and records in one atomic step: if `count` more units fit into the window under
@@ -53,6 +70,8 @@ where
     /// - A count above the rate's capacity is `Rejected` with `retry_after_ms: None`.
     /// - An unlimited rate always allows. Its units are counted, as by
     ///   [`record`](LocalAbsolute::record).
+    /// - A new key that finds no room because of `max_keys` is `Rejected` with the window as
+    ///   `retry_after_ms`.
     /// - A window holds at most 2^40 - 1 units (fewer if it is cut into more than 2,045 buckets,
     ///   see [`LocalRateLimiterBuilder::bucket`](crate::LocalRateLimiterBuilder::bucket)); a
     ///   finite rate with a capacity beyond that is judged as if that were its capacity.
@@ -64,14 +83,14 @@ where
         if count == 0 {
             return RateLimitDecision::Allowed;
         }
-        let limit = self.inner.frame.limit(rate);
-        if let Limit::Within(capacity) = limit
-            && count > capacity
-        {
-            return self.is_allowed(key, rate, count);
-        }
-        let now = self.inner.frame.now();
-        self.inner.add(key, now, count, limit)
+        let side = &self.core.absolute;
+        let limit = side.frame.limit(rate);
+        let now = side.frame.now();
+        let decision = match self.try_once(key, now, count, limit) {
+            Some(outcome) => self.decision(now, outcome),
+            None => side.no_room(),
+        };
+        side.decided(key, count, decision)
     }
 
     /// What [`inc`](LocalAbsolute::inc) would answer now, without counting anything.
@@ -86,26 +105,15 @@ where
         if count == 0 {
             return RateLimitDecision::Allowed;
         }
-        let Inner { frame, store } = &*self.inner;
-        let limit = frame.limit(rate);
-        let now = frame.now();
-        let outcome = store
-            .find(key, |window| decided(window.peek(&frame.layout, now.tick, count, limit)))
-            .unwrap_or(match limit {
-                Limit::Within(capacity) if count > capacity => {
-                    Outcome::Rejected { usage: 0, relief: None }
-                }
-                _ => Outcome::Admitted { tick: now.tick, usage: 0 },
-            });
-        self.inner.decision(now, outcome)
+        let side = &self.core.absolute;
+        let now = side.frame.now();
+        self.decision(now, self.look(key, now, count, side.frame.limit(rate)))
     }
 
     /// Units admitted or recorded that still count. 0 for a key that is not known.
     #[must_use]
     pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> u64 {
-        let Inner { frame, store } = &*self.inner;
-        let now = frame.now();
-        store.find(key, |window| window.usage(&frame.layout, now.tick)).unwrap_or(0)
+        self.core.absolute.usage(key)
     }
 
     /// Counts `count` units whatever the limit: for work whose cost is known only afterwards.
@@ -114,64 +122,112 @@ where
     /// then counts in full until the newest unit expires: usage is never under-stated. Returns
     /// `false` only if there was no room for a new key.
     pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> bool {
-        if count > 0 {
-            let now = self.inner.frame.now();
-            let decision = self.inner.add(key, now, count, Limit::Unbounded);
-            debug_assert!(decision.is_allowed());
-        }
-        true
+        self.core.absolute.record(key, count)
     }
 
     /// Gives up to `count` admitted or recorded units back, those that would expire first before
     /// the others. Returns how many: fewer where fewer still count.
     pub fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
-        if count == 0 {
-            return 0;
-        }
-        let Inner { frame, store } = &*self.inner;
-        let now = frame.now();
-        store.find(key, |window| window.refund(&frame.layout, now.tick, count)).unwrap_or(0)
+        self.core.absolute.refund(key, count)
     }
 
     /// Forgets the key and all that it has used. Returns whether it was known.
     pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let known = self.inner.store.find(key, |window| window.kill().then_some(())).is_some();
-        if known {
-            self.inner.store.unlink(key);
-        }
-        known
+        self.core.absolute.reset(key)
     }
 
-    /// Keys held.
-    pub(crate) fn len(&self) -> usize {
-        self.inner.store.len()
-    }
-}
-
-impl<K, S> Inner<K, S>
-where
-    K: Hash + Eq,
-    S: BuildHasher,
-{
-    #[inline]
-    fn add<Q>(&self, key: &Q, now: Moment, count: u64, limit: Limit) -> RateLimitDecision
+    /// Parks this thread until the call is admitted, and returns how long that took.
+    ///
+    /// Nothing is counted until then. Threads that wait for the same key are served in the order
+    /// that they came, whatever they ask for; `inc` does not queue behind them. A waiting thread
+    /// takes no time of the processor: the first in line wakes when the units in its way expire,
+    /// or are given back, the others when it is their turn.
+    ///
+    /// # Errors
+    /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the rate's capacity.
+    /// - [`TrypemaError::Timeout`] if not admitted in time. The timeout is real time, whatever the
+    ///   limiter's clock.
+    /// - [`TrypemaError::TooManyKeys`] if there was no room for a new key in that time.
+    pub fn acquire<Q>(
+        &self,
+        key: &Q,
+        rate: &RateLimit,
+        count: u64,
+        timeout: Duration,
+    ) -> Result<Duration, TrypemaError>
     where
         Q: Lookup<K> + ?Sized,
     {
-        let Self { frame: Frame { layout, .. }, store } = self;
-        let outcome = store.with(
-            key,
-            || Window::new(layout, now.tick),
-            |window| decided(window.add(layout, &store.floor, now.tick, count, limit)),
-        );
-        self.decision(now, outcome)
+        if count == 0 {
+            return Ok(Duration::ZERO);
+        }
+        let side = &self.core.absolute;
+        let limit = side.frame.limit(rate);
+        let attempt = || {
+            let now = side.frame.now();
+            match self.try_once(key, now, count, limit) {
+                Some(Outcome::Rejected { relief: None, .. }) => {
+                    let most = side.frame.capacity(rate).min(side.frame.layout.most());
+                    Attempt::Never(TrypemaError::CountTooLarge { given: count, most })
+                }
+                Some(Outcome::Rejected { relief: Some(relief), .. }) => {
+                    Attempt::Later(side.until_gone(relief.tick, now))
+                }
+                Some(Outcome::Admitted { .. } | Outcome::Dead) => {
+                    let _ = side.decided(key, count, RateLimitDecision::Allowed);
+                    Attempt::Admitted
+                }
+                None => side.attempt_without_room(),
+            }
+        };
+        side.acquire(key, timeout, attempt)
+    }
+
+    /// What this strategy has done and holds.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.core.absolute.add_to_stats(&mut stats);
+        stats
+    }
+
+    /// Adds if that fits. `None`: no room for the key.
+    #[inline]
+    fn try_once<Q>(&self, key: &Q, now: Moment, count: u64, limit: Limit) -> Option<Outcome>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if let Limit::Within(capacity) = limit
+            && count > capacity
+        {
+            // It never fits, so it is not worth a state.
+            return Some(self.look(key, now, count, limit));
+        }
+        let side = &self.core.absolute;
+        side.with(key, now, |window| alive(side.add_to(window, now, count, limit)))
+    }
+
+    /// Judges an addition without making it.
+    #[inline]
+    fn look<Q>(&self, key: &Q, now: Moment, count: u64, limit: Limit) -> Outcome
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let side = &self.core.absolute;
+        let peek = |window: &Window| alive(window.peek(&side.frame.layout, now.tick, count, limit));
+        side.store.find(key, peek).unwrap_or(match limit {
+            Limit::Within(capacity) if count > capacity => {
+                Outcome::Rejected { usage: 0, relief: None }
+            }
+            _ => Outcome::Admitted { tick: now.tick, usage: 0 },
+        })
     }
 
     #[inline]
     fn decision(&self, now: Moment, outcome: Outcome) -> RateLimitDecision {
         match outcome {
             Outcome::Rejected { usage, relief } => absolute::rejected(
-                &self.frame.grid,
+                &self.core.absolute.frame.grid,
                 now.nanos,
                 usage,
                 relief.map(|relief| (relief.tick, relief.remaining)),
@@ -181,26 +237,16 @@ where
     }
 }
 
-/// `None` of a dead window: look the key up again.
-#[inline]
-fn decided(outcome: Outcome) -> Option<Outcome> {
-    match outcome {
-        Outcome::Dead => None,
-        decided => Some(decided),
-    }
-}
-
 impl<K, S> Clone for LocalAbsolute<K, S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { core: Arc::clone(&self.core) }
     }
 }
 
 impl<K, S> fmt::Debug for LocalAbsolute<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalAbsolute")
-            .field("frame", &self.inner.frame)
-            .field("store", &self.inner.store)
-            .finish()
+            .field("grid", &self.core.absolute.frame.grid)
+            .finish_non_exhaustive()
     }
 }

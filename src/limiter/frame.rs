@@ -12,7 +12,7 @@ use crate::policy::Grid;
 pub(crate) struct Frame {
     pub(crate) grid: Grid,
     pub(crate) layout: Layout,
-    clock: Arc<Source>,
+    pub(crate) clock: Arc<Source>,
 }
 
 /// A moment, as the clock told it and as a window counts it.
@@ -23,8 +23,8 @@ pub(crate) struct Moment {
 }
 
 impl Frame {
-    pub(crate) fn new(grid: Grid, layout: Layout, clock: Source) -> Self {
-        Self { grid, layout, clock: Arc::new(clock) }
+    pub(crate) fn new(grid: Grid, clock: Source) -> Self {
+        Self { grid, layout: Layout::for_span(grid.span()), clock: Arc::new(clock) }
     }
 
     #[inline]
@@ -33,15 +33,20 @@ impl Frame {
         Moment { nanos, tick: self.grid.tick(nanos) }
     }
 
-    /// What a rate allows in a window. A finite rate beyond what a window can hold is judged by
+    /// What a rate allows in a window.
+    #[inline]
+    pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity_of_millis(self.grid.window_ms())
+    }
+
+    /// What a window may hold under a rate. A finite rate beyond what it can hold is judged by
     /// that: to reject too much is the safe side.
     #[inline]
     pub(crate) fn limit(&self, rate: &RateLimit) -> Limit {
         if rate.is_unlimited() {
             Limit::Unbounded
         } else {
-            let capacity = rate.capacity_of_millis(self.grid.window_ms());
-            Limit::Within(capacity.min(self.layout.most()))
+            Limit::Within(self.capacity(rate).min(self.layout.most()))
         }
     }
 }

@@ -2,11 +2,20 @@
 
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
+use std::sync::Arc;
 
 use crate::DefaultHashBuilder;
 use crate::builder::LocalRateLimiterBuilder;
 use crate::keys::Key;
-use crate::limiter::{Frame, LocalAbsolute};
+use crate::limiter::core::{Core, Plan};
+use crate::limiter::tally::Stats;
+use crate::limiter::{LocalAbsolute, LocalSuppressed};
+
+/// How long a key is idle before the cleanup loop forgets it, unless told otherwise.
+const STALE_AFTER: Duration = Duration::from_secs(600);
+/// How long the cleanup loop pauses, unless told otherwise.
+const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Limits rates per key, with all state in this process.
 ///
@@ -29,6 +38,8 @@ use crate::limiter::{Frame, LocalAbsolute};
 /// ```
 pub struct LocalRateLimiter<K = Key, S = DefaultHashBuilder> {
     absolute: LocalAbsolute<K, S>,
+    suppressed: LocalSuppressed<K, S>,
+    core: Arc<Core<K, S>>,
 }
 
 impl LocalRateLimiter {
@@ -43,20 +54,75 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     S: BuildHasher + Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(frame: Frame, hasher: S) -> Self {
-        Self { absolute: LocalAbsolute::new(frame, hasher) }
+    pub(crate) fn new(plan: Plan<K, S>) -> Self {
+        let core = Arc::new(Core::new(plan));
+        Self {
+            absolute: LocalAbsolute::new(Arc::clone(&core)),
+            suppressed: LocalSuppressed::new(Arc::clone(&core)),
+            core,
+        }
     }
 
     /// Hard, predictable rejection over a sliding window.
     #[inline]
+    #[must_use]
     pub fn absolute(&self) -> &LocalAbsolute<K, S> {
         &self.absolute
     }
 
-    /// Keys held at present, counted once for each strategy that holds them.
+    /// Graceful, probabilistic degradation between a soft and a hard limit. Its state is separate
+    /// from that of [`absolute`](LocalRateLimiter::absolute), for the same key too.
+    #[inline]
+    #[must_use]
+    pub fn suppressed(&self) -> &LocalSuppressed<K, S> {
+        &self.suppressed
+    }
+
+    /// Starts a background thread that forgets keys which have been idle for 10 minutes, every 30
+    /// seconds. See [`run_cleanup_loop_with`](LocalRateLimiter::run_cleanup_loop_with).
+    ///
+    /// # Panics
+    /// If the system cannot start a thread.
+    pub fn run_cleanup_loop(&self) {
+        self.run_cleanup_loop_with(STALE_AFTER, INTERVAL);
+    }
+
+    /// Starts a background thread, named `trypema-cleanup`, that calls
+    /// [`cleanup(stale_after)`](LocalRateLimiter::cleanup) at every `interval` of real time. Does
+    /// nothing if it runs already, with whatever settings.
+    ///
+    /// It ends when it is stopped, and when the last handle is dropped: it holds none itself.
+    ///
+    /// # Panics
+    /// If the system cannot start a thread.
+    pub fn run_cleanup_loop_with(&self, stale_after: Duration, interval: Duration) {
+        self.core.cleaner.start(Arc::downgrade(&self.core), interval, move |core, go_on| {
+            core.sweep(stale_after, go_on);
+        });
+    }
+
+    /// Stops the background thread, and returns when it has ended: at once, or within the
+    /// thousand keys at most that it still looks at. Does nothing if none runs.
+    pub fn stop_cleanup_loop(&self) {
+        self.core.cleaner.stop();
+    }
+
+    /// Forgets keys that nothing counts on any more, and to which nothing was added for
+    /// `stale_after` on the limiter's clock. Returns how many states it removed. Rejections and
+    /// looks are not additions. Units that still count are never forgotten, however small
+    /// `stale_after` is.
+    ///
+    /// # Cost
+    /// A look at every key. Callers are not held up: nothing is locked, and a key that is asked
+    /// for while it is being removed begins afresh.
+    pub fn cleanup(&self, stale_after: Duration) -> usize {
+        self.core.sweep(stale_after, || true)
+    }
+
+    /// Key states held at present: a key counts once for each strategy that holds it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.absolute.len()
+        self.core.absolute.store.len() + self.core.suppressed.store.len()
     }
 
     /// Whether no key is held.
@@ -64,16 +130,42 @@ where
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Forgets every key, whatever counts. Keys that are added to meanwhile may stay.
+    pub fn clear(&self) {
+        self.core.absolute.clear();
+        self.core.suppressed.clear();
+    }
+
+    /// What both strategies have done and hold, together. Each handle has its own `stats`.
+    ///
+    /// # Cost
+    /// A sum over the threads that have used this limiter, and a look at up to 512 keys of each
+    /// strategy.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.core.absolute.add_to_stats(&mut stats);
+        self.core.suppressed.add_to_stats(&mut stats);
+        stats
+    }
 }
 
 impl<K, S> Clone for LocalRateLimiter<K, S> {
     fn clone(&self) -> Self {
-        Self { absolute: self.absolute.clone() }
+        Self {
+            absolute: self.absolute.clone(),
+            suppressed: self.suppressed.clone(),
+            core: Arc::clone(&self.core),
+        }
     }
 }
 
 impl<K, S> fmt::Debug for LocalRateLimiter<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalRateLimiter").field("absolute", &self.absolute).finish()
+        f.debug_struct("LocalRateLimiter")
+            .field("absolute", &self.absolute)
+            .field("suppressed", &self.suppressed)
+            .finish()
     }
 }

@@ -56,6 +56,27 @@ impl Grid {
         self.window_ms
     }
 
+    /// [`Grid::window_ms`] as a duration.
+    pub(crate) const fn window(&self) -> Duration {
+        Duration::from_millis(self.window_ms)
+    }
+
+    /// One tick.
+    pub(crate) const fn bucket(&self) -> Duration {
+        Duration::from_nanos(self.bucket_ns)
+    }
+
+    /// Ticks that a shorter window would touch.
+    pub(crate) fn span_of(&self, shorter: Duration) -> u64 {
+        let nanos = u64::try_from(shorter.as_nanos()).unwrap_or(u64::MAX);
+        nanos.div_ceil(self.bucket_ns) + 1
+    }
+
+    /// Whole ticks in a time, rounded up.
+    pub(crate) fn ticks_in(&self, time: Duration) -> u64 {
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).div_ceil(self.bucket_ns)
+    }
+
     /// The bucket that a moment falls into.
     #[inline]
     pub(crate) const fn tick(&self, now_ns: u64) -> u64 {

@@ -2,5 +2,6 @@
 
 pub(crate) mod absolute;
 mod grid;
+pub(crate) mod suppressed;
 
 pub(crate) use grid::Grid;

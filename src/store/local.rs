@@ -1,15 +1,20 @@
-//! A map from keys to their states in this process. The only file that knows papaya.
+//! A map from keys to their states in this process. The only place that knows papaya.
 //!
 //! papaya's `get_or_insert_with` and `compute` never help a resize along: a map grown by them
 //! alone stays half migrated, and each lookup searches two tables. `try_insert` does help, at the
 //! price of an entry made for nothing when another thread is first.
+//!
+//! Without a bound on the number of keys the map's values are the states themselves. With one,
+//! each also carries the number of a slot, see `bounded`.
 
 use core::fmt;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{BuildHasher, Hash};
 
-use papaya::{Equivalent, HashMap};
+use papaya::HashMap;
 
 use crate::keys::Lookup;
+use crate::store::bounded::Bounded;
+use crate::store::probe::Probe;
 use crate::sync::atomic::AtomicU64;
 
 /// A key's state, which may have been given up while a thread still looks at it.
@@ -19,19 +24,28 @@ pub(crate) trait State {
 }
 
 pub(crate) struct LocalStore<K, V, S> {
-    map: HashMap<K, V, S>,
+    map: Map<K, V, S>,
     /// No fresh state admits anything at an earlier tick than this; see `key::window`.
     pub(crate) floor: AtomicU64,
 }
 
+enum Map<K, V, S> {
+    Open(HashMap<K, V, S>),
+    Bounded(Bounded<K, V, S>),
+}
+
 impl<K, V, S> LocalStore<K, V, S>
 where
-    K: Hash + Eq,
+    K: Hash + Eq + Clone,
     V: State,
     S: BuildHasher,
 {
-    pub(crate) fn new(hasher: S) -> Self {
-        Self { map: HashMap::with_hasher(hasher), floor: AtomicU64::new(0) }
+    pub(crate) fn new(hasher: S, max_keys: Option<u32>) -> Self {
+        let map = match max_keys {
+            None => Map::Open(HashMap::with_hasher(hasher)),
+            Some(max_keys) => Map::Bounded(Bounded::new(hasher, max_keys)),
+        };
+        Self { map, floor: AtomicU64::new(0) }
     }
 
     /// Acts on the key's state, if it has one. `act` says `None` of a dead state, which counts as
@@ -41,69 +55,97 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        let guard = self.map.guard();
-        act(self.map.get(&Probe(key), &guard)?)
+        match &self.map {
+            Map::Open(map) => act(map.get(&Probe(key), &map.guard())?),
+            Map::Bounded(bounded) => bounded.find(key, act),
+        }
     }
 
     /// Acts on the key's state, which is made if there is none. `act` says `None` of a dead state,
-    /// and is called again with another.
+    /// and is called again with another. `None` if there is no room for a new key, even after
+    /// `retire` was asked of some others: it ends a state if that is idle, and says whether it is
+    /// dead.
     #[inline]
     pub(crate) fn with<Q, R>(
         &self,
         key: &Q,
         make: impl Fn() -> V,
+        retire: impl Fn(&V) -> bool,
         mut act: impl FnMut(&V) -> Option<R>,
-    ) -> R
+    ) -> Option<R>
     where
         Q: Lookup<K> + ?Sized,
     {
-        let guard = self.map.guard();
+        let map = match &self.map {
+            Map::Open(map) => map,
+            Map::Bounded(bounded) => return bounded.with(key, make, retire, act),
+        };
+        let guard = map.guard();
         loop {
-            let found = match self.map.get(&Probe(key), &guard) {
+            let found = match map.get(&Probe(key), &guard) {
                 Some(found) => found,
-                None => match self.map.try_insert(key.to_key(), make(), &guard) {
+                None => match map.try_insert(key.to_key(), make(), &guard) {
                     Ok(inserted) => inserted,
                     Err(occupied) => occupied.current,
                 },
             };
             if let Some(result) = act(found) {
-                return result;
+                return Some(result);
             }
             self.unlink(key);
         }
     }
 
-    /// Removes the key's state if it is dead.
+    /// Removes the key's state if it is dead. Returns whether this call did.
     #[cold]
-    pub(crate) fn unlink<Q: Lookup<K> + ?Sized>(&self, key: &Q) {
-        // An error says that the state is alive, hence another one than the caller's.
-        let _ = self.map.pin().remove_if(&Probe(key), |_, state| state.is_dead());
+    pub(crate) fn unlink<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        match &self.map {
+            // An error says that the state is alive, hence another one than the caller's.
+            Map::Open(map) => {
+                matches!(map.pin().remove_if(&Probe(key), |_, state| state.is_dead()), Ok(Some(_)))
+            }
+            Map::Bounded(bounded) => bounded.unlink(key),
+        }
+    }
+
+    /// Calls `visit` for all keys that stay, and maybe for some that come and go meanwhile, until
+    /// it says `false`.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&K, &V) -> bool) {
+        match &self.map {
+            Map::Open(map) => {
+                let guard = map.guard();
+                let _ = map.iter(&guard).all(|(key, state)| visit(key, state));
+            }
+            Map::Bounded(bounded) => bounded.each(visit),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.map.len()
+        match &self.map {
+            Map::Open(map) => map.len(),
+            Map::Bounded(bounded) => bounded.len(),
+        }
+    }
+
+    /// Bytes of one entry, without what it refers to.
+    pub(crate) fn entry_bytes(&self) -> usize {
+        match &self.map {
+            Map::Open(_) => size_of::<(K, V)>(),
+            Map::Bounded(bounded) => bounded.entry_bytes(),
+        }
+    }
+
+    /// States displaced by new keys.
+    pub(crate) fn evictions(&self) -> u64 {
+        match &self.map {
+            Map::Open(_) => 0,
+            Map::Bounded(bounded) => bounded.evictions(),
+        }
     }
 }
 
 impl<K, V, S> fmt::Debug for LocalStore<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalStore").finish_non_exhaustive()
-    }
-}
-
-/// A borrowed key, in the shape that papaya looks up by.
-struct Probe<'a, Q: ?Sized>(&'a Q);
-
-impl<Q: Hash + ?Sized> Hash for Probe<'_, Q> {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-impl<K, Q: Lookup<K> + ?Sized> Equivalent<K> for Probe<'_, Q> {
-    #[inline]
-    fn equivalent(&self, key: &K) -> bool {
-        self.0.is(key)
     }
 }

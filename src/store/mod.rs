@@ -1,3 +1,6 @@
 //! Where keys live.
 
+mod bounded;
 pub(crate) mod local;
+mod probe;
+mod slots;

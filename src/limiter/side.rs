@@ -1,0 +1,251 @@
+//! What both strategies have: keys with a window of admitted units, and all that may be done to
+//! those whatever the strategy.
+
+use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
+
+use crate::key::{Limit, Outcome, Window};
+use crate::keys::Lookup;
+use crate::limiter::frame::{Frame, Moment};
+use crate::limiter::observer::{Event, Observer, Strategy};
+use crate::limiter::tally::{Stats, Tally};
+use crate::store::local::{LocalStore, State};
+use crate::wait::{Attempt, Line, Wait};
+use crate::{RateLimitDecision, TrypemaError};
+
+/// Keys that a memory estimate looks at.
+const SAMPLE: usize = 512;
+
+/// A key's state under some strategy.
+pub(crate) trait KeyState: State {
+    /// A state begun now.
+    fn new(frame: &Frame, now: Moment) -> Self;
+
+    /// The window of admitted units; the state is dead when this is.
+    fn admitted(&self) -> &Window;
+
+    /// Retires the state if nothing in it counts, and nothing was added for `stale_after` ticks.
+    /// Returns whether it is dead.
+    fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool;
+
+    /// Heap bytes that it has allocated.
+    fn heap_bytes(&self) -> usize;
+}
+
+pub(crate) type Floor = crate::sync::atomic::AtomicU64;
+
+/// One strategy's side of a limiter.
+pub(crate) struct Side<K, V, S> {
+    pub(crate) frame: Frame,
+    pub(crate) store: LocalStore<K, V, S>,
+    strategy: Strategy,
+    max_keys: Option<u32>,
+    line: Line<K>,
+    tally: Tally,
+    observer: Option<Observer<K>>,
+}
+
+impl<K, V, S> Side<K, V, S>
+where
+    K: Hash + Eq + Clone,
+    V: KeyState,
+    S: BuildHasher,
+{
+    pub(crate) fn new(
+        frame: Frame,
+        strategy: Strategy,
+        hasher: S,
+        max_keys: Option<u32>,
+        observer: Option<Observer<K>>,
+    ) -> Self {
+        Self {
+            frame,
+            store: LocalStore::new(hasher, max_keys),
+            strategy,
+            max_keys,
+            line: Line::new(),
+            tally: Tally::default(),
+            observer,
+        }
+    }
+
+    /// Acts on the key's state, made if there is none, until `act` finds one that is not dead.
+    /// `None`: no room for a new key.
+    #[inline]
+    pub(crate) fn with<Q, R>(
+        &self,
+        key: &Q,
+        now: Moment,
+        act: impl FnMut(&V) -> Option<R>,
+    ) -> Option<R>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.store.with(
+            key,
+            || V::new(&self.frame, now),
+            |state| state.retire(&self.frame, &self.store.floor, now, 0),
+            act,
+        )
+    }
+
+    /// Adds to the admitted units.
+    #[inline]
+    pub(crate) fn add_to(&self, window: &Window, now: Moment, count: u64, limit: Limit) -> Outcome {
+        window.add(&self.frame.layout, &self.store.floor, now.tick, count, limit)
+    }
+
+    /// Counts a decision, and tells the observer of it.
+    #[inline]
+    pub(crate) fn decided<Q>(
+        &self,
+        key: &Q,
+        count: u64,
+        decision: RateLimitDecision,
+    ) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.tally.count(&decision);
+        if let Some(observer) = &self.observer {
+            let key = key.to_key();
+            let strategy = self.strategy;
+            (observer.0)(&Event { strategy, key: &key, count, decision: &decision });
+        }
+        decision
+    }
+
+    /// The decision on a call whose key found no room.
+    #[cold]
+    pub(crate) fn no_room(&self) -> RateLimitDecision {
+        self.tally.count_no_room();
+        RateLimitDecision::Rejected {
+            retry_after_ms: Some(self.frame.grid.window_ms()),
+            remaining_after_waiting: 0,
+        }
+    }
+
+    pub(crate) fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> u64 {
+        let now = self.frame.now();
+        self.store
+            .find(key, |state| state.admitted().usage(&self.frame.layout, now.tick))
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> bool {
+        if count == 0 {
+            return true;
+        }
+        let now = self.frame.now();
+        let recorded = self.with(key, now, |state| {
+            alive(self.add_to(state.admitted(), now, count, Limit::Unbounded))
+        });
+        if recorded.is_none() {
+            self.tally.count_no_room();
+        }
+        recorded.is_some()
+    }
+
+    pub(crate) fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
+        if count == 0 {
+            return 0;
+        }
+        let now = self.frame.now();
+        let refunded = self
+            .store
+            .find(key, |state| state.admitted().refund(&self.frame.layout, now.tick, count))
+            .unwrap_or(0);
+        if refunded > 0 {
+            self.line.units_freed(|| key.to_key());
+        }
+        refunded
+    }
+
+    pub(crate) fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let known = self.store.find(key, |state| state.admitted().kill().then_some(())).is_some();
+        if known {
+            self.store.unlink(key);
+            self.line.units_freed(|| key.to_key());
+        }
+        known
+    }
+
+    pub(crate) fn clear(&self) {
+        self.store.each(|key, state| {
+            state.admitted().kill();
+            self.store.unlink(key);
+            true
+        });
+        self.line.all_units_freed();
+    }
+
+    /// Removes keys that nothing counts on and that were not added to for `stale_after`, while
+    /// `go_on` says so. Returns how many.
+    pub(crate) fn sweep(&self, stale_after: Duration, go_on: impl Fn() -> bool) -> usize {
+        let stale_after = self.frame.grid.ticks_in(stale_after);
+        let mut removed = 0;
+        self.store.each(|key, state| {
+            // Read for each key: a sweep of many keys takes a while, and an old reading would
+            // keep keys that are idle by now.
+            let now = self.frame.now();
+            if state.retire(&self.frame, &self.store.floor, now, stale_after)
+                && self.store.unlink(key)
+            {
+                removed += 1;
+            }
+            go_on()
+        });
+        removed
+    }
+
+    pub(crate) fn acquire<Q>(
+        &self,
+        key: &Q,
+        timeout: Duration,
+        attempt: impl FnMut() -> Attempt,
+    ) -> Result<Duration, TrypemaError>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let wait = Wait { line: &self.line, clock: &self.frame.clock, timeout };
+        wait.run(|| key.to_key(), attempt)
+    }
+
+    /// The attempt of a call whose key found no room.
+    pub(crate) fn attempt_without_room(&self) -> Attempt {
+        let max_keys = self.max_keys.unwrap_or(u32::MAX) as usize;
+        // Some other key may become idle at any time; there is nothing to be woken by.
+        let soon = self.frame.grid.bucket();
+        Attempt::NoRoom(soon, TrypemaError::TooManyKeys { max_keys })
+    }
+
+    /// The time until the units of `tick` have left the window.
+    pub(crate) fn until_gone(&self, tick: u64, now: Moment) -> Duration {
+        Duration::from_millis(self.frame.grid.millis_until_gone(tick, now.nanos))
+    }
+
+    pub(crate) fn add_to_stats(&self, stats: &mut Stats) {
+        self.tally.add_to(stats);
+        stats.evictions += self.store.evictions();
+        let keys = self.store.len();
+        stats.keys += keys;
+        let (mut sampled, mut heap) = (0, 0);
+        self.store.each(|_, state| {
+            sampled += 1;
+            heap += state.heap_bytes();
+            sampled < SAMPLE
+        });
+        let heap = (heap * keys).checked_div(sampled).unwrap_or(0);
+        // Two words of the allocator and the map for each entry.
+        stats.memory_bytes += keys * (self.store.entry_bytes() + 2 * size_of::<usize>()) + heap;
+    }
+}
+
+/// `None` of a dead window: look the key up again.
+#[inline]
+pub(crate) fn alive(outcome: Outcome) -> Option<Outcome> {
+    match outcome {
+        Outcome::Dead => None,
+        alive => Some(alive),
+    }
+}

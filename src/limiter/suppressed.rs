@@ -1,0 +1,258 @@
+//! Suppressed over the in-process store.
+
+use core::fmt;
+use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::key::Limit;
+use crate::keys::{Key, Lookup};
+use crate::limiter::core::Core;
+use crate::limiter::side::{KeyState, alive};
+use crate::limiter::tally::Stats;
+use crate::limiter::thinned::{Call, Verdict};
+use crate::policy::suppressed::Limits;
+use crate::random::{Random, ThreadRandom};
+use crate::wait::Attempt;
+use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
+
+/// The Suppressed strategy of a [`LocalRateLimiter`](crate::LocalRateLimiter): up to the rate's
+/// capacity (the soft limit) everything is admitted, from there on a random share of the calls,
+/// and beyond the hard limit none.
+///
+/// With `A` the admitted units that count, `O` the observed ones (admitted and declined), and `W`
+/// the window, a call for `count` units is
+///
+/// 1. `Allowed` if `A + count` is at most the soft limit;
+/// 2. `Suppressed` with factor 1, and not allowed, if it is above the hard limit, which is the
+///    capacity times `hard_limit_factor`, rounded down;
+/// 3. else `Suppressed`, and allowed with probability `1 - f`, where `f` is `1 - rate / perceived`,
+///    at least 0, and the perceived rate is the greater of `O / W` and the units observed over the
+///    last second, both in units per second. It is used again for `suppression_refresh`.
+///
+/// So under a sustained overload of any size the admitted rate stays near the limit, without the
+/// sawtooth of a hard cut. The idea is that of Ably's write-up on distributed rate limiting.
+///
+/// The hard limit is exact under any race, as Absolute's is. Cheap to clone; clones share keys.
+pub struct LocalSuppressed<K = Key, S = DefaultHashBuilder> {
+    core: Arc<Core<K, S>>,
+}
+
+/// Units that count under the Suppressed strategy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SuppressedUsage {
+    /// Units admitted or recorded, less those given back.
+    pub admitted: u64,
+    /// Units of calls that were declined.
+    pub declined: u64,
+}
+
+impl<K, S> LocalSuppressed<K, S>
+where
+    K: Hash + Eq + Clone,
+    S: BuildHasher,
+{
+    pub(crate) fn new(core: Arc<Core<K, S>>) -> Self {
+        Self { core }
+    }
+
+    /// Checks and records in one atomic step: the call is counted as admitted or as declined,
+    /// whichever the answer says.
+    ///
+    /// `count = 0` asks for nothing: `Allowed`, and no state is made. An unlimited rate always
+    /// allows. A new key that finds no room because of `max_keys` is `Rejected`.
+    #[inline]
+    pub fn inc<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if count == 0 {
+            return RateLimitDecision::Allowed;
+        }
+        let side = &self.core.suppressed;
+        let decision = match self.try_once(key, rate, count, true) {
+            Some(verdict) => verdict.decision(),
+            None => side.no_room(),
+        };
+        side.decided(key, count, decision)
+    }
+
+    /// What [`inc`](LocalSuppressed::inc) would answer now, without counting anything. Between the
+    /// limits the answer is drawn, as that of `inc` is, and by a draw of its own.
+    ///
+    /// `is_allowed` followed by `inc` is not one step: to act on the answer, call `inc` alone.
+    pub fn is_allowed<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if count == 0 || rate.is_unlimited() {
+            return RateLimitDecision::Allowed;
+        }
+        let call = self.call(rate, count);
+        let found = self.core.suppressed.store.find(key, |state| state.look(&self.core, &call));
+        found.unwrap_or_else(|| unseen(&call)).decision()
+    }
+
+    /// Units that count: admitted and declined. Zero for a key that is not known.
+    #[must_use]
+    pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> SuppressedUsage {
+        let side = &self.core.suppressed;
+        let layout = &side.frame.layout;
+        let tick = side.frame.now().tick;
+        let usage = side.store.find(key, |state| {
+            Some(SuppressedUsage {
+                admitted: state.admitted().usage(layout, tick)?,
+                declined: state.declined().usage(layout, tick)?,
+            })
+        });
+        usage.unwrap_or_default()
+    }
+
+    /// The factor `f` of the formula for this key now, from 0.0 (nothing is turned away) to 1.0:
+    /// computed afresh, whatever is kept. 0 for a key that is not known. Leaves no trace.
+    #[must_use]
+    pub fn suppression_factor<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit) -> f64 {
+        let side = &self.core.suppressed;
+        let now = side.frame.now();
+        side.store.find(key, |state| Some(state.fresh_factor(&self.core, rate, now))).unwrap_or(0.0)
+    }
+
+    /// Counts `count` units as admitted, whatever the limit: for work whose cost is known only
+    /// afterwards. Clips as [`LocalAbsolute::record`](crate::LocalAbsolute::record) does. Returns
+    /// `false` only if there was no room for a new key.
+    pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> bool {
+        self.core.suppressed.record(key, count)
+    }
+
+    /// Gives up to `count` admitted units back, those that would expire first before the others.
+    /// Returns how many: fewer where fewer still count. Declined units stay.
+    pub fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
+        self.core.suppressed.refund(key, count)
+    }
+
+    /// Forgets the key and all that it has used. Returns whether it was known.
+    pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.core.suppressed.reset(key)
+    }
+
+    /// Parks this thread until the call is admitted, and returns how long that took.
+    ///
+    /// Threads that wait for the same key are served in the order that they came; `inc` does not
+    /// queue behind them. Between the limits the first of them draws again after every
+    /// `suppression_refresh`. Attempts are not counted as declines; a wait that times out is
+    /// counted as one.
+    ///
+    /// # Errors
+    /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the hard limit.
+    /// - [`TrypemaError::Timeout`] if not admitted in time. The timeout is real time, whatever the
+    ///   limiter's clock.
+    /// - [`TrypemaError::TooManyKeys`] if there was no room for a new key in that time.
+    pub fn acquire<Q>(
+        &self,
+        key: &Q,
+        rate: &RateLimit,
+        count: u64,
+        timeout: Duration,
+    ) -> Result<Duration, TrypemaError>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if count == 0 {
+            return Ok(Duration::ZERO);
+        }
+        let side = &self.core.suppressed;
+        let hard = self.call(rate, count).limits.hard;
+        if count > hard && !rate.is_unlimited() {
+            return Err(TrypemaError::CountTooLarge { given: count, most: hard });
+        }
+        let refresh = Duration::from_nanos(self.core.thinning.refresh_ns);
+        let attempt = || match self.try_once(key, rate, count, false) {
+            Some(Verdict::Thinned { is_allowed: false, relief, .. }) => {
+                // Above the hard limit only time helps; below it, another draw.
+                let gone = relief.map(|tick| side.until_gone(tick, side.frame.now()));
+                Attempt::Later(gone.unwrap_or(refresh))
+            }
+            Some(admitted) => {
+                let _ = side.decided(key, count, admitted.decision());
+                Attempt::Admitted
+            }
+            None => side.attempt_without_room(),
+        };
+        let result = side.acquire(key, timeout, attempt);
+        if let Err(TrypemaError::Timeout { .. }) = result {
+            let now = side.frame.now();
+            side.with(key, now, |state| state.decline(&self.core, now, count));
+        }
+        result
+    }
+
+    /// What this strategy has done and holds.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.core.suppressed.add_to_stats(&mut stats);
+        stats
+    }
+
+    fn call<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
+        let frame = &self.core.suppressed.frame;
+        let limits = self.core.thinning.limits(frame.capacity(rate), frame.layout.most());
+        let draw = match &self.core.random {
+            None => ThreadRandom.draw(),
+            Some(random) => random.draw(),
+        };
+        Call { rate, count, limits, now: frame.now(), draw }
+    }
+
+    /// One attempt. `None`: no room for the key.
+    #[inline]
+    fn try_once<Q>(
+        &self,
+        key: &Q,
+        rate: &RateLimit,
+        count: u64,
+        count_declines: bool,
+    ) -> Option<Verdict>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let side = &self.core.suppressed;
+        let call = self.call(rate, count);
+        if rate.is_unlimited() {
+            return side.with(key, call.now, |state| {
+                alive(side.add_to(state.admitted(), call.now, count, Limit::Unbounded))
+                    .map(|_| Verdict::Allowed)
+            });
+        }
+        side.with(key, call.now, |state| state.decide(&self.core, &call, count_declines))
+    }
+}
+
+/// The answer on a key of which nothing is known.
+fn unseen(call: &Call<'_>) -> Verdict {
+    let &Call { count, limits: Limits { soft, hard }, .. } = call;
+    if count <= soft {
+        Verdict::Allowed
+    } else {
+        // Nothing was observed, so nothing is turned away up to the hard limit.
+        let is_allowed = count <= hard;
+        let factor = if is_allowed { 0.0 } else { 1.0 };
+        Verdict::Thinned { factor, is_allowed, relief: None }
+    }
+}
+
+impl<K, S> Clone for LocalSuppressed<K, S> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core) }
+    }
+}
+
+impl<K, S> fmt::Debug for LocalSuppressed<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSuppressed")
+            .field("grid", &self.core.suppressed.frame.grid)
+            .field("thinning", &self.core.thinning)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! Counting decisions without sharing a line: each thread has counters of its own, summed when
+//! somebody asks.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use thread_local::ThreadLocal;
+
+use crate::RateLimitDecision;
+
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    threads: ThreadLocal<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    allowed: Counter,
+    rejected: Counter,
+    suppressed_admitted: Counter,
+    suppressed_declined: Counter,
+    no_room: Counter,
+}
+
+/// Written by one thread, read by any.
+#[derive(Debug, Default)]
+struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    fn count(&self) {
+        // Relaxed, and no read-modify-write: only this thread writes. A thread that is given the
+        // counters of one that has ended is ordered after it by `ThreadLocal`.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        // Relaxed: a sum over threads is a moment's guess in any case.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Tally {
+    #[inline]
+    pub(crate) fn count(&self, decision: &RateLimitDecision) {
+        let counters = self.threads.get_or_default();
+        match decision {
+            RateLimitDecision::Allowed => counters.allowed.count(),
+            RateLimitDecision::Rejected { .. } => counters.rejected.count(),
+            RateLimitDecision::Suppressed { is_allowed: true, .. } => {
+                counters.suppressed_admitted.count();
+            }
+            RateLimitDecision::Suppressed { is_allowed: false, .. } => {
+                counters.suppressed_declined.count();
+            }
+        }
+    }
+
+    /// Counts a call that found no room for its key.
+    #[cold]
+    pub(crate) fn count_no_room(&self) {
+        self.threads.get_or_default().no_room.count();
+    }
+
+    pub(crate) fn add_to(&self, stats: &mut Stats) {
+        for counters in &self.threads {
+            stats.allowed += counters.allowed.read();
+            stats.rejected += counters.rejected.read();
+            stats.suppressed_admitted += counters.suppressed_admitted.read();
+            stats.suppressed_declined += counters.suppressed_declined.read();
+            stats.turned_away += counters.no_room.read();
+        }
+    }
+}
+
+/// What a limiter, or one of its strategies, has done and holds.
+///
+/// A snapshot: taken while others decide, its parts may be a few decisions apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Answers `Allowed` to `inc` and `acquire`.
+    pub allowed: u64,
+    /// Answers `Rejected` to `inc`, those for want of room included.
+    pub rejected: u64,
+    /// Answers `Suppressed` that let the call through.
+    pub suppressed_admitted: u64,
+    /// Answers `Suppressed` that did not.
+    pub suppressed_declined: u64,
+    /// Calls for a new key that found no room: `max_keys` were in use.
+    pub turned_away: u64,
+    /// Idle keys displaced by new ones, because of `max_keys`.
+    pub evictions: u64,
+    /// Key states held.
+    pub keys: usize,
+    /// An estimate of the memory that they take, in bytes: exact for entries, extrapolated from a
+    /// sample for what keys in heavy use have allocated besides, without the heap part of long
+    /// keys.
+    pub memory_bytes: usize,
+}

@@ -1,0 +1,219 @@
+//! A key's state under the Suppressed strategy.
+
+use core::hash::{BuildHasher, Hash};
+
+use crate::key::{Kept, Limit, Outcome, Window};
+use crate::limiter::core::Core;
+use crate::limiter::frame::{Frame, Moment};
+use crate::limiter::side::{Floor, KeyState, alive};
+use crate::policy::suppressed::{Limits, Observed, factor};
+use crate::store::local::State;
+use crate::{RateLimit, RateLimitDecision};
+
+/// Two windows side by side, each exact. What they add up to may be a moment apart, which only
+/// the factor sees, never a limit.
+pub(crate) struct Thinned {
+    admitted: Window,
+    declined: Window,
+    /// The perceived rate: an `f64`, as bits.
+    perceived: Kept,
+}
+
+impl State for Thinned {
+    fn is_dead(&self) -> bool {
+        self.admitted.is_dead()
+    }
+}
+
+impl KeyState for Thinned {
+    fn new(frame: &Frame, now: Moment) -> Self {
+        Self {
+            admitted: Window::new(&frame.layout, now.tick),
+            declined: Window::new(&frame.layout, now.tick),
+            perceived: Kept::new(),
+        }
+    }
+
+    fn admitted(&self) -> &Window {
+        &self.admitted
+    }
+
+    /// A decline that races with this may be forgotten with the state, if its thread looked
+    /// whether that is dead before it was. On an idle key that takes a call above the soft limit
+    /// all by itself, and only the factor sees it.
+    fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool {
+        self.declined.is_idle(&frame.layout, now.tick, stale_after)
+            && self.admitted.retire(&frame.layout, floor, now.tick, stale_after)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.admitted.heap_bytes() + self.declined.heap_bytes()
+    }
+}
+
+/// One call, with all that is settled before the state is looked at.
+pub(crate) struct Call<'a> {
+    pub(crate) rate: &'a RateLimit,
+    pub(crate) count: u64,
+    pub(crate) limits: Limits,
+    pub(crate) now: Moment,
+    /// Uniform from 0 to 1, drawn once, however often the call is tried.
+    pub(crate) draw: f64,
+}
+
+/// What a call has come to.
+pub(crate) enum Verdict {
+    Allowed,
+    Thinned {
+        factor: f64,
+        is_allowed: bool,
+        /// Where time alone may help: the tick whose units must leave the window.
+        relief: Option<u64>,
+    },
+}
+
+impl Verdict {
+    pub(crate) fn decision(&self) -> RateLimitDecision {
+        match *self {
+            Self::Allowed => RateLimitDecision::Allowed,
+            Self::Thinned { factor, is_allowed, .. } => {
+                RateLimitDecision::Suppressed { suppression_factor: factor, is_allowed }
+            }
+        }
+    }
+}
+
+impl Thinned {
+    pub(crate) fn declined(&self) -> &Window {
+        &self.declined
+    }
+
+    /// Admits or declines. A decline is counted if `count_declines`. `None` of a dead state.
+    #[inline]
+    pub(crate) fn decide<K, S>(
+        &self,
+        core: &Core<K, S>,
+        call: &Call<'_>,
+        count_declines: bool,
+    ) -> Option<Verdict>
+    where
+        K: Hash + Eq + Clone,
+        S: BuildHasher,
+    {
+        let &Call { count, limits: Limits { soft, hard }, now, .. } = call;
+        let add =
+            |most| alive(core.suppressed.add_to(&self.admitted, now, count, Limit::Within(most)));
+        let mut outcome = add(soft)?;
+        let mut factor = 1.0;
+        if let Outcome::Rejected { usage, .. } = outcome
+            && usage.saturating_add(count) <= hard
+        {
+            factor = self.factor(core, call);
+            if call.draw >= factor {
+                outcome = add(hard)?;
+                if !matches!(outcome, Outcome::Admitted { .. }) {
+                    // Others have filled the window up to the hard limit meanwhile.
+                    factor = 1.0;
+                }
+            }
+        }
+        match outcome {
+            // Units may have left the window between two looks at it.
+            Outcome::Admitted { usage, .. } if usage + count <= soft => Some(Verdict::Allowed),
+            Outcome::Admitted { .. } => {
+                Some(Verdict::Thinned { factor, is_allowed: true, relief: None })
+            }
+            Outcome::Rejected { .. } if count_declines => {
+                self.decline(core, now, count)?;
+                Some(Verdict::Thinned { factor, is_allowed: false, relief: None })
+            }
+            Outcome::Rejected { .. } => {
+                // Somebody waits, and wants to know when it may fit below the hard limit.
+                let layout = &core.suppressed.frame.layout;
+                let relief = match self.admitted.peek(layout, now.tick, count, Limit::Within(hard))
+                {
+                    Outcome::Rejected { relief, .. } => relief.map(|relief| relief.tick),
+                    _ => None,
+                };
+                Some(Verdict::Thinned { factor, is_allowed: false, relief })
+            }
+            Outcome::Dead => None,
+        }
+    }
+
+    /// Counts declined units. `None` if that went to a dead state, and must be repeated.
+    pub(crate) fn decline<K, S>(&self, core: &Core<K, S>, now: Moment, count: u64) -> Option<()>
+    where
+        K: Hash + Eq + Clone,
+        S: BuildHasher,
+    {
+        core.suppressed.add_to(&self.declined, now, count, Limit::Unbounded);
+        (!self.admitted.is_dead()).then_some(())
+    }
+
+    /// What [`Thinned::decide`] would say, with nothing counted or kept.
+    pub(crate) fn look<K, S>(&self, core: &Core<K, S>, call: &Call<'_>) -> Option<Verdict>
+    where
+        K: Hash + Eq + Clone,
+        S: BuildHasher,
+    {
+        let &Call { count, limits: Limits { soft, hard }, now, rate, draw } = call;
+        let usage = self.admitted.usage(&core.suppressed.frame.layout, now.tick)?;
+        let total = usage.saturating_add(count);
+        if total <= soft {
+            return Some(Verdict::Allowed);
+        }
+        let factor = if total > hard {
+            1.0
+        } else {
+            match self.perceived.get(now.nanos) {
+                Some(kept) => factor(rate.as_per_second(), f64::from_bits(kept)),
+                None => self.fresh_factor(core, rate, now),
+            }
+        };
+        let is_allowed = total <= hard && draw >= factor;
+        Some(Verdict::Thinned { factor, is_allowed, relief: None })
+    }
+
+    /// The factor by the perceived rate that is kept, or by a fresh one, which is then kept.
+    fn factor<K, S>(&self, core: &Core<K, S>, call: &Call<'_>) -> f64
+    where
+        K: Hash + Eq + Clone,
+        S: BuildHasher,
+    {
+        let now = call.now.nanos;
+        let perceived = match self.perceived.get(now) {
+            Some(kept) => f64::from_bits(kept),
+            None => {
+                let fresh = self.perceive(core, call.now);
+                let until = now.saturating_add(core.thinning.refresh_ns);
+                self.perceived.put(fresh.to_bits(), until);
+                fresh
+            }
+        };
+        factor(call.rate.as_per_second(), perceived)
+    }
+
+    /// The factor at this moment, whatever is kept.
+    pub(crate) fn fresh_factor<K, S>(
+        &self,
+        core: &Core<K, S>,
+        rate: &RateLimit,
+        now: Moment,
+    ) -> f64 {
+        factor(rate.as_per_second(), self.perceive(core, now))
+    }
+
+    fn perceive<K, S>(&self, core: &Core<K, S>, now: Moment) -> f64 {
+        let layout = &core.suppressed.frame.layout;
+        let span = core.thinning.recent_span;
+        let observed =
+            |window: &Window| window.usage_and_recent(layout, now.tick, span).unwrap_or_default();
+        let (admitted, recently_admitted) = observed(&self.admitted);
+        let (declined, recently_declined) = observed(&self.declined);
+        core.thinning.perceived(Observed {
+            window: admitted.saturating_add(declined),
+            recent: recently_admitted.saturating_add(recently_declined),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! Suppressed: between a soft and a hard limit, calls are thinned out at random, so that what is
+//! admitted stays near the limit under an overload of any size.
+//!
+//! With `A` the admitted units that count, `O` the observed ones (admitted and declined), `W` the
+//! window, and soft and hard the capacity and the capacity times `hard_limit_factor`:
+//!
+//! 1. `A + count <= soft`: allowed.
+//! 2. `A + count > hard`: declined, with factor 1.
+//! 3. else admitted with probability `1 - f`, where `f = 1 - rate / perceived`, at least 0, and
+//!    `perceived` is the greater of `O / W` and the units observed over the last second.
+//!
+//! The idea is that of Ably's write-up on distributed rate limiting: admit the share of the
+//! traffic that the limit is of the demand.
+
+use core::time::Duration;
+
+use crate::policy::Grid;
+
+/// Settings of the strategy, validated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Thinning {
+    hard_limit_factor: f64,
+    /// How long a perceived rate is used again.
+    pub(crate) refresh_ns: u64,
+    /// Seconds in the window asked for.
+    window_s: f64,
+    /// Seconds of "the last second": less where the window is shorter.
+    recent_s: f64,
+    /// The same in ticks that it touches.
+    pub(crate) recent_span: u64,
+}
+
+/// What has been observed on a key, in units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// Over the window.
+    pub(crate) window: u64,
+    /// Over the last second.
+    pub(crate) recent: u64,
+}
+
+/// What a call may add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+impl Thinning {
+    pub(crate) fn new(grid: &Grid, hard_limit_factor: f64, refresh: Duration) -> Self {
+        let recent = grid.window().min(Duration::from_secs(1));
+        Self {
+            hard_limit_factor,
+            refresh_ns: u64::try_from(refresh.as_nanos()).unwrap_or(u64::MAX),
+            window_s: grid.window().as_secs_f64(),
+            recent_s: recent.as_secs_f64(),
+            recent_span: grid.span_of(recent),
+        }
+    }
+
+    /// Soft and hard limit for a rate of this capacity. `most` is what a window can hold.
+    pub(crate) fn limits(&self, capacity: u64, most: u64) -> Limits {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "rounding down and saturating is wanted; exact below 2^53"
+        )]
+        let hard = (capacity as f64 * self.hard_limit_factor) as u64;
+        Limits { soft: capacity.min(most), hard: hard.max(capacity).min(most) }
+    }
+
+    /// The rate that callers are asking for, in units per second.
+    #[expect(clippy::cast_precision_loss, reason = "a factor needs no more than 53 bits")]
+    pub(crate) fn perceived(&self, observed: Observed) -> f64 {
+        let over_window = observed.window as f64 / self.window_s;
+        let over_recent = observed.recent as f64 / self.recent_s;
+        over_window.max(over_recent)
+    }
+}
+
+/// The share of calls to turn away, from 0 to 1, so that of `perceived` units per second `rate`
+/// are admitted.
+pub(crate) fn factor(rate: f64, perceived: f64) -> f64 {
+    if perceived > rate { 1.0 - rate / perceived } else { 0.0 }
+}
