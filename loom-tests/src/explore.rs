@@ -27,41 +27,72 @@ pub(crate) fn explore<S: Scene>(
     prepare: impl Fn() -> S + Send + Sync + 'static,
     judge: impl Fn(&S, &[Answer]) + Send + Sync + 'static,
 ) {
-    let bound = match std::env::var(BOUND_VARIABLE) {
-        Err(_) => Some(BOUND),
-        Ok(text) if text == "none" => None,
-        Ok(text) => Some(text.parse().expect("TRYPEMA_LOOM_BOUND is a number or `none`")),
-    };
-    let iterations = Arc::new(AtomicUsize::new(0));
+    let mut exploration = Exploration::begin(name);
     let model = Arc::new((prepare, judge));
-    let started = Instant::now();
     for order in orders(acts.len()) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = bound;
-        // Neither a number of iterations nor a time ends an exploration: it is exhausted or fails.
-        builder.max_permutations = None;
-        builder.max_duration = None;
-        builder.max_branches = 20_000;
-        let counter = Arc::clone(&iterations);
         let model = Arc::clone(&model);
-        builder.check(move || {
-            // Relaxed: a plain counter, read after all is over.
-            counter.fetch_add(1, Ordering::Relaxed);
-            #[cfg(not(crossbeam_loom))]
-            crate::sync::epoch::free_retired();
+        exploration.exhaust(move || {
             let (prepare, judge) = &*model;
             let scene = loom::sync::Arc::new(prepare());
             let answers = run(&scene, acts, &order);
             judge(&scene, &answers);
         });
     }
-    let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
-    eprintln!(
-        "model {name:<54} bound {bound:<4} {:>9} iterations {:>8.2} s  exhausted",
-        // Relaxed: as above.
-        iterations.load(Ordering::Relaxed),
-        started.elapsed().as_secs_f64(),
-    );
+    exploration.report();
+}
+
+/// Explores every interleaving, within the bound, of a model that starts its threads itself.
+pub(crate) fn explore_model(name: &str, model: impl Fn() + Send + Sync + 'static) {
+    let mut exploration = Exploration::begin(name);
+    exploration.exhaust(model);
+    exploration.report();
+}
+
+struct Exploration {
+    name: String,
+    bound: Option<usize>,
+    iterations: Arc<AtomicUsize>,
+    started: Instant,
+}
+
+impl Exploration {
+    fn begin(name: &str) -> Self {
+        let bound = match std::env::var(BOUND_VARIABLE) {
+            Err(_) => Some(BOUND),
+            Ok(text) if text == "none" => None,
+            Ok(text) => Some(text.parse().expect("TRYPEMA_LOOM_BOUND is a number or `none`")),
+        };
+        let iterations = Arc::new(AtomicUsize::new(0));
+        Self { name: name.to_owned(), bound, iterations, started: Instant::now() }
+    }
+
+    fn exhaust(&mut self, model: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = self.bound;
+        // Neither a number of iterations nor a time ends an exploration: it is exhausted or fails.
+        builder.max_permutations = None;
+        builder.max_duration = None;
+        builder.max_branches = 50_000;
+        let counter = Arc::clone(&self.iterations);
+        builder.check(move || {
+            // Relaxed: a plain counter, read after all is over.
+            counter.fetch_add(1, Ordering::Relaxed);
+            #[cfg(not(crossbeam_loom))]
+            crate::sync::epoch::free_retired();
+            model();
+        });
+    }
+
+    fn report(&self) {
+        let Self { name, bound, iterations, started } = self;
+        let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
+        eprintln!(
+            "model {name:<54} bound {bound:<4} {:>9} iterations {:>8.2} s  exhausted",
+            // Relaxed: as above.
+            iterations.load(Ordering::Relaxed),
+            started.elapsed().as_secs_f64(),
+        );
+    }
 }
 
 /// Runs the acts on threads that are started in `order`, the last of them being this one.

@@ -29,5 +29,15 @@ mod models;
 mod scene;
 mod sync;
 
+#[cfg(crossbeam_loom)]
+mod poison;
+
 #[path = "../../src/key/mod.rs"]
+#[expect(dead_code, reason = "what reads and reports is tested elsewhere")]
 mod key;
+#[path = "../../src/wait/line.rs"]
+#[expect(dead_code, reason = "what wakes every line is a loop over what wakes one")]
+mod line;
+#[path = "../../src/store/slots.rs"]
+#[expect(dead_code, reason = "the count is read by the map alone")]
+mod slots;

@@ -8,6 +8,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Act {
     /// Adds so many units at this tick, within the scene's limit.
     Add(u64, u64),
+    /// Does these one after the other, and answers as the last does.
+    All(&'static [Act]),
     /// Adds more than any window holds, whatever the limit.
     Fill(u64),
     /// Judges so many units at this tick.
@@ -86,6 +88,13 @@ impl Lone {
 
 impl Scene for Lone {
     fn act(&self, act: Act) -> Answer {
+        if let Act::All(acts) = act {
+            let (last, before) = acts.split_last().expect("at least one");
+            for &act in before {
+                let _ = self.act(act);
+            }
+            return self.act(*last);
+        }
         act_on(&self.window, &self.layout, &self.floor, self.limit, act)
             .expect("nobody kills the window")
     }
@@ -113,6 +122,7 @@ fn act_on(
         Act::Refund(now, count) => window.refund(layout, now, count).map(Answer::Units),
         Act::Sweep(now) => Some(Answer::Done(window.retire(layout, floor, now, 0))),
         Act::Reset => Some(Answer::Done(window.kill())),
+        Act::All(_) => unreachable!("taken apart by the scene"),
     }
 }
 
@@ -173,7 +183,7 @@ impl Scene for OneKeyMap {
                 match act {
                     Act::Sweep(_) | Act::Reset => return Answer::Done(false),
                     Act::Usage(_) | Act::Refund(..) => return Answer::Units(0),
-                    Act::Add(..) | Act::Fill(_) | Act::Look(..) => {}
+                    Act::Add(..) | Act::Fill(_) | Act::Look(..) | Act::All(_) => {}
                 }
                 // Relaxed: only hands out numbers.
                 let fresh = 1 + self.used.fetch_add(1, Ordering::Relaxed);

@@ -1,15 +1,19 @@
-//! Loom's stand-in for the library's `sync` module.
+//! Loom's stand-in for the library's `sync` module, and smaller sizes.
 
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 }
+
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use loom::thread::Thread;
+pub(crate) use std::sync::PoisonError;
 
 pub(crate) const INLINE_MARKS: usize = 2;
 pub(crate) const SMALLEST_RING: usize = 4;
 pub(crate) const ROOMY: usize = 4;
 
-/// The part of crossbeam-epoch's interface that the library uses, with nothing ever freed while
-/// a model runs. Models run about a hundred times faster than with the real one.
+/// The part of crossbeam-epoch's interface that the library uses, with nothing freed while a model
+/// runs. Models run about a hundred times faster than with the real one.
 #[cfg(not(crossbeam_loom))]
 pub(crate) mod epoch;
 #[cfg(crossbeam_loom)]

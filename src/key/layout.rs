@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! state   | cum: C            | tail: B            | len: B-1 | dead: 1 |      C + 2B = 64
-//! mark    | start: C          | tick: 2B-1                    | flag: 1 |
+//! mark    | start: C          | tick: 2B-1                    | 0     1 |
+//! given   | position: C       | tick: 2B-1                    | set:  1 |
 //! ```
 //!
 //! `C` is chosen when a limiter is built: the widest count whose `B` still numbers the ticks of
@@ -156,7 +157,7 @@ impl Layout {
         (cum << self.shift()) | (self.tail(state) << self.index_bits) | (len << 1)
     }
 
-    // --- marks, and the refund word, which has their shape -------------------------------------
+    // --- marks, and the refund word, which is read as one ---------------------------------------
 
     #[inline]
     pub(crate) const fn mark(&self, start: u64, tick: u64) -> u64 {
@@ -164,14 +165,10 @@ impl Layout {
         (start << self.shift()) | ((tick & tick_mask) << 1)
     }
 
+    /// A refund up to `position`, a unit of the mark of `tick`. Never 0, which stands for none.
     #[inline]
-    pub(crate) const fn flagged(mark: u64) -> u64 {
-        mark | 1
-    }
-
-    #[inline]
-    pub(crate) const fn is_flagged(mark: u64) -> bool {
-        mark & 1 != 0
+    pub(crate) const fn given(&self, position: u64, tick: u64) -> u64 {
+        self.mark(position, tick) | 1
     }
 
     #[inline]
@@ -220,7 +217,8 @@ mod tests {
 
             let mark = layout.mark(layout.most(), u64::MAX);
             assert_eq!(layout.start(mark), layout.most());
-            assert!(!Layout::is_flagged(mark));
+            assert_eq!(layout.start(layout.given(7, 0)), 7);
+            assert_ne!(layout.given(0, 0), 0);
             assert_eq!(layout.ticks_between(layout.tick(mark), 3), 4);
             assert_eq!(layout.ticks_between(3, layout.tick(mark)), -4);
         }

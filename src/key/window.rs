@@ -49,14 +49,17 @@
 //!
 //! # Exchange of rings
 //!
-//! *Growing* happens at `len = R` only, and always precedes anything else at such a state. The
-//! slot `tail` is then the oldest mark's, nobody may announce, so `(tail, len)` stand still until
-//! a larger ring is in place, and all who copy it copy the same marks.
+//! A ring is exchanged at states that call for it and at no others: for a larger one at `len = R`,
+//! where the slot `tail` is still the oldest mark's; for a smaller one where `len` is a small part
+//! of `R`. At such a state the exchange precedes anything else: nobody announces or commits a mark
+//! through a ring that is to be exchanged. So from the moment that a state calls for it, `tail`
+//! stands still until another ring is in place, and all who copy the marks copy the same ones. Of
+//! the rest of `state`, units may be added meanwhile, which touches no mark, and a roomy ring may
+//! lose marks by a restart or a fill-up, which leaves it roomy; at `len = R` those two wait for
+//! the exchange, since a full ring that loses marks would be full no more.
 //!
-//! *Shrinking* first closes the ring: it flags the slot `tail`, unless that holds an announcement.
-//! A flagged slot takes no announcement; who meets one exchanges the ring itself. So again no mark
-//! is committed between copy and exchange. Units may be, and `len` may fall; a copy of too many
-//! marks does no harm.
+//! A thread that has slept may hold a ring that is newer than its state. It looks at `state` again
+//! before it copies anything.
 //!
 //! # Wrapping ticks
 //!
@@ -312,7 +315,7 @@ impl Window {
             if units == 0 {
                 return Some(0);
             }
-            let noted = Layout::flagged(layout.mark(position, layout.tick(last)));
+            let noted = layout.given(position, layout.tick(last));
             // AcqRel: Release publishes the position together with the state it was counted from
             // to the Acquire loads of `given`; Acquire orders it after the refund it replaces.
             let swapped =
@@ -351,9 +354,9 @@ impl Window {
         if sight.live != 0 || self.idle_for(layout, state, &view, now) < stale_after {
             return false;
         }
-        // AcqRel: Release pairs with the Acquire load in `place`: who meets a fresh window of this
-        // key, or this one dead, is judged no earlier than `now`. It comes before the kill.
-        floor.fetch_max(now, Ordering::AcqRel);
+        // Relaxed: published by the kill that follows: who meets this window dead, or a fresh one of
+        // this key, is judged no earlier than `now`.
+        floor.fetch_max(now, Ordering::Relaxed);
         // The CAS proves that everything read above still held: nothing came in meanwhile.
         self.commit(state, Layout::kill(state))
     }
@@ -441,9 +444,10 @@ impl Window {
         // was acquired; a newer value is as good.
         let latest = self.latest.load(Ordering::Relaxed);
         if layout.len(state) == 0 {
-            // Acquire: pairs with the fetch_max of whoever retired or restarted, which precedes
-            // the state that was acquired. It must be read here, after the state.
-            let floor = floor.load(Ordering::Acquire);
+            // Relaxed: raised before the kill or the restart that led to this state, and ordered by
+            // its Acquire load, or by the map's lookup of the fresh window. It must be read here,
+            // after those.
+            let floor = floor.load(Ordering::Relaxed);
             return Place::New(now.max(latest).max(floor));
         }
         let t = layout.tick(newest(layout, state, view));
@@ -618,40 +622,14 @@ impl Window {
             self.exchange(layout, state, view, 2 * view.len());
             return None;
         }
+        if view.len() > SMALLEST_RING as u64 && len * ROOMY as u64 <= view.len() {
+            let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64);
+            self.exchange(layout, state, view, size);
+            return None;
+        }
         // Acquire: pairs with the announcement in `add_mark`.
         let found = view.slot(layout.tail(state)).load(Ordering::Acquire);
-        if !self.holds(state) {
-            return None;
-        }
-        let roomy = view.len() > SMALLEST_RING as u64 && len * ROOMY as u64 <= view.len();
-        if (roomy || Layout::is_flagged(found)) && self.shrink(layout, state, view, found) {
-            return None;
-        }
-        Some(found)
-    }
-
-    /// Closes a roomy ring and exchanges it for a smaller one, or helps to. `false`: its slot
-    /// holds an announcement, which goes first.
-    #[cold]
-    fn shrink(&self, layout: &Layout, state: u64, view: &View<'_>, found: u64) -> bool {
-        if !Layout::is_flagged(found) {
-            if is_announced(layout, state, view, found) {
-                return false;
-            }
-            // Relaxed: the flag carries no data; who meets it copies by the state it acquired.
-            let closed = view.slot(layout.tail(state)).compare_exchange(
-                found,
-                Layout::flagged(found),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            if closed.is_err() {
-                return true;
-            }
-        }
-        let size = (2 * layout.len(state) + 1).next_power_of_two().max(SMALLEST_RING as u64);
-        self.exchange(layout, state, view, size);
-        true
+        self.holds(state).then_some(found)
     }
 
     /// Puts a ring of `size` in place of the one in view, with the marks of `state`. To be called
@@ -688,8 +666,8 @@ impl Window {
         if layout.len(state) != 0 {
             self.free_slot(attempt)?;
         }
-        // AcqRel: Release pairs with the Acquire load in `place`; it comes before the commit.
-        floor.fetch_max(now, Ordering::AcqRel);
+        // Relaxed: published by the commit that follows.
+        floor.fetch_max(now, Ordering::Relaxed);
         self.commit(state, layout.with_window(state, layout.cum(state).wrapping_add(1), 0));
         None
     }

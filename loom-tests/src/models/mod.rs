@@ -3,8 +3,13 @@
 mod admit;
 mod extremes;
 mod forget;
+mod kept;
+mod line;
+mod reclaim;
 mod refund;
 mod rings;
+mod slots;
+mod stale;
 mod wrap;
 
 use crate::explore::explore;
