@@ -56,7 +56,8 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// The sliding window: a rate's capacity is what it allows in this time. Default: 60 s.
     ///
     /// A whole number of milliseconds. One that is not a whole number of buckets is held for the
-    /// next longer time that is; capacities are still taken over the window given here.
+    /// next longer time that is; capacities are still taken over the window given here. A rate that
+    /// allows less than one unit in this time has a capacity of 0, and admits nothing.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
@@ -64,7 +65,8 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
 
     /// The grain of time: units admitted in the same bucket expire together, when the bucket's
     /// *end* is older than the window, hence after more than the window and at most a window and a
-    /// bucket. Default: 100 ms.
+    /// bucket. Default: 100 ms. A client that keeps exactly to its rate is therefore turned away now
+    /// and then: give it a little more, or finer buckets.
     ///
     /// A whole number of milliseconds, at most the window. Finer buckets make for smoother limits
     /// and take 8 bytes per key for each bucket in use. The number of buckets in a window also

@@ -14,7 +14,8 @@ pub enum RateLimitDecision {
         /// nothing else happened meanwhile. `None` if it never can be: it asks for more than the
         /// rate's capacity.
         retry_after_ms: Option<u64>,
-        /// Units still counted at that moment; where `retry_after_ms` is `None`, units counted now.
+        /// The usage still counted at that moment: what is left for others is the capacity less
+        /// this. Where `retry_after_ms` is `None`, the usage now.
         remaining_after_waiting: u64,
     },
     /// The key is past its soft limit and is being thinned out.
@@ -28,6 +29,16 @@ pub enum RateLimitDecision {
 }
 
 impl RateLimitDecision {
+    /// A rejection, for tests and for limiters of your own.
+    pub const fn rejected(retry_after_ms: Option<u64>, remaining_after_waiting: u64) -> Self {
+        Self::Rejected { retry_after_ms, remaining_after_waiting }
+    }
+
+    /// A suppression, for tests and for limiters of your own.
+    pub const fn suppressed(suppression_factor: f64, is_allowed: bool) -> Self {
+        Self::Suppressed { suppression_factor, is_allowed }
+    }
+
     /// Whether the work may go ahead.
     #[inline]
     #[must_use]

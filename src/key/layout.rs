@@ -51,11 +51,6 @@ impl Layout {
         Self { index_bits, span }
     }
 
-    /// The same words, for a window of fewer ticks.
-    pub(crate) const fn with_span(self, span: u64) -> Self {
-        Self { span, ..self }
-    }
-
     /// The most units that a window can hold: 2^C - 1.
     #[inline]
     pub(crate) const fn most(&self) -> u64 {
@@ -82,6 +77,13 @@ impl Layout {
     #[inline]
     pub(crate) const fn quarter(&self) -> u64 {
         1 << (self.tick_bits() - 2)
+    }
+
+    /// Whether `now`, which is `since` ticks after some mark the nearer way round, is that in truth:
+    /// `latest` is an unwrapped tick that no mark is far ahead of (see `window`).
+    #[inline]
+    pub(crate) const fn comparable(&self, now: u64, latest: u64, since: i64) -> bool {
+        now <= latest.saturating_add(self.quarter()) && since.unsigned_abs() < self.quarter()
     }
 
     /// `later - earlier` for packed ticks, taken as the nearer of the two ways round.

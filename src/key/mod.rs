@@ -1,17 +1,22 @@
 //! One key's sliding window, lock-free. Plain integers in and out; imports only [`crate::sync`].
 //!
+//! - `window`: the protocol. Its first page is the place to start reading.
+//! - `snapshot`: what one read of a window says.
 //! - `layout`: how the 64-bit words are packed.
 //! - `ring`: where marks are stored, and how a ring is exchanged for another.
-//! - `window`: the protocol. Its first page is the place to start reading.
 //! - `hint`: what to tell those who were turned away.
+//! - `search`: finding a threshold among marks.
 //! - `kept`: a number computed now and then, for the Suppressed strategy.
 
 mod hint;
 mod kept;
 mod layout;
 mod ring;
+mod search;
+mod snapshot;
 mod window;
 
 pub(crate) use kept::Kept;
 pub(crate) use layout::Layout;
-pub(crate) use window::{Limit, Outcome, Window};
+pub(crate) use snapshot::Limit;
+pub(crate) use window::{Outcome, Window};

@@ -92,19 +92,11 @@
 
 use crate::key::hint::{self, Relief};
 use crate::key::layout::Layout;
-use crate::key::ring::{Marks, View};
+use crate::key::ring::Marks;
+use crate::key::snapshot::{Limit, Place, Sight, Snapshot};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::epoch::Guard;
 use crate::sync::{INLINE_MARKS, ROOMY, SMALLEST_RING};
-
-/// What bounds an addition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
-    /// Add only if usage stays at or below this.
-    Within(u64),
-    /// Add whatever the usage. A sum beyond what a window can hold is clipped to that, and then
-    /// counts as if all of it had happened in the newest tick: never too little, for long enough.
-    Unbounded,
-}
 
 /// What became of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,55 +127,11 @@ pub(crate) struct Window {
     marks: Marks,
 }
 
-/// What a consistent `(state, marks, given)` says at some tick. Meaningless until validated.
-pub(crate) struct Sight {
-    /// Marks inside the window.
-    pub(crate) live: u64,
-    /// The first mark with units that count: the oldest inside, unless those were given back.
-    pub(crate) first: u64,
-    /// The cumulative count from which usage is counted: that mark's start, or past the units of
-    /// it that were given back.
-    pub(crate) base: u64,
-    /// Units counted.
-    pub(crate) usage: u64,
-    /// Whether a refund still matters.
-    forgiven: bool,
-}
-
-impl Sight {
-    #[inline]
-    fn fits(&self, count: u64, limit: Limit) -> bool {
-        match limit {
-            Limit::Within(most) => self.usage.saturating_add(count) <= most,
-            Limit::Unbounded => true,
-        }
-    }
-
-    /// Whether `count` more units are more than a window can hold.
-    #[inline]
-    fn overflows(&self, layout: &Layout, count: u64) -> bool {
-        count > layout.most() - self.usage
-    }
-}
-
 /// One turn of the loop of [`Window::add`]: what was read, and is acted on.
 struct Attempt<'a> {
-    layout: &'a Layout,
-    floor: &'a AtomicU64,
-    state: u64,
-    view: &'a View<'a>,
-    given: u64,
+    snapshot: &'a Snapshot<'a>,
     sight: &'a Sight,
-}
-
-/// Where a call is to be judged. Ticks are 64 bits wide.
-enum Place {
-    /// At the newest mark, whose tick this is.
-    Newest(u64),
-    /// At this tick, later than the newest mark, or first of all.
-    New(u64),
-    /// Nowhere yet: the marks are too old to be compared with this tick.
-    Idle(u64),
+    floor: &'a AtomicU64,
 }
 
 impl Window {
@@ -213,27 +161,21 @@ impl Window {
     ) -> Outcome {
         let mut pin = None;
         loop {
-            // Acquire: pairs with every CAS of `state` below; the marks that it counts, and the
-            // ring that holds them, are visible from here on.
-            let state = self.state.load(Ordering::Acquire);
-            if Layout::is_dead(state) {
-                return Outcome::Dead;
-            }
-            let view = self.marks.view(&mut pin);
-            // Acquire: pairs with the CAS in `refund`: a position seen here belongs to a state
-            // no newer than the one that validation will see.
-            let given = self.given.load(Ordering::Acquire);
-            let place = self.place(layout, floor, state, &view, now);
-            let (sight, tick) = self.sight_at(layout, state, &view, given, &place);
+            let Some(snapshot) = self.snapshot(layout, &mut pin) else { return Outcome::Dead };
+            // Relaxed: raised before the kill or the restart that led to this state, and ordered by
+            // its Acquire load, or by the map's lookup of the fresh window. It must be read here,
+            // after those.
+            let place = self.place(&snapshot, now, || floor.load(Ordering::Relaxed));
+            let (sight, tick) = snapshot.sight_at(&place);
 
             if !sight.fits(count, limit) {
-                let relief = hint::relief(layout, state, &view, &sight, tick, count, limit);
-                if self.holds(state) {
+                let relief = hint::relief(&snapshot, &sight, tick, count, limit);
+                if self.holds(&snapshot) {
                     return Outcome::Rejected { usage: sight.usage, relief };
                 }
                 continue;
             }
-            let attempt = Attempt { layout, floor, state, view: &view, given, sight: &sight };
+            let attempt = Attempt { snapshot: &snapshot, sight: &sight, floor };
             let added = match place {
                 Place::Newest(tick) => self.add_units(&attempt, tick, count),
                 Place::New(tick) => self.add_mark(&attempt, tick, count),
@@ -248,11 +190,11 @@ impl Window {
     /// Judges an addition without making it.
     #[inline]
     pub(crate) fn peek(&self, layout: &Layout, now: u64, count: u64, limit: Limit) -> Outcome {
-        self.read(layout, now, |state, view, sight, tick| {
+        self.read(layout, now, |snapshot, sight, tick| {
             if sight.fits(count, limit) {
                 Outcome::Admitted { tick, usage: sight.usage }
             } else {
-                let relief = hint::relief(layout, state, view, sight, tick, count, limit);
+                let relief = hint::relief(snapshot, sight, tick, count, limit);
                 Outcome::Rejected { usage: sight.usage, relief }
             }
         })
@@ -261,7 +203,7 @@ impl Window {
 
     /// Units counted at tick `now`, or `None` if the window is dead.
     pub(crate) fn usage(&self, layout: &Layout, now: u64) -> Option<u64> {
-        self.read(layout, now, |_, _, sight, _| sight.usage)
+        self.read(layout, now, |_, sight, _| sight.usage)
     }
 
     /// Units counted at tick `now`, and those of them that would count if the window spanned only
@@ -272,44 +214,30 @@ impl Window {
         now: u64,
         span: u64,
     ) -> Option<(u64, u64)> {
-        let brief = layout.with_span(span.min(layout.span()));
-        let mut pin = None;
-        loop {
-            // Acquire: as in `add`.
-            let state = self.state.load(Ordering::Acquire);
-            if Layout::is_dead(state) {
-                return None;
-            }
-            let view = self.marks.view(&mut pin);
-            // Acquire: as in `add`.
-            let given = self.given.load(Ordering::Acquire);
-            let (sight, tick) = self.look(layout, state, &view, given, now);
-            let recent = live_at(&brief, state, &view, tick).min(sight.live);
-            let recent = self.sight(layout, state, &view, given, recent);
-            if self.holds(state) {
-                return Some((sight.usage, recent.usage));
-            }
-        }
+        self.read(layout, now, |snapshot, sight, tick| {
+            let recent = snapshot.live_within(tick, span).min(sight.live);
+            (sight.usage, snapshot.sight(recent).usage)
+        })
+    }
+
+    /// Whether nothing counts at tick `now`, and nothing was added for `stale_after` ticks.
+    pub(crate) fn is_idle(&self, layout: &Layout, now: u64, stale_after: u64) -> bool {
+        self.read(layout, now, |snapshot, sight, now| {
+            sight.live == 0 && self.idle_for(snapshot, now) >= stale_after
+        })
+        .unwrap_or(true)
     }
 
     /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
     pub(crate) fn refund(&self, layout: &Layout, now: u64, count: u64) -> Option<u64> {
         let mut pin = None;
         loop {
-            // Acquire: as in `add`.
-            let state = self.state.load(Ordering::Acquire);
-            if Layout::is_dead(state) {
-                return None;
-            }
-            let view = self.marks.view(&mut pin);
-            // Acquire: as in `add`.
-            let given = self.given.load(Ordering::Acquire);
-            let (sight, _) = self.look(layout, state, &view, given, now);
-
+            let snapshot = self.snapshot(layout, &mut pin)?;
+            let (sight, _) = self.look(&snapshot, now);
             let units = count.min(sight.usage);
             let position = sight.base.wrapping_add(units);
-            let last = hint::holder(layout, state, &view, &sight, position).mark;
-            if !self.holds(state) {
+            let last = hint::holder(&snapshot, &sight, position).mark;
+            if !self.holds(&snapshot) {
                 continue;
             }
             if units == 0 {
@@ -318,20 +246,17 @@ impl Window {
             let noted = layout.given(position, layout.tick(last));
             // AcqRel: Release publishes the position together with the state it was counted from
             // to the Acquire loads of `given`; Acquire orders it after the refund it replaces.
-            let swapped =
-                self.given.compare_exchange(given, noted, Ordering::AcqRel, Ordering::Relaxed);
+            // Relaxed on failure: the loop loads it afresh.
+            let swapped = self.given.compare_exchange(
+                snapshot.given,
+                noted,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
             if swapped.is_ok() {
                 return Some(units);
             }
         }
-    }
-
-    /// Whether nothing counts at tick `now`, and nothing was added for `stale_after` ticks.
-    pub(crate) fn is_idle(&self, layout: &Layout, now: u64, stale_after: u64) -> bool {
-        self.read(layout, now, |state, view, sight, now| {
-            sight.live == 0 && self.idle_for(layout, state, view, now) >= stale_after
-        })
-        .unwrap_or(true)
     }
 
     /// Ends this window if nothing in it counts at tick `now` and nothing was added for
@@ -344,21 +269,16 @@ impl Window {
         stale_after: u64,
     ) -> bool {
         let mut pin = None;
-        // Acquire: as in `add`.
-        let state = self.state.load(Ordering::Acquire);
-        if Layout::is_dead(state) {
-            return true;
-        }
-        let view = self.marks.view(&mut pin);
-        let (sight, now) = self.look(layout, state, &view, 0, now);
-        if sight.live != 0 || self.idle_for(layout, state, &view, now) < stale_after {
+        let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };
+        let (sight, now) = self.look(&snapshot, now);
+        if sight.live != 0 || self.idle_for(&snapshot, now) < stale_after {
             return false;
         }
         // Relaxed: published by the kill that follows: who meets this window dead, or a fresh one of
         // this key, is judged no earlier than `now`.
         floor.fetch_max(now, Ordering::Relaxed);
         // The CAS proves that everything read above still held: nothing came in meanwhile.
-        self.commit(state, Layout::kill(state))
+        self.commit(&snapshot, Layout::kill(snapshot.state))
     }
 
     /// Ends this window whatever it holds: its units are forgotten. `false` if it was dead.
@@ -389,27 +309,40 @@ impl Window {
 
     // --- reading -------------------------------------------------------------------------------
 
+    /// Loads what everything else is read through, or `None` of a dead window.
+    #[inline]
+    fn snapshot<'a>(
+        &'a self,
+        layout: &'a Layout,
+        pin: &'a mut Option<Guard>,
+    ) -> Option<Snapshot<'a>> {
+        // Acquire: pairs with every CAS of `state`; the marks that it counts, and the ring that
+        // holds them, are visible from here on.
+        let state = self.state.load(Ordering::Acquire);
+        if Layout::is_dead(state) {
+            return None;
+        }
+        let view = self.marks.view(pin);
+        // Acquire: pairs with the CAS in `refund`: if the position belongs to a state that is
+        // newer than this one, the look at the state that follows will see a newer one.
+        let given = self.given.load(Ordering::Acquire);
+        Some(Snapshot { layout, state, view, given })
+    }
+
     /// Reads consistently: `f` is called until what it was given is known to have been true.
     #[inline]
     fn read<T>(
         &self,
         layout: &Layout,
         now: u64,
-        mut f: impl FnMut(u64, &View<'_>, &Sight, u64) -> T,
+        mut f: impl FnMut(&Snapshot<'_>, &Sight, u64) -> T,
     ) -> Option<T> {
         let mut pin = None;
         loop {
-            // Acquire: as in `add`.
-            let state = self.state.load(Ordering::Acquire);
-            if Layout::is_dead(state) {
-                return None;
-            }
-            let view = self.marks.view(&mut pin);
-            // Acquire: as in `add`.
-            let given = self.given.load(Ordering::Acquire);
-            let (sight, now) = self.look(layout, state, &view, given, now);
-            let answer = f(state, &view, &sight, now);
-            if self.holds(state) {
+            let snapshot = self.snapshot(layout, &mut pin)?;
+            let (sight, now) = self.look(&snapshot, now);
+            let answer = f(&snapshot, &sight, now);
+            if self.holds(&snapshot) {
                 return Some(answer);
             }
         }
@@ -417,176 +350,102 @@ impl Window {
 
     /// What is to be seen at `now`, or later if others have got there, and that tick.
     #[inline]
-    fn look(
-        &self,
-        layout: &Layout,
-        state: u64,
-        view: &View<'_>,
-        given: u64,
-        now: u64,
-    ) -> (Sight, u64) {
-        // No floor: at `len = 0` nothing is counted, whatever the tick.
-        let place = self.place(layout, &AtomicU64::new(0), state, view, now);
-        self.sight_at(layout, state, view, given, &place)
+    fn look(&self, snapshot: &Snapshot<'_>, now: u64) -> (Sight, u64) {
+        // No floor: without marks nothing is counted, whatever the tick.
+        snapshot.sight_at(&self.place(snapshot, now, || 0))
     }
 
-    /// Where a call with this clock reading is judged.
     #[inline]
-    fn place(
-        &self,
-        layout: &Layout,
-        floor: &AtomicU64,
-        state: u64,
-        view: &View<'_>,
-        now: u64,
-    ) -> Place {
+    fn place(&self, snapshot: &Snapshot<'_>, now: u64, floor: impl FnOnce() -> u64) -> Place {
         // Relaxed: raised before the mark that needs it was announced, hence before the state that
         // was acquired; a newer value is as good.
-        let latest = self.latest.load(Ordering::Relaxed);
-        if layout.len(state) == 0 {
-            // Relaxed: raised before the kill or the restart that led to this state, and ordered by
-            // its Acquire load, or by the map's lookup of the fresh window. It must be read here,
-            // after those.
-            let floor = floor.load(Ordering::Relaxed);
-            return Place::New(now.max(latest).max(floor));
-        }
-        let t = layout.tick(newest(layout, state, view));
-        let near = |since: i64| since.unsigned_abs() < layout.quarter();
-        let mut now = now;
-        let mut since = layout.ticks_between(t, now);
-        if now > latest.saturating_add(layout.quarter()) || !near(since) {
-            now = now.max(latest);
-            since = layout.ticks_between(t, now);
-            if now > latest.saturating_add(layout.quarter()) || !near(since) {
-                return Place::Idle(now);
-            }
-        }
-        if since <= 0 { Place::Newest(now.wrapping_sub_signed(since)) } else { Place::New(now) }
-    }
-
-    /// What is seen from a place, and its tick.
-    #[inline]
-    fn sight_at(
-        &self,
-        layout: &Layout,
-        state: u64,
-        view: &View<'_>,
-        given: u64,
-        place: &Place,
-    ) -> (Sight, u64) {
-        let (live, tick) = match *place {
-            Place::Newest(tick) => (layout.len(state), tick),
-            Place::New(tick) => (live_at(layout, state, view, tick), tick),
-            Place::Idle(tick) => (0, tick),
-        };
-        (self.sight(layout, state, view, given, live), tick)
-    }
-
-    /// What is seen when the `live` newest marks are inside.
-    #[inline]
-    fn sight(&self, layout: &Layout, state: u64, view: &View<'_>, given: u64, live: u64) -> Sight {
-        let cum = layout.cum(state);
-        let first = layout.tail(state).wrapping_sub(live);
-        if live == 0 {
-            return Sight { live, first, base: cum, usage: 0, forgiven: false };
-        }
-        // Acquire: pairs with the announcement; if this is a mark newer than `state`, validation
-        // will see the newer state.
-        let oldest = view.slot(first).load(Ordering::Acquire);
-        if given != 0 {
-            let since = layout.ticks_between(layout.tick(oldest), layout.tick(given));
-            if since >= 0 {
-                let (first, base) =
-                    (first_since(layout, view, first, live, given), layout.start(given));
-                let usage = layout.units_between(base, cum);
-                return Sight { live, first, base, usage, forgiven: true };
-            }
-        }
-        let base = layout.start(oldest);
-        Sight { live, first, base, usage: layout.units_between(base, cum), forgiven: false }
+        snapshot.place(now, self.latest.load(Ordering::Relaxed), floor)
     }
 
     /// Ticks since the newest mark, or since this window was begun.
-    fn idle_for(&self, layout: &Layout, state: u64, view: &View<'_>, now: u64) -> u64 {
+    fn idle_for(&self, snapshot: &Snapshot<'_>, now: u64) -> u64 {
+        let layout = snapshot.layout;
         // Relaxed: as in `place`.
         let since_latest = now.saturating_sub(self.latest.load(Ordering::Relaxed));
-        if layout.len(state) == 0 || since_latest > layout.quarter() {
+        if snapshot.len() == 0 || since_latest > layout.quarter() {
             return since_latest;
         }
-        let since = layout.ticks_between(layout.tick(newest(layout, state, view)), now);
+        let since = layout.ticks_between(snapshot.newest_tick(), now);
         // Negative in wrapped terms only where it is too long ago to tell: `latest` bounds it.
         u64::try_from(since).unwrap_or(since_latest)
     }
 
-    /// Whether `state` still stands, hence all that was read since it was loaded was true.
+    /// Whether the state still stands, hence all that was read since it was loaded was true.
     #[inline]
-    fn holds(&self, state: u64) -> bool {
+    fn holds(&self, snapshot: &Snapshot<'_>) -> bool {
         // Relaxed: ordered after the Acquire loads of `given` and the slots. If one of those saw
-        // a word written after `state` had changed, this load sees the change.
-        self.state.load(Ordering::Relaxed) == state
+        // a word written after the state had changed, this load sees the change.
+        self.state.load(Ordering::Relaxed) == snapshot.state
     }
 
     // --- writing -------------------------------------------------------------------------------
 
     #[inline]
-    fn commit(&self, state: u64, next: u64) -> bool {
+    fn commit(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
         // Release: publishes the mark, and the raised floor, to the Acquire load of `state` in
-        // `add`. Relaxed on failure: the loop loads it afresh.
-        self.state.compare_exchange(state, next, Ordering::Release, Ordering::Relaxed).is_ok()
+        // `snapshot`. Relaxed on failure: the loop loads it afresh.
+        self.state
+            .compare_exchange(snapshot.state, next, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Adds units to the newest mark, of this tick. `None`: something has moved, start over.
     #[inline]
     fn add_units(&self, attempt: &Attempt<'_>, tick: u64, count: u64) -> Option<u64> {
-        let &Attempt { layout, state, sight, .. } = attempt;
-        if sight.overflows(layout, count) {
+        let &Attempt { snapshot, sight, .. } = attempt;
+        if sight.overflows(snapshot.layout, count) {
             return self.fill_up(attempt, tick);
         }
-        self.commit(state, layout.with_units(state, count)).then_some(tick)
+        let next = snapshot.layout.with_units(snapshot.state, count);
+        self.commit(snapshot, next).then_some(tick)
     }
 
     /// Adds more units than a window can hold to the newest mark: the window is then as full as
     /// can be, and stays so until this mark leaves it.
     #[cold]
     fn fill_up(&self, attempt: &Attempt<'_>, tick: u64) -> Option<u64> {
-        let &Attempt { layout, state, view, given, sight, .. } = attempt;
+        let &Attempt { snapshot, sight, .. } = attempt;
+        let layout = snapshot.layout;
         // `len` changes here, and that is forbidden while the ring is full. A refund within this
         // very tick would leave room; it is forgotten first.
-        self.free_slot(attempt)?;
-        if sight.forgiven && !self.forget_refund(given) {
+        self.free_slot(snapshot)?;
+        if sight.forgiven && !self.forget_refund(snapshot) {
             return None;
         }
-        let start = layout.start(newest(layout, state, view));
-        let full = layout.with_window(state, start.wrapping_add(layout.most()), 1);
-        self.commit(state, full).then_some(tick)
+        let start = layout.start(snapshot.mark(snapshot.tail().wrapping_sub(1)));
+        let full = layout.with_window(snapshot.state, start.wrapping_add(layout.most()), 1);
+        self.commit(snapshot, full).then_some(tick)
     }
 
     /// Announces a mark for `now` and commits it with `count` units, or joins or completes the
     /// one announced already. `None`: something has moved, start over.
     fn add_mark(&self, attempt: &Attempt<'_>, now: u64, count: u64) -> Option<u64> {
-        let &Attempt { layout, state, view, given, sight, .. } = attempt;
-        let found = self.free_slot(attempt)?;
-        if given != 0 && !sight.forgiven && !self.forget_refund(given) {
+        let &Attempt { snapshot, sight, .. } = attempt;
+        let &Snapshot { layout, state, given, .. } = snapshot;
+        let found = self.free_slot(snapshot)?;
+        if given != 0 && !sight.forgiven && !self.forget_refund(snapshot) {
             return None;
         }
         // Relaxed: as in `place`.
         let latest = self.latest.load(Ordering::Relaxed);
         let (mut at, mut live) = (now, sight.live);
-        if is_announced(layout, state, view, found) {
+        if snapshot.is_announced(found) {
             let ahead = layout.ticks_between(now, layout.tick(found));
-            if layout.len(state) == 0
-                && (now > latest.saturating_add(layout.quarter())
-                    || ahead.unsigned_abs() >= layout.quarter())
-            {
+            if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {
                 // Announced by a thread that has slept since, for so long that ticks wrapped.
                 return self.restart(attempt, now);
             }
             at = now.wrapping_add_signed(ahead);
             if ahead != 0 {
-                live = live_at(layout, state, view, at);
+                live = snapshot.live_at(at);
             }
             if ahead < 0 {
-                self.commit(state, layout.with_mark(state, 0, live + 1));
+                self.commit(snapshot, layout.with_mark(state, 0, live + 1));
                 return None;
             }
         } else {
@@ -594,10 +453,12 @@ impl Window {
                 // Relaxed: published by the announcement and the commit that follow.
                 self.latest.fetch_max(now, Ordering::Relaxed);
             }
-            let mark = layout.mark(layout.cum(state), now);
+            let mark = layout.mark(snapshot.cum(), now);
             // Release: publishes `latest` with the mark, and orders the mark after the state it
             // was made for. Relaxed on failure: the loop loads it afresh.
-            view.slot(layout.tail(state))
+            snapshot
+                .view
+                .slot(snapshot.tail())
                 .compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed)
                 .ok()?;
         }
@@ -607,53 +468,47 @@ impl Window {
         } else {
             layout.with_mark(state, count, live + 1)
         };
-        self.commit(state, next).then_some(at)
+        self.commit(snapshot, next).then_some(at)
     }
 
     /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
     /// ring was exchanged, or the state has moved, start over.
     #[inline]
-    fn free_slot(&self, attempt: &Attempt<'_>) -> Option<u64> {
-        let &Attempt { layout, state, view, .. } = attempt;
-        let len = layout.len(state);
+    fn free_slot(&self, snapshot: &Snapshot<'_>) -> Option<u64> {
+        let (len, slots) = (snapshot.len(), snapshot.view.len());
         // Tested on the `len` of the state, not on the marks inside by now: whoever has read this
         // state may still be reading all of them.
-        if len == view.len() {
-            self.exchange(layout, state, view, 2 * view.len());
+        if len == slots {
+            self.exchange(snapshot, 2 * slots);
             return None;
         }
-        if view.len() > SMALLEST_RING as u64 && len * ROOMY as u64 <= view.len() {
+        if slots > SMALLEST_RING as u64 && len * ROOMY as u64 <= slots {
             let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64);
-            self.exchange(layout, state, view, size);
+            self.exchange(snapshot, size);
             return None;
         }
-        // Acquire: pairs with the announcement in `add_mark`.
-        let found = view.slot(layout.tail(state)).load(Ordering::Acquire);
-        self.holds(state).then_some(found)
+        let found = snapshot.mark(snapshot.tail());
+        self.holds(snapshot).then_some(found)
     }
 
-    /// Puts a ring of `size` in place of the one in view, with the marks of `state`. To be called
-    /// only where those marks cannot change before the exchange; see the top of this file.
+    /// Puts a ring of `size` in place of the one in view, with the marks of the snapshot. To be
+    /// called only at states that call for it; see the top of this file.
     #[cold]
-    fn exchange(&self, layout: &Layout, state: u64, view: &View<'_>, size: u64) {
+    fn exchange(&self, snapshot: &Snapshot<'_>, size: u64) {
+        let &Snapshot { layout, ref view, .. } = snapshot;
         // The ring was loaded after the state; only if the state stands do they belong together.
-        if !self.holds(state) {
+        if !self.holds(snapshot) {
             return;
         }
-        let len = layout.len(state);
-        let first = layout.tail(state).wrapping_sub(len);
+        let len = snapshot.len();
+        let first = snapshot.tail().wrapping_sub(len);
         // Free slots hold a start that `cum` has passed, so that none looks like an announcement.
-        let free = layout.mark(layout.cum(state).wrapping_sub(1), 0);
+        let free = layout.mark(snapshot.cum().wrapping_sub(1), 0);
         #[expect(clippy::cast_possible_truncation, reason = "a ring's length is a usize")]
         self.marks.replace(view, size as usize, |slot| {
             // Which mark of this state, if any, falls into the new ring's `slot`.
             let age = slot.wrapping_sub(first) & (size - 1);
-            if age < len {
-                // Relaxed: acquired when the state was; unchanged since, or the exchange fails.
-                view.slot(first.wrapping_add(age)).load(Ordering::Relaxed)
-            } else {
-                free
-            }
+            if age < len { snapshot.mark(first.wrapping_add(age)) } else { free }
         });
     }
 
@@ -661,62 +516,22 @@ impl Window {
     /// always more to do after it, hence `None`.
     #[cold]
     fn restart(&self, attempt: &Attempt<'_>, now: u64) -> Option<u64> {
-        let &Attempt { layout, floor, state, .. } = attempt;
+        let &Attempt { snapshot, floor, .. } = attempt;
         // `len` changes here, and that is forbidden while the ring is full.
-        if layout.len(state) != 0 {
-            self.free_slot(attempt)?;
+        if snapshot.len() != 0 {
+            self.free_slot(snapshot)?;
         }
         // Relaxed: published by the commit that follows.
         floor.fetch_max(now, Ordering::Relaxed);
-        self.commit(state, layout.with_window(state, layout.cum(state).wrapping_add(1), 0));
+        let cum = snapshot.cum().wrapping_add(1);
+        self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0));
         None
     }
 
     /// Drops a refund that has no effect any more. `false`: there is a newer one.
     #[cold]
-    fn forget_refund(&self, given: u64) -> bool {
+    fn forget_refund(&self, snapshot: &Snapshot<'_>) -> bool {
         // Relaxed: an absent refund publishes nothing, and to count too much is safe.
-        self.given.compare_exchange(given, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.given.compare_exchange(snapshot.given, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
-}
-
-/// The newest mark of `state`, which must have one.
-#[inline]
-fn newest(layout: &Layout, state: u64, view: &View<'_>) -> u64 {
-    // Acquire: as in `sight`.
-    view.slot(layout.tail(state).wrapping_sub(1)).load(Ordering::Acquire)
-}
-
-/// How many marks of `state` are inside at `now`, which is not before the newest of them. They lie
-/// in order, so this looks at the oldest first and then in growing steps: one load where none has
-/// left, logarithmic in those that have.
-#[inline]
-pub(crate) fn live_at(layout: &Layout, state: u64, view: &View<'_>, now: u64) -> u64 {
-    let (tail, len) = (layout.tail(state), layout.len(state));
-    hint::first_such(len, |age| {
-        // Acquire: as in `sight`.
-        let mark = view.slot(tail.wrapping_sub(len).wrapping_add(age)).load(Ordering::Acquire);
-        layout.ticks_between(layout.tick(mark), now) < layout.span().cast_signed()
-    })
-    .map_or(0, |left| len - left)
-}
-
-/// The first of the `live` marks from `first` on whose tick is not before `given`'s.
-#[cold]
-fn first_since(layout: &Layout, view: &View<'_>, first: u64, live: u64, given: u64) -> u64 {
-    let behind = hint::first_such(live, |age| {
-        // Acquire: as in `sight`.
-        let mark = view.slot(first.wrapping_add(age)).load(Ordering::Acquire);
-        layout.ticks_between(layout.tick(given), layout.tick(mark)) >= 0
-    });
-    first.wrapping_add(behind.unwrap_or(0))
-}
-
-/// Whether `found`, in the slot of the next mark, was announced for this very state.
-#[inline]
-fn is_announced(layout: &Layout, state: u64, view: &View<'_>, found: u64) -> bool {
-    layout.start(found) == layout.cum(state)
-        && (layout.len(state) == 0
-            || layout.ticks_between(layout.tick(newest(layout, state, view)), layout.tick(found))
-                > 0)
 }

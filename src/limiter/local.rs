@@ -78,6 +78,19 @@ where
         &self.suppressed
     }
 
+    /// The window that capacities are taken over, as it was asked for: for
+    /// [`RateLimit::capacity`](crate::RateLimit::capacity).
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.core.absolute.frame.grid.window()
+    }
+
+    /// The bucket: units admitted in the same one expire together.
+    #[must_use]
+    pub fn bucket(&self) -> Duration {
+        self.core.absolute.frame.grid.bucket()
+    }
+
     /// Starts a background thread that forgets keys which have been idle for 10 minutes, every 30
     /// seconds. See [`run_cleanup_loop_with`](LocalRateLimiter::run_cleanup_loop_with).
     ///

@@ -7,7 +7,8 @@ pub(crate) struct Bug {
     pub(crate) file: &'static str,
     pub(crate) original: &'static str,
     pub(crate) seeded: &'static str,
-    /// Suites that should notice, in the order they are run: `loom`, or a file of `tests/`.
+    /// Suites that should notice, in the order they are run: `loom`, `reclaim` (loom with the real
+    /// crossbeam-epoch), or a file of `tests/`.
     pub(crate) suites: &'static [&'static str],
 }
 
@@ -17,6 +18,9 @@ const PROPERTIES: &[&str] = &["absolute"];
 const WINDOW: &str = "src/key/window.rs";
 const HINT: &str = "src/key/hint.rs";
 const RING: &str = "src/key/ring.rs";
+const KEPT: &str = "src/key/kept.rs";
+const SLOTS: &str = "src/store/slots.rs";
+const LINE: &str = "src/wait/line.rs";
 const GRID: &str = "src/policy/grid.rs";
 
 const fn bug(
@@ -29,7 +33,7 @@ const fn bug(
     Bug { name, file, original, seeded, suites }
 }
 
-pub(crate) const BUGS: [Bug; 27] = [
+pub(crate) const BUGS: [Bug; 38] = [
     // --- what an ordering is for -------------------------------------------------------------
     bug(
         "state-cas-relaxed",
@@ -94,13 +98,6 @@ pub(crate) const BUGS: [Bug; 27] = [
         "let ring = self.ring.load(Ordering::Acquire, guard);",
         "let ring = self.ring.load(Ordering::Relaxed, guard);",
     ),
-    bug(
-        "floor-load-relaxed",
-        WINDOW,
-        LOOM,
-        "let floor = floor.load(Ordering::Acquire);",
-        "let floor = floor.load(Ordering::Relaxed);",
-    ),
     // --- what a check is for -----------------------------------------------------------------
     bug(
         "full-tested-on-new-length",
@@ -116,13 +113,7 @@ pub(crate) const BUGS: [Bug; 27] = [
         "                if self.holds(state) {\n                    return Outcome::Rejected",
         "                if true {\n                    return Outcome::Rejected",
     ),
-    bug(
-        "free-slot-unvalidated",
-        WINDOW,
-        LOOM,
-        "        if !self.holds(state) {\n            return None;\n        }\n        let roomy",
-        "        let roomy",
-    ),
+    bug("free-slot-unvalidated", WINDOW, LOOM, "self.holds(state).then_some(found)", "Some(found)"),
     bug(
         "exchange-unvalidated",
         WINDOW,
@@ -139,17 +130,10 @@ pub(crate) const BUGS: [Bug; 27] = [
     ),
     bug("earlier-announcement-joined", WINDOW, LOOM, "if ahead < 0 {", "if false {"),
     bug(
-        "shrink-without-closing",
-        WINDOW,
-        LOOM,
-        "            if closed.is_err() {\n                return true;\n            }",
-        "            let _ = view.slot(layout.tail(state)).compare_exchange(Layout::flagged(found), found, Ordering::Relaxed, Ordering::Relaxed);\n            if closed.is_err() {\n                return true;\n            }",
-    ),
-    bug(
         "floor-not-raised-by-retire",
         WINDOW,
         LOOM,
-        "        floor.fetch_max(now, Ordering::AcqRel);\n        // The CAS proves",
+        "        floor.fetch_max(now, Ordering::Relaxed);\n        // The CAS proves",
         "        // The CAS proves",
     ),
     bug(
@@ -187,6 +171,92 @@ pub(crate) const BUGS: [Bug; 27] = [
         PROPERTIES,
         "layout.ticks_between(layout.tick(oldest), layout.tick(given));\n            if since >= 0 {",
         "layout.ticks_between(layout.tick(oldest), layout.tick(given));\n            if since >= -1 {",
+    ),
+    bug(
+        "exchange-at-the-wrong-size",
+        WINDOW,
+        LOOM,
+        "let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64);",
+        "let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64) / 2;",
+    ),
+    bug(
+        "restart-without-exchange",
+        WINDOW,
+        LOOM,
+        "if layout.len(state) != 0 {\n            self.free_slot(attempt)?;\n        }",
+        "",
+    ),
+    bug(
+        "fill-up-keeps-older-marks",
+        WINDOW,
+        BOTH,
+        "layout.with_mark(state, layout.most(), 1)",
+        "layout.with_mark(state, layout.most() - sight.usage, live + 1)",
+    ),
+    bug(
+        "ring-freed-at-once",
+        RING,
+        &["reclaim"],
+        "unsafe { guard.defer_destroy(view.ring) };",
+        "drop(unsafe { view.ring.into_owned() });",
+    ),
+    bug(
+        "ring-loaded-unpinned",
+        RING,
+        &["reclaim"],
+        "let guard = pin.get_or_insert_with(epoch::pin);",
+        "let guard = { let _ = &pin; unprotected };",
+    ),
+    // --- the other protocols -------------------------------------------------------------------
+    bug(
+        "kept-until-first",
+        KEPT,
+        LOOM,
+        "        // Relaxed: published by the store below.\n        self.value.store(value, Ordering::Relaxed);\n",
+        "",
+    ),
+    bug(
+        "kept-until-relaxed",
+        KEPT,
+        LOOM,
+        "self.until.store(until, Ordering::Release);",
+        "self.until.store(until, Ordering::Relaxed);",
+    ),
+    bug(
+        "slots-uncounted-changes",
+        SLOTS,
+        LOOM,
+        "let next = (head & !SLOT).wrapping_add(CHANGE) | below;",
+        "let next = (head & !SLOT) | below;",
+    ),
+    bug(
+        "slots-give-relaxed",
+        SLOTS,
+        LOOM,
+        "match self.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed) {",
+        "match self.head.compare_exchange(head, next, Ordering::Relaxed, Ordering::Relaxed) {",
+    ),
+    bug(
+        "line-forgets-to-wake",
+        LINE,
+        LOOM,
+        "first.turn.store(true, Ordering::Release);\n                    first.thread.unpark();",
+        "first.turn.store(true, Ordering::Release);",
+    ),
+    bug("line-turn-not-passed", LINE, LOOM, "first.turn.store(true, Ordering::Release);", ""),
+    bug(
+        "line-join-unfenced",
+        LINE,
+        LOOM,
+        "        fence(Ordering::SeqCst);\n        Place {",
+        "        Place {",
+    ),
+    bug(
+        "line-freed-unfenced",
+        LINE,
+        LOOM,
+        "        // Pairs with the fence in `join`.\n        fence(Ordering::SeqCst);\n        // Relaxed: ordered by the fence.",
+        "        // Relaxed: ordered by the fence.",
     ),
     // --- off by one ----------------------------------------------------------------------------
     bug(

@@ -114,11 +114,7 @@ fn copy_changed(from: &Path, to: &Path) -> io::Result<()> {
 
 fn judge(copy: &Path, bug: &Bug) -> Verdict {
     for suite in bug.suites {
-        let arguments: &[&str] = match *suite {
-            "loom" => &["test", "--profile", "loom", "-p", "trypema-loom-tests", "--lib"],
-            other => &["test", "--test", other],
-        };
-        match run(copy, arguments) {
+        match run(copy, suite) {
             Ok(None) => {}
             Ok(Some(by)) => return Verdict::Killed(format!("{suite}: {by}")),
             Err(why) => return Verdict::DoesNotBuild(why),
@@ -128,15 +124,25 @@ fn judge(copy: &Path, bug: &Bug) -> Verdict {
 }
 
 /// Runs a suite: the first test that failed, or `None` if all passed.
-fn run(copy: &Path, arguments: &[&str]) -> Result<Option<String>, String> {
+fn run(copy: &Path, suite: &str) -> Result<Option<String>, String> {
+    const MODELS: [&str; 6] = ["test", "--profile", "loom", "-p", "trypema-loom-tests", "--lib"];
+    let (arguments, flags, build) = match suite {
+        "loom" => (MODELS.to_vec(), "", "../build"),
+        "reclaim" => {
+            let only = [&MODELS[..], &["reclaim"]].concat();
+            (only, "--cfg crossbeam_loom", "../build-reclaim")
+        }
+        properties => (vec!["test", "--test", properties], "", "../build"),
+    };
     let output: PathBuf = copy.join("../output.txt");
     let log = fs::File::create(&output).map_err(|error| error.to_string())?;
     let errors = log.try_clone().map_err(|error| error.to_string())?;
     let mut child = Command::new(env!("CARGO"))
         .args(arguments)
-        .args(["--offline", "--quiet", "--target-dir", "../build"])
+        .args(["--offline", "--quiet", "--target-dir", build])
         .current_dir(copy)
         .env("RUST_BACKTRACE", "0")
+        .env("RUSTFLAGS", flags)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)

@@ -1,0 +1,190 @@
+//! What one read of a window says: where a call is judged, and what counts there.
+//!
+//! A snapshot is a state, the ring that was found after it, and the refund word that was found
+//! after that. The marks are read through it one by one, while other threads may be changing them:
+//! whatever is computed here means nothing until the window has been found to be still in that
+//! state (see `window`), and must only not panic or loop until then.
+
+use crate::key::layout::Layout;
+use crate::key::ring::View;
+use crate::key::search::first_such;
+use crate::sync::atomic::Ordering;
+
+/// What bounds an addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Add only if usage stays at or below this.
+    Within(u64),
+    /// Add whatever the usage. A sum beyond what a window can hold is clipped to that, and then
+    /// counts as if all of it had happened in the newest tick: never too little, for long enough.
+    Unbounded,
+}
+
+/// Where a call is to be judged. Ticks are 64 bits wide.
+pub(crate) enum Place {
+    /// At the newest mark, whose tick this is.
+    Newest(u64),
+    /// At this tick, later than the newest mark, or first of all.
+    New(u64),
+    /// Nowhere yet: the marks are too old to be compared with this tick.
+    Idle(u64),
+}
+
+/// What counts at some tick.
+pub(crate) struct Sight {
+    /// Marks inside the window.
+    pub(crate) live: u64,
+    /// The first mark with units that count: the oldest inside, unless those were given back.
+    pub(crate) first: u64,
+    /// The cumulative count from which usage is counted: that mark's start, or past the units of
+    /// it that were given back.
+    pub(crate) base: u64,
+    /// Units counted.
+    pub(crate) usage: u64,
+    /// Whether a refund still matters.
+    pub(crate) forgiven: bool,
+}
+
+impl Sight {
+    #[inline]
+    pub(crate) fn fits(&self, count: u64, limit: Limit) -> bool {
+        match limit {
+            Limit::Within(most) => self.usage.saturating_add(count) <= most,
+            Limit::Unbounded => true,
+        }
+    }
+
+    /// Whether `count` more units are more than a window can hold.
+    #[inline]
+    pub(crate) fn overflows(&self, layout: &Layout, count: u64) -> bool {
+        count > layout.most() - self.usage
+    }
+}
+
+pub(crate) struct Snapshot<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) state: u64,
+    pub(crate) view: View<'a>,
+    pub(crate) given: u64,
+}
+
+impl Snapshot<'_> {
+    /// Marks inside the window when the newest was committed.
+    #[inline]
+    pub(crate) fn len(&self) -> u64 {
+        self.layout.len(self.state)
+    }
+
+    /// Marks ever committed: the index of the next.
+    #[inline]
+    pub(crate) fn tail(&self) -> u64 {
+        self.layout.tail(self.state)
+    }
+
+    #[inline]
+    pub(crate) fn cum(&self) -> u64 {
+        self.layout.cum(self.state)
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self, index: u64) -> u64 {
+        // Acquire: pairs with the announcement. If this is a mark that is newer than the state,
+        // the look at the state that follows will see a newer one.
+        self.view.slot(index).load(Ordering::Acquire)
+    }
+
+    /// The tick of the newest mark, of which there must be one.
+    #[inline]
+    pub(crate) fn newest_tick(&self) -> u64 {
+        self.layout.tick(self.mark(self.tail().wrapping_sub(1)))
+    }
+
+    /// Where a call whose clock reads `now` is judged. `latest` is the window's word of that name;
+    /// `floor` is asked only where there are no marks.
+    #[inline]
+    pub(crate) fn place(&self, now: u64, latest: u64, floor: impl FnOnce() -> u64) -> Place {
+        if self.len() == 0 {
+            return Place::New(now.max(latest).max(floor()));
+        }
+        let layout = self.layout;
+        let newest = self.newest_tick();
+        let since = layout.ticks_between(newest, now);
+        if layout.comparable(now, latest, since) {
+            return placed(now, since);
+        }
+        // Either this is an old reading, or the marks are old.
+        let now = now.max(latest);
+        let since = layout.ticks_between(newest, now);
+        if layout.comparable(now, latest, since) { placed(now, since) } else { Place::Idle(now) }
+    }
+
+    /// How many marks are inside at `tick`, which is not before the newest of them.
+    #[inline]
+    pub(crate) fn live_at(&self, tick: u64) -> u64 {
+        self.live_within(tick, self.layout.span())
+    }
+
+    /// [`Snapshot::live_at`], for a window of another span.
+    #[inline]
+    pub(crate) fn live_within(&self, tick: u64, span: u64) -> u64 {
+        let oldest = self.tail().wrapping_sub(self.len());
+        let inside = |age: u64| {
+            let mark = self.layout.tick(self.mark(oldest.wrapping_add(age)));
+            self.layout.ticks_between(mark, tick) < span.cast_signed()
+        };
+        first_such(self.len(), inside).map_or(0, |gone| self.len() - gone)
+    }
+
+    /// What is seen from a place, and its tick.
+    #[inline]
+    pub(crate) fn sight_at(&self, place: &Place) -> (Sight, u64) {
+        match *place {
+            Place::Newest(tick) => (self.sight(self.len()), tick),
+            Place::New(tick) => (self.sight(self.live_at(tick)), tick),
+            Place::Idle(tick) => (self.sight(0), tick),
+        }
+    }
+
+    /// What is seen when the `live` newest marks are inside.
+    #[inline]
+    pub(crate) fn sight(&self, live: u64) -> Sight {
+        let layout = self.layout;
+        let first = self.tail().wrapping_sub(live);
+        if live == 0 {
+            return Sight { live, first, base: self.cum(), usage: 0, forgiven: false };
+        }
+        let oldest = self.mark(first);
+        if self.given != 0
+            && layout.ticks_between(layout.tick(oldest), layout.tick(self.given)) >= 0
+        {
+            return self.sight_past_refund(live, first);
+        }
+        let base = layout.start(oldest);
+        Sight { live, first, base, usage: layout.units_between(base, self.cum()), forgiven: false }
+    }
+
+    #[cold]
+    fn sight_past_refund(&self, live: u64, oldest: u64) -> Sight {
+        let layout = self.layout;
+        let last = layout.tick(self.given);
+        let reaches = |age: u64| {
+            layout.ticks_between(last, layout.tick(self.mark(oldest.wrapping_add(age)))) >= 0
+        };
+        let first = oldest.wrapping_add(first_such(live, reaches).unwrap_or(0));
+        let base = layout.start(self.given);
+        Sight { live, first, base, usage: layout.units_between(base, self.cum()), forgiven: true }
+    }
+
+    /// Whether `found`, in the slot of the next mark, was announced for this very state.
+    #[inline]
+    pub(crate) fn is_announced(&self, found: u64) -> bool {
+        let layout = self.layout;
+        layout.start(found) == self.cum()
+            && (self.len() == 0 || layout.ticks_between(self.newest_tick(), layout.tick(found)) > 0)
+    }
+}
+
+#[inline]
+fn placed(now: u64, since: i64) -> Place {
+    if since <= 0 { Place::Newest(now.wrapping_sub_signed(since)) } else { Place::New(now) }
+}
