@@ -16,6 +16,7 @@ const LOOM: &[&str] = &["loom"];
 const BOTH: &[&str] = &["loom", "absolute"];
 const PROPERTIES: &[&str] = &["absolute"];
 const WINDOW: &str = "src/key/window.rs";
+const SNAPSHOT: &str = "src/key/snapshot.rs";
 const HINT: &str = "src/key/hint.rs";
 const RING: &str = "src/key/ring.rs";
 const KEPT: &str = "src/key/kept.rs";
@@ -33,21 +34,21 @@ const fn bug(
     Bug { name, file, original, seeded, suites }
 }
 
-pub(crate) const BUGS: [Bug; 38] = [
+pub(crate) const BUGS: [Bug; 35] = [
     // --- what an ordering is for -------------------------------------------------------------
     bug(
         "state-cas-relaxed",
         WINDOW,
         LOOM,
-        "compare_exchange(state, next, Ordering::Release, Ordering::Relaxed)",
-        "compare_exchange(state, next, Ordering::Relaxed, Ordering::Relaxed)",
+        "compare_exchange(snapshot.state, next, Ordering::Release, Ordering::Relaxed)",
+        "compare_exchange(snapshot.state, next, Ordering::Relaxed, Ordering::Relaxed)",
     ),
     bug(
-        "state-load-relaxed-in-add",
+        "state-load-relaxed",
         WINDOW,
         LOOM,
-        "// ring that holds them, are visible from here on.\n            let state = self.state.load(Ordering::Acquire);",
-        "// ring that holds them, are visible from here on.\n            let state = self.state.load(Ordering::Relaxed);",
+        "let state = self.state.load(Ordering::Acquire);\n        if Layout",
+        "let state = self.state.load(Ordering::Relaxed);\n        if Layout",
     ),
     bug(
         "announcement-relaxed",
@@ -57,32 +58,18 @@ pub(crate) const BUGS: [Bug; 38] = [
         ".compare_exchange(found, mark, Ordering::Relaxed, Ordering::Relaxed)",
     ),
     bug(
-        "oldest-mark-load-relaxed",
-        WINDOW,
+        "mark-load-relaxed",
+        SNAPSHOT,
         LOOM,
-        "let oldest = view.slot(first).load(Ordering::Acquire);",
-        "let oldest = view.slot(first).load(Ordering::Relaxed);",
+        "self.view.slot(index).load(Ordering::Acquire)",
+        "self.view.slot(index).load(Ordering::Relaxed)",
     ),
     bug(
-        "newest-mark-load-relaxed",
+        "given-load-relaxed",
         WINDOW,
         LOOM,
-        "view.slot(layout.tail(state).wrapping_sub(1)).load(Ordering::Acquire)",
-        "view.slot(layout.tail(state).wrapping_sub(1)).load(Ordering::Relaxed)",
-    ),
-    bug(
-        "free-slot-load-relaxed",
-        WINDOW,
-        LOOM,
-        "let found = view.slot(layout.tail(state)).load(Ordering::Acquire);",
-        "let found = view.slot(layout.tail(state)).load(Ordering::Relaxed);",
-    ),
-    bug(
-        "given-load-relaxed-in-add",
-        WINDOW,
-        LOOM,
-        "// no newer than the one that validation will see.\n            let given = self.given.load(Ordering::Acquire);",
-        "// no newer than the one that validation will see.\n            let given = self.given.load(Ordering::Relaxed);",
+        "let given = self.given.load(Ordering::Acquire);",
+        "let given = self.given.load(Ordering::Relaxed);",
     ),
     bug(
         "ring-swap-relaxed",
@@ -103,87 +90,86 @@ pub(crate) const BUGS: [Bug; 38] = [
         "full-tested-on-new-length",
         WINDOW,
         LOOM,
-        "if len == view.len() {",
-        "if attempt.sight.live == view.len() {",
+        "        if len == slots {",
+        "        let len = snapshot.live_at(snapshot.newest_tick() + 1);\n        if len == slots {",
     ),
     bug(
         "reject-unvalidated",
         WINDOW,
         LOOM,
-        "                if self.holds(state) {\n                    return Outcome::Rejected",
+        "                if self.holds(&snapshot) {\n                    return Outcome::Rejected",
         "                if true {\n                    return Outcome::Rejected",
     ),
-    bug("free-slot-unvalidated", WINDOW, LOOM, "self.holds(state).then_some(found)", "Some(found)"),
+    bug(
+        "free-slot-unvalidated",
+        WINDOW,
+        LOOM,
+        "self.holds(snapshot).then_some(found)",
+        "Some(found)",
+    ),
     bug(
         "exchange-unvalidated",
         WINDOW,
         LOOM,
-        "if !self.holds(state) {\n            return;\n        }",
+        "if !self.holds(snapshot) {\n            return;\n        }",
         "",
     ),
     bug(
         "announcement-overwritten",
         WINDOW,
         LOOM,
-        "if is_announced(layout, state, view, found) {\n            let ahead",
-        "if false {\n            let ahead",
+        "if snapshot.is_announced(found) {",
+        "if false && snapshot.is_announced(found) {",
     ),
     bug("earlier-announcement-joined", WINDOW, LOOM, "if ahead < 0 {", "if false {"),
     bug(
         "floor-not-raised-by-retire",
         WINDOW,
         LOOM,
-        "        floor.fetch_max(now, Ordering::Relaxed);\n        // The CAS proves",
-        "        // The CAS proves",
+        "floor.fetch_max(now, Ordering::Relaxed);\n        // The CAS proves",
+        "// The CAS proves",
     ),
     bug(
         "floor-not-read",
-        WINDOW,
+        SNAPSHOT,
         LOOM,
-        "now.max(latest).max(floor)",
-        "now.max(latest).max(floor.min(0))",
+        "now.max(latest).max(floor())",
+        "now.max(latest).max(floor().min(0))",
     ),
     bug(
-        "retire-without-kill",
+        "retire-whatever-came-in",
         WINDOW,
         LOOM,
-        "self.commit(state, Layout::kill(state))",
+        "self.commit(&snapshot, Layout::kill(snapshot.state))",
         "{ self.kill(); true }",
     ),
     bug(
         "restart-keeps-cum",
         WINDOW,
         LOOM,
-        "layout.with_window(state, layout.cum(state).wrapping_add(1), 0)",
-        "layout.with_window(state, layout.cum(state), 0)",
+        "let cum = snapshot.cum().wrapping_add(1);",
+        "let cum = snapshot.cum();",
     ),
     bug(
         "refund-unvalidated",
         WINDOW,
         LOOM,
-        "            if !self.holds(state) {\n                continue;\n            }\n            if units == 0",
+        "            if !self.holds(&snapshot) {\n                continue;\n            }\n            if units == 0",
         "            if units == 0",
     ),
     bug("refund-over-returns", WINDOW, BOTH, "return Some(units);", "return Some(count);"),
     bug(
         "outdated-refund-kept",
         WINDOW,
-        PROPERTIES,
-        "layout.ticks_between(layout.tick(oldest), layout.tick(given));\n            if since >= 0 {",
-        "layout.ticks_between(layout.tick(oldest), layout.tick(given));\n            if since >= -1 {",
-    ),
-    bug(
-        "exchange-at-the-wrong-size",
-        WINDOW,
-        LOOM,
-        "let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64);",
-        "let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64) / 2;",
+        BOTH,
+        "if given != 0 && !sight.forgiven && !self.forget_refund(snapshot) {",
+        "if false && !self.forget_refund(snapshot) {",
     ),
     bug(
         "restart-without-exchange",
         WINDOW,
         LOOM,
-        "if layout.len(state) != 0 {\n            self.free_slot(attempt)?;\n        }",
+        "if snapshot.len() != 0 {\n            self.free_slot(snapshot)?;\n        }",
         "",
     ),
     bug(
@@ -259,19 +245,7 @@ pub(crate) const BUGS: [Bug; 38] = [
         "        // Relaxed: ordered by the fence.",
     ),
     // --- off by one ----------------------------------------------------------------------------
-    bug(
-        "window-edge-early",
-        WINDOW,
-        BOTH,
-        "< layout.span().cast_signed()",
-        "< layout.span().cast_signed() - 1",
-    ),
-    bug(
-        "hint-one-mark-late",
-        HINT,
-        PROPERTIES,
-        "layout.units_between(sight.base, start(age + 1)) >= wanted",
-        "layout.units_between(sight.base, start(age + 1)) > wanted",
-    ),
+    bug("window-edge-early", SNAPSHOT, BOTH, "< span.cast_signed()", "< span.cast_signed() - 1"),
+    bug("hint-one-mark-late", HINT, PROPERTIES, ">= wanted;", "> wanted;"),
     bug("hint-bucket-early", GRID, PROPERTIES, "(tick + 1).saturating_mul", "tick.saturating_mul"),
 ];

@@ -89,7 +89,7 @@ fn seed(root: &Path, copy: &Path, bug: &Bug) -> io::Result<()> {
         }
     }
     let file = copy.join(bug.file);
-    let text = fs::read_to_string(&file)?;
+    let text = fs::read_to_string(root.join(bug.file))?;
     let found = text.matches(bug.original).count();
     if found != 1 {
         let message = format!("{}: the text to replace is there {found} times", bug.file);
