@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "proptest")]
+mod arbitrary;
 mod builder;
 mod clock;
 mod decision;

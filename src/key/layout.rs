@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! state   | cum: C            | tail: B            | len: B-1 | dead: 1 |      C + 2B = 64
-//! mark    | start: C          | tick: 2B-1                    | 0     1 |
+//! mark    | start: C          | tick: 2B-1                    | lap:  1 |
 //! given   | position: C       | tick: 2B-1                    | set:  1 |
 //! ```
 //!
@@ -161,16 +161,28 @@ impl Layout {
 
     // --- marks, and the refund word, which is read as one ---------------------------------------
 
+    /// A mark. `lap` tells the odd turns round its ring from the even ones.
     #[inline]
-    pub(crate) const fn mark(&self, start: u64, tick: u64) -> u64 {
+    pub(crate) const fn mark(&self, start: u64, tick: u64, lap: bool) -> u64 {
         let tick_mask = (1 << self.tick_bits()) - 1;
-        (start << self.shift()) | ((tick & tick_mask) << 1)
+        (start << self.shift()) | ((tick & tick_mask) << 1) | lap as u64
+    }
+
+    #[inline]
+    pub(crate) const fn is_odd_lap(mark: u64) -> bool {
+        mark & 1 != 0
+    }
+
+    /// The same mark, in another ring.
+    #[inline]
+    pub(crate) const fn on_lap(mark: u64, lap: bool) -> u64 {
+        (mark & !1) | lap as u64
     }
 
     /// A refund up to `position`, a unit of the mark of `tick`. Never 0, which stands for none.
     #[inline]
     pub(crate) const fn given(&self, position: u64, tick: u64) -> u64 {
-        self.mark(position, tick) | 1
+        self.mark(position, tick, true)
     }
 
     #[inline]
@@ -217,7 +229,9 @@ mod tests {
             assert_eq!((layout.cum(state), layout.tail(state), layout.len(state)), (1, 3, span));
             assert!(Layout::is_dead(Layout::kill(state)));
 
-            let mark = layout.mark(layout.most(), u64::MAX);
+            let mark = layout.mark(layout.most(), u64::MAX, true);
+            assert!(Layout::is_odd_lap(mark));
+            assert_eq!(Layout::on_lap(mark, false), layout.mark(layout.most(), u64::MAX, false));
             assert_eq!(layout.start(mark), layout.most());
             assert_eq!(layout.start(layout.given(7, 0)), 7);
             assert_ne!(layout.given(0, 0), 0);

@@ -22,8 +22,9 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    pub(crate) fn new() -> Self {
-        Self { ring: Atomic::null(), inline: core::array::from_fn(|_| AtomicU64::new(0)) }
+    /// Inline words, all of them `blank`.
+    pub(crate) fn new(blank: u64) -> Self {
+        Self { ring: Atomic::null(), inline: core::array::from_fn(|_| AtomicU64::new(blank)) }
     }
 
     /// The words in use now. `pin` is filled the first time a heap ring is met, and keeps every

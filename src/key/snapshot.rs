@@ -175,11 +175,18 @@ impl Snapshot<'_> {
         Sight { live, first, base, usage: layout.units_between(base, self.cum()), forgiven: true }
     }
 
+    /// Which turn round a ring of `slots` mark `index` is on.
+    #[inline]
+    pub(crate) fn lap(index: u64, slots: u64) -> bool {
+        index & slots != 0
+    }
+
     /// Whether `found`, in the slot of the next mark, was announced for this very state.
     #[inline]
     pub(crate) fn is_announced(&self, found: u64) -> bool {
         let layout = self.layout;
         layout.start(found) == self.cum()
+            && Layout::is_odd_lap(found) == Self::lap(self.tail(), self.view.len())
             && (self.len() == 0 || layout.ticks_between(self.newest_tick(), layout.tick(found)) > 0)
     }
 }

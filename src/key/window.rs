@@ -35,8 +35,11 @@
 //! Two threads at one state meet in the slot. An announcement `(start = cum, tick > t)` found
 //! there is never overwritten, since its owner may be about to commit it (invariant 3). If its
 //! tick is `now` or later, the finder commits it with its own units, and is judged at that tick;
-//! if it is earlier, the finder commits it empty and starts over, one mark further. An
-//! announcement whose owner has seen the state move is no announcement any more: `start ≠ cum`.
+//! if it is earlier, the finder commits it empty and starts over, one mark further. What else is in
+//! the slot is told apart as follows. An announcement for an earlier state has a `start` that is
+//! not `cum`. The mark of one turn earlier, and a blank slot, are on another *lap*: a bit that
+//! changes with every turn round the ring, so that they are no announcements even where `start` and
+//! tick have wrapped to suit.
 //!
 //! *Why nothing overshoots.* Every admission is a CAS on the one word that fixes `cum`, `tail` and
 //! `len`. By invariant 1 what it read of the marks was true when it succeeded. So the last
@@ -138,11 +141,11 @@ impl Window {
     /// A window with nothing in it, begun by a thread whose clock reads tick `now`.
     pub(crate) fn new(layout: &Layout, now: u64) -> Self {
         Self {
-            // One, not zero: a blank slot `(0, 0)` must not look like an announcement.
-            state: AtomicU64::new(layout.blank(1)),
+            state: AtomicU64::new(layout.blank(0)),
             latest: AtomicU64::new(now),
             given: AtomicU64::new(0),
-            marks: Marks::new(),
+            // On the odd lap: the first marks are on an even one.
+            marks: Marks::new(layout.mark(0, 0, true)),
         }
     }
 
@@ -453,7 +456,8 @@ impl Window {
                 // Relaxed: published by the announcement and the commit that follow.
                 self.latest.fetch_max(now, Ordering::Relaxed);
             }
-            let mark = layout.mark(snapshot.cum(), now);
+            let lap = Snapshot::lap(snapshot.tail(), snapshot.view.len());
+            let mark = layout.mark(snapshot.cum(), now, lap);
             // Release: publishes `latest` with the mark, and orders the mark after the state it
             // was made for. Relaxed on failure: the loop loads it afresh.
             snapshot
@@ -502,13 +506,17 @@ impl Window {
         }
         let len = snapshot.len();
         let first = snapshot.tail().wrapping_sub(len);
-        // Free slots hold a start that `cum` has passed, so that none looks like an announcement.
-        let free = layout.mark(snapshot.cum().wrapping_sub(1), 0);
         #[expect(clippy::cast_possible_truncation, reason = "a ring's length is a usize")]
         self.marks.replace(view, size as usize, |slot| {
-            // Which mark of this state, if any, falls into the new ring's `slot`.
+            // The first mark of this state, or the first one yet to come, that has this slot.
             let age = slot.wrapping_sub(first) & (size - 1);
-            if age < len { snapshot.mark(first.wrapping_add(age)) } else { free }
+            let index = first.wrapping_add(age);
+            let lap = Snapshot::lap(index, size);
+            if age < len {
+                Layout::on_lap(snapshot.mark(index), lap)
+            } else {
+                layout.mark(0, 0, !lap)
+            }
         });
     }
 
