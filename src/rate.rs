@@ -182,8 +182,8 @@ impl RateLimit {
     /// The count, if it is a whole number that `u64` holds exactly.
     #[inline]
     fn whole_count(&self) -> Option<u64> {
-        /// 2^63: every whole `f64` below it converts to `u64` and back unchanged.
-        const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+        /// 2^64: every whole `f64` below it converts to `u64` and back unchanged.
+        const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
         if self.count >= TOO_LARGE {
             return None;
         }
