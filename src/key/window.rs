@@ -226,7 +226,7 @@ impl Window {
     /// Whether nothing counts at tick `now`, and nothing was added for `stale_after` ticks.
     pub(crate) fn is_idle(&self, layout: &Layout, now: u64, stale_after: u64) -> bool {
         self.read(layout, now, |snapshot, sight, now| {
-            sight.live == 0 && self.idle_for(snapshot, now) >= stale_after
+            sight.usage == 0 && self.idle_for(snapshot, now) >= stale_after
         })
         .unwrap_or(true)
     }
@@ -274,7 +274,7 @@ impl Window {
         let mut pin = None;
         let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };
         let (sight, now) = self.look(&snapshot, now);
-        if sight.live != 0 || self.idle_for(&snapshot, now) < stale_after {
+        if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after {
             return false;
         }
         // Relaxed: published by the kill that follows: who meets this window dead, or a fresh one of

@@ -48,7 +48,8 @@ impl KeyState for Window {
 /// # Cost
 /// One map lookup, one clock reading and, to admit, one compare-and-swap of a word that only
 /// callers of the same key touch. A rejection writes nothing that other threads write or read on
-/// their way. No decision takes a lock or waits for another thread.
+/// their way. No decision takes a lock or waits for another thread, except that a thread's first
+/// call registers its counters, once.
 pub struct LocalAbsolute<K = Key, S = DefaultHashBuilder> {
     core: Arc<Core<K, S>>,
 }
@@ -80,10 +81,10 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 {
-            return RateLimitDecision::Allowed;
-        }
         let side = &self.core.absolute;
+        if count == 0 {
+            return side.decided(key, count, RateLimitDecision::Allowed);
+        }
         let limit = side.frame.limit(rate);
         let now = side.frame.now();
         let decision = match self.try_once(key, now, count, limit) {
@@ -163,21 +164,25 @@ where
         }
         let side = &self.core.absolute;
         let limit = side.frame.limit(rate);
+        if let Limit::Within(most) = limit
+            && count > most
+        {
+            return Err(TrypemaError::CountTooLarge { given: count, most });
+        }
         let attempt = || {
             let now = side.frame.now();
             match self.try_once(key, now, count, limit) {
-                Some(Outcome::Rejected { relief: None, .. }) => {
-                    let most = side.frame.capacity(rate).min(side.frame.layout.most());
-                    Attempt::Never(TrypemaError::CountTooLarge { given: count, most })
-                }
                 Some(Outcome::Rejected { relief: Some(relief), .. }) => {
                     Attempt::Later(side.until_gone(relief.tick, now))
                 }
-                Some(Outcome::Admitted { .. } | Outcome::Dead) => {
+                Some(Outcome::Admitted { .. }) => {
                     let _ = side.decided(key, count, RateLimitDecision::Allowed);
                     Attempt::Admitted
                 }
-                None => side.attempt_without_room(),
+                // No room for the key: all else was ruled out before.
+                None | Some(Outcome::Rejected { relief: None, .. } | Outcome::Dead) => {
+                    side.attempt_without_room()
+                }
             }
         };
         side.acquire(key, timeout, attempt)

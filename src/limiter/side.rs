@@ -10,7 +10,7 @@ use crate::limiter::frame::{Frame, Moment};
 use crate::limiter::observer::{Event, Observer, Strategy};
 use crate::limiter::tally::{Stats, Tally};
 use crate::store::local::{LocalStore, State};
-use crate::wait::{Attempt, Line, Wait};
+use crate::wait::{Attempt, Line, TimedOut, Wait};
 use crate::{RateLimitDecision, TrypemaError};
 
 /// Keys that a memory estimate looks at.
@@ -198,6 +198,7 @@ where
         removed
     }
 
+    /// Waits until `attempt` is admitted.
     pub(crate) fn acquire<Q>(
         &self,
         key: &Q,
@@ -208,20 +209,24 @@ where
         Q: Lookup<K> + ?Sized,
     {
         let wait = Wait { line: &self.line, clock: &self.frame.clock, timeout };
-        wait.run(|| key.to_key(), attempt)
+        wait.run(|| key.to_key(), attempt).map_err(|TimedOut| match self.max_keys {
+            Some(max_keys) if self.store.find(key, |_| Some(())).is_none() => {
+                self.tally.count_no_room();
+                TrypemaError::TooManyKeys { max_keys: max_keys as usize }
+            }
+            _ => TrypemaError::Timeout { waited: timeout },
+        })
     }
 
-    /// The attempt of a call whose key found no room.
+    /// The attempt of a call whose key found no room: some other key may become idle at any time,
+    /// and there is nothing to be woken by.
     pub(crate) fn attempt_without_room(&self) -> Attempt {
-        let max_keys = self.max_keys.unwrap_or(u32::MAX) as usize;
-        // Some other key may become idle at any time; there is nothing to be woken by.
-        let soon = self.frame.grid.bucket();
-        Attempt::NoRoom(soon, TrypemaError::TooManyKeys { max_keys })
+        Attempt::Later(self.frame.grid.bucket())
     }
 
     /// The time until the units of `tick` have left the window.
     pub(crate) fn until_gone(&self, tick: u64, now: Moment) -> Duration {
-        Duration::from_millis(self.frame.grid.millis_until_gone(tick, now.nanos))
+        Duration::from_nanos(self.frame.grid.nanos_until_gone(tick, now.nanos))
     }
 
     pub(crate) fn add_to_stats(&self, stats: &mut Stats) {

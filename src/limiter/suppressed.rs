@@ -16,6 +16,9 @@ use crate::random::{Random, ThreadRandom};
 use crate::wait::Attempt;
 use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
 
+/// The least time after which a waiting thread draws again.
+const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
+
 /// The Suppressed strategy of a [`LocalRateLimiter`](crate::LocalRateLimiter): up to the rate's
 /// capacity (the soft limit) everything is admitted, from there on a random share of the calls,
 /// and beyond the hard limit none.
@@ -60,6 +63,10 @@ where
     /// Checks and records in one atomic step: the call is counted as admitted or as declined,
     /// whichever the answer says.
     ///
+    /// Ask for what the work will cost, as far as it is known: a call that asks for one unit and
+    /// records the rest afterwards weighs one unit when it is declined, and the demand is perceived
+    /// as smaller than it is.
+    ///
     /// `count = 0` asks for nothing: `Allowed`, and no state is made. An unlimited rate always
     /// allows. A new key that finds no room because of `max_keys` is `Rejected`.
     #[inline]
@@ -67,10 +74,10 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 {
-            return RateLimitDecision::Allowed;
-        }
         let side = &self.core.suppressed;
+        if count == 0 {
+            return side.decided(key, count, RateLimitDecision::Allowed);
+        }
         let decision = match self.try_once(key, rate, count, true) {
             Some(verdict) => verdict.decision(),
             None => side.no_room(),
@@ -166,12 +173,13 @@ where
         if count > hard && !rate.is_unlimited() {
             return Err(TrypemaError::CountTooLarge { given: count, most: hard });
         }
-        let refresh = Duration::from_nanos(self.core.thinning.refresh_ns);
+        // Not at once, even where the perceived rate is never kept: that would be a busy loop.
+        let redraw = Duration::from_nanos(self.core.thinning.refresh_ns).max(SHORTEST_REDRAW);
         let attempt = || match self.try_once(key, rate, count, false) {
             Some(Verdict::Thinned { is_allowed: false, relief, .. }) => {
                 // Above the hard limit only time helps; below it, another draw.
                 let gone = relief.map(|tick| side.until_gone(tick, side.frame.now()));
-                Attempt::Later(gone.unwrap_or(refresh))
+                Attempt::Later(gone.unwrap_or(redraw))
             }
             Some(admitted) => {
                 let _ = side.decided(key, count, admitted.decision());

@@ -87,8 +87,14 @@ impl Grid {
     /// window: until `(tick + 1) · bucket + window`.
     #[inline]
     pub(crate) const fn millis_until_gone(&self, tick: u64, now_ns: u64) -> u64 {
+        self.nanos_until_gone(tick, now_ns).div_ceil(NANOS_PER_MILLI)
+    }
+
+    /// [`Grid::millis_until_gone`] in nanoseconds.
+    #[inline]
+    pub(crate) const fn nanos_until_gone(&self, tick: u64, now_ns: u64) -> u64 {
         let gone_ns = (tick + 1).saturating_mul(self.bucket_ns).saturating_add(self.held_ns);
-        gone_ns.saturating_sub(now_ns).div_ceil(NANOS_PER_MILLI)
+        gone_ns.saturating_sub(now_ns)
     }
 }
 

@@ -4,4 +4,4 @@ mod line;
 mod park;
 
 pub(crate) use line::Line;
-pub(crate) use park::{Attempt, Wait};
+pub(crate) use park::{Attempt, TimedOut, Wait};

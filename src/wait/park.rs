@@ -5,19 +5,14 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-use crate::TrypemaError;
 use crate::clock::Source;
 use crate::wait::Line;
 
 /// What came of asking once.
 pub(crate) enum Attempt {
     Admitted,
-    /// No waiting will help.
-    Never(TrypemaError),
     /// Not before this has passed on the limiter's clock, unless units are given back.
     Later(Duration),
-    /// No key could be stored; `TrypemaError` if that lasts.
-    NoRoom(Duration, TrypemaError),
 }
 
 /// A wait for one key.
@@ -27,40 +22,37 @@ pub(crate) struct Wait<'a, K> {
     pub(crate) timeout: Duration,
 }
 
+/// The wait has taken as long as it may.
+pub(crate) struct TimedOut;
+
 impl<K: Hash + Eq + Clone> Wait<'_, K> {
-    /// Asks until admitted, and returns how long that took. `key` is made only to wait.
+    /// Asks until admitted, and returns how long that took. `key` is made only to wait. What can
+    /// never be admitted must not come here.
     pub(crate) fn run(
         &self,
         key: impl FnOnce() -> K,
         mut attempt: impl FnMut() -> Attempt,
-    ) -> Result<Duration, TrypemaError> {
+    ) -> Result<Duration, TimedOut> {
         // Who comes while others wait does not overtake them.
-        if self.line.is_empty() {
-            match attempt() {
-                Attempt::Admitted => return Ok(Duration::ZERO),
-                Attempt::Never(error) => return Err(error),
-                Attempt::Later(_) | Attempt::NoRoom(..) => {}
-            }
+        if self.line.is_empty()
+            && let Attempt::Admitted = attempt()
+        {
+            return Ok(Duration::ZERO);
         }
         let started = Instant::now();
         let this = thread::current();
         let place = self.line.join(key(), this.clone());
         while !place.is_first() {
-            let left = self.left(started).ok_or_else(|| self.timed_out())?;
-            thread::park_timeout(left);
+            thread::park_timeout(self.left(started).ok_or(TimedOut)?);
         }
         // Watches the clock from before the first attempt, so that no step of it is missed.
         let watch = self.clock.watch(&this);
         loop {
-            let (wait, failure) = match attempt() {
+            let wait = match attempt() {
                 Attempt::Admitted => return Ok(started.elapsed()),
-                Attempt::Never(error) => return Err(error),
-                Attempt::Later(wait) => (wait, None),
-                Attempt::NoRoom(wait, error) => (wait, Some(error)),
+                Attempt::Later(wait) => wait,
             };
-            let Some(left) = self.left(started) else {
-                return Err(failure.unwrap_or_else(|| self.timed_out()));
-            };
+            let left = self.left(started).ok_or(TimedOut)?;
             // A clock that is moved by hand says when to look again; others run with real time.
             thread::park_timeout(if watch.is_some() { left } else { left.min(wait) });
         }
@@ -69,9 +61,5 @@ impl<K: Hash + Eq + Clone> Wait<'_, K> {
     /// Real time that is left, if any.
     fn left(&self, started: Instant) -> Option<Duration> {
         self.timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero())
-    }
-
-    fn timed_out(&self) -> TrypemaError {
-        TrypemaError::Timeout { waited: self.timeout }
     }
 }

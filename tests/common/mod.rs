@@ -9,12 +9,14 @@
     reason = "every test crate compiles all of this and uses some of it"
 )]
 
+pub(crate) mod acts;
 pub(crate) mod line;
 pub(crate) mod model;
 pub(crate) mod ops;
 pub(crate) mod provider;
 pub(crate) mod spans;
 pub(crate) mod thinned;
+pub(crate) mod thinned_provider;
 pub(crate) mod thinned_trial;
 pub(crate) mod trial;
 pub(crate) mod until;

@@ -2,138 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use trypema::{LocalRateLimiter, ManualClock, Random, RateLimit, RateLimitDecision};
+use trypema::RateLimit;
 
+use super::Case;
 use super::ops::{self, Count, Op, Step};
 use super::thinned::{Ask, Fate, HardFactor, Thinned, same_factor};
+use super::thinned_provider::{Settings, ThinnedProvider, Told};
 use super::trial::{LATEST_NS, duration};
-use super::{Case, Grid, Local, Provider};
-
-/// A source that draws what the test has said, and counts how often it was asked.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    draw: AtomicU64,
-    draws: AtomicU64,
-}
-
-impl Told {
-    pub(crate) fn next_is(&self, draw: f64) {
-        self.draw.store(draw.to_bits(), Ordering::Relaxed);
-    }
-
-    /// How often a draw was asked for since this was last called.
-    pub(crate) fn take_draws(&self) -> u64 {
-        self.draws.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl Random for Told {
-    fn draw(&self) -> f64 {
-        self.draws.fetch_add(1, Ordering::Relaxed);
-        f64::from_bits(self.draw.load(Ordering::Relaxed))
-    }
-}
-
-/// The Suppressed strategy of some provider. What can fail in a provider fails the test here.
-pub(crate) trait ThinnedProvider {
-    /// A limiter without keys, at time zero.
-    fn start(settings: Settings, draws: Arc<Told>) -> Self;
-
-    /// The most units that a window can hold.
-    fn most(grid: Grid) -> u64;
-
-    /// Moves the limiter's clock forward.
-    fn set_time(&self, now: Duration);
-
-    fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision;
-    fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision;
-    fn suppression_factor(&self, key: u8, rate: &RateLimit) -> f64;
-    /// Admitted and declined.
-    fn usage(&self, key: u8) -> (u64, u64);
-    fn record(&self, key: u8, count: u64) -> bool;
-    fn refund(&self, key: u8, count: u64) -> u64;
-    fn reset(&self, key: u8) -> bool;
-
-    /// Keys for which there is state.
-    fn len(&self) -> usize;
-}
-
-/// What a limiter is built with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) grid: Grid,
-    pub(crate) hard_factor: HardFactor,
-    pub(crate) refresh: Duration,
-}
-
-/// The in-process provider.
-pub(crate) struct LocalThinned {
-    limiter: LocalRateLimiter,
-    clock: ManualClock,
-}
-
-const NAMES: [&str; 3] = ["alice", "bob", "a key too long to be stored inline, as some are"];
-
-impl ThinnedProvider for LocalThinned {
-    fn start(settings: Settings, draws: Arc<Told>) -> Self {
-        let clock = ManualClock::new();
-        let limiter = LocalRateLimiter::builder()
-            .window(Duration::from_millis(settings.grid.window_ms))
-            .bucket(Duration::from_millis(settings.grid.bucket_ms))
-            .hard_limit_factor(settings.hard_factor.as_f64())
-            .suppression_refresh(settings.refresh)
-            .clock(clock.clone())
-            .random(draws)
-            .build()
-            .expect("settings under test are valid");
-        Self { limiter, clock }
-    }
-
-    fn most(grid: Grid) -> u64 {
-        Local::most(grid)
-    }
-
-    fn set_time(&self, now: Duration) {
-        self.clock.set(now);
-    }
-
-    fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        self.limiter.suppressed().inc(NAMES[usize::from(key)], rate, count)
-    }
-
-    fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        self.limiter.suppressed().is_allowed(NAMES[usize::from(key)], rate, count)
-    }
-
-    fn suppression_factor(&self, key: u8, rate: &RateLimit) -> f64 {
-        self.limiter.suppressed().suppression_factor(NAMES[usize::from(key)], rate)
-    }
-
-    fn usage(&self, key: u8) -> (u64, u64) {
-        let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)]);
-        (usage.admitted, usage.declined)
-    }
-
-    fn record(&self, key: u8, count: u64) -> bool {
-        self.limiter.suppressed().record(NAMES[usize::from(key)], count)
-    }
-
-    fn refund(&self, key: u8, count: u64) -> u64 {
-        self.limiter.suppressed().refund(NAMES[usize::from(key)], count)
-    }
-
-    fn reset(&self, key: u8) -> bool {
-        self.limiter.suppressed().reset(NAMES[usize::from(key)])
-    }
-
-    fn len(&self) -> usize {
-        self.limiter.len()
-    }
-}
 
 /// A case, and what else Suppressed depends on.
 #[derive(Clone)]
@@ -172,7 +50,7 @@ impl ThinnedCase {
     }
 
     pub(crate) fn draws(&self) -> Draws {
-        Draws(self.seed)
+        Draws::new(self.seed)
     }
 }
 
@@ -181,6 +59,10 @@ impl ThinnedCase {
 pub(crate) struct Draws(u64);
 
 impl Draws {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(crate) fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
