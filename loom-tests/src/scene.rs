@@ -10,6 +10,8 @@ pub(crate) enum Act {
     Add(u64, u64),
     /// Does these one after the other, and answers as the last does.
     All(&'static [Act]),
+    /// Has the collector free what nobody reads any more, where there is a real one.
+    Collect,
     /// Adds more than any window holds, whatever the limit.
     Fill(u64),
     /// Judges so many units at this tick.
@@ -122,6 +124,13 @@ fn act_on(
         Act::Refund(now, count) => window.refund(layout, now, count).map(Answer::Units),
         Act::Sweep(now) => Some(Answer::Done(window.retire(layout, floor, now, 0))),
         Act::Reset => Some(Answer::Done(window.kill())),
+        Act::Collect => {
+            #[cfg(crossbeam_loom)]
+            for _ in 0..4 {
+                crossbeam_epoch::pin().flush();
+            }
+            Some(Answer::Done(true))
+        }
         Act::All(_) => unreachable!("taken apart by the scene"),
     }
 }
@@ -181,7 +190,7 @@ impl Scene for OneKeyMap {
             let mut number = self.current.load(Ordering::Acquire);
             if number == 0 {
                 match act {
-                    Act::Sweep(_) | Act::Reset => return Answer::Done(false),
+                    Act::Sweep(_) | Act::Reset | Act::Collect => return Answer::Done(false),
                     Act::Usage(_) | Act::Refund(..) => return Answer::Units(0),
                     Act::Add(..) | Act::Fill(_) | Act::Look(..) | Act::All(_) => {}
                 }

@@ -74,6 +74,9 @@ impl Marks {
             // SAFETY: the swap made the old ring unreachable for threads that pin from now on,
             // and only the one thread whose swap succeeded comes here. The words need no drop.
             unsafe { guard.defer_destroy(view.ring) };
+            // Rings can be large, and a thread may be long in exchanging enough of them for the
+            // collector to look at what it has put aside.
+            guard.flush();
         }
     }
 

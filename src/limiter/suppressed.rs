@@ -31,7 +31,7 @@ const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 ///    capacity times `hard_limit_factor`, rounded down;
 /// 3. else `Suppressed`, and allowed with probability `1 - f`, where `f` is `1 - rate / perceived`,
 ///    at least 0, and the perceived rate is the greater of `O / W` and the units observed over the
-///    last second, both in units per second. It is used again for `suppression_refresh`.
+///    last second (rounded up to whole buckets), both in units per second. It is used again for `suppression_refresh`.
 ///
 /// So under a sustained overload of any size the admitted rate stays near the limit, without the
 /// sawtooth of a hard cut. The idea is that of Ably's write-up on distributed rate limiting.

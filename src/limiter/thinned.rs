@@ -42,7 +42,8 @@ impl KeyState for Thinned {
     /// whether that is dead before it was. On an idle key that takes a call above the soft limit
     /// all by itself, and only the factor sees it.
     fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool {
-        self.declined.is_idle(&frame.layout, now.tick, stale_after)
+        // Declines keep a key while they count, and no longer: it goes stale by its admissions.
+        self.declined.is_idle(&frame.layout, now.tick, 0)
             && self.admitted.retire(&frame.layout, floor, now.tick, stale_after)
     }
 

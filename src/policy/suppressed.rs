@@ -7,7 +7,8 @@
 //! 1. `A + count <= soft`: allowed.
 //! 2. `A + count > hard`: declined, with factor 1.
 //! 3. else admitted with probability `1 - f`, where `f = 1 - rate / perceived`, at least 0, and
-//!    `perceived` is the greater of `O / W` and the units observed over the last second.
+//!    `perceived` is the greater of `O / W` and the units observed over the last second (as many
+//!    whole buckets as it takes) per second of it.
 //!
 //! The idea is that of Ably's write-up on distributed rate limiting: admit the share of the
 //! traffic that the limit is of the demand.
@@ -24,7 +25,8 @@ pub(crate) struct Thinning {
     pub(crate) refresh_ns: u64,
     /// Seconds in the window asked for.
     window_s: f64,
-    /// Seconds of "the last second": less where the window is shorter.
+    /// Seconds of "the last second": less where the window is shorter, more where buckets are
+    /// coarse.
     recent_s: f64,
     /// The same in ticks that it touches.
     pub(crate) recent_span: u64,
@@ -49,12 +51,16 @@ pub(crate) struct Limits {
 impl Thinning {
     pub(crate) fn new(grid: &Grid, hard_limit_factor: f64, refresh: Duration) -> Self {
         let recent = grid.window().min(Duration::from_secs(1));
+        let recent_span = grid.span_of(recent);
+        // As long as its units count, like the window: a second, rounded up to whole buckets. Over
+        // less, coarse buckets would make the demand look larger than it is.
+        let recent_held = grid.bucket().saturating_mul(u32::try_from(recent_span - 1).unwrap_or(1));
         Self {
             hard_limit_factor,
             refresh_ns: u64::try_from(refresh.as_nanos()).unwrap_or(u64::MAX),
             window_s: grid.window().as_secs_f64(),
-            recent_s: recent.as_secs_f64(),
-            recent_span: grid.span_of(recent),
+            recent_s: recent_held.as_secs_f64(),
+            recent_span,
         }
     }
 

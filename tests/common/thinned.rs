@@ -181,9 +181,15 @@ impl Thinned {
     pub(crate) fn zone_factor(&self, key: u8, per_second: f64) -> f64 {
         let kept = self.keys.get(&key).and_then(|logs| logs.perceived);
         match kept {
-            Some((perceived, until)) if self.now_ns < until => factor(per_second, perceived),
+            Some((perceived, _)) if self.keeps_perceived(key) => factor(per_second, perceived),
             _ => self.suppression_factor(key, per_second),
         }
+    }
+
+    /// Whether a perceived rate is kept for the key, and still good.
+    pub(crate) fn keeps_perceived(&self, key: u8) -> bool {
+        let kept = self.keys.get(&key).and_then(|logs| logs.perceived);
+        kept.is_some_and(|(_, until)| self.now_ns < until)
     }
 
     pub(crate) fn suppression_factor(&self, key: u8, per_second: f64) -> f64 {
@@ -251,12 +257,16 @@ impl Thinned {
     /// The greater of the rates over the window and over its last second, in units per second.
     fn perceived(&self, key: u8) -> f64 {
         let Some(logs) = self.keys.get(&key) else { return 0.0 };
-        let over = |length_ns: u128| {
+        let observed = |length_ns: u128| {
             let units = |log| u128::from(self.sum(log, length_ns));
-            let observed = units(&logs.admitted) + units(&logs.declined);
-            observed as f64 / (length_ns as f64 / 1e9)
+            (units(&logs.admitted) + units(&logs.declined)) as f64
         };
-        over(self.window_ns).max(over(self.window_ns.min(1_000 * MILLI)))
+        // What counts for a second rounded up to whole buckets is a rate over that time.
+        let recent_ns = self.window_ns.min(1_000 * MILLI);
+        let recent_held_ns = recent_ns.next_multiple_of(self.bucket_ns);
+        let over_window = observed(self.window_ns) / (self.window_ns as f64 / 1e9);
+        let over_recent = observed(recent_ns) / (recent_held_ns as f64 / 1e9);
+        over_window.max(over_recent)
     }
 
     fn sum(&self, log: &[Entry], length_ns: u128) -> u64 {

@@ -76,3 +76,28 @@ fn two_slots_given_back() {
 fn fresh_and_given_back() {
     take_and_give("slots: one on the stack, one never used", 2, 1);
 }
+
+#[test]
+fn the_same_slot_on_top_again() {
+    // The other thread takes both slots and gives the first back: the same one is on top as
+    // before, but what lies below it is not free.
+    explore_model("slots: the same one on top again", || {
+        let shared = Arc::new(Shared::new(2));
+        for slot in [shared.take(), shared.take()].into_iter().flatten() {
+            shared.give(slot);
+        }
+        let other = Arc::clone(&shared);
+        let thread = thread::spawn(move || other.take());
+        let first = shared.take();
+        let second = shared.take();
+        if let Some(first) = first {
+            shared.give(first);
+        }
+        let third = thread.join().expect("no thread panics");
+        // Whoever has two has them for itself: `take` sees to that. And one more is free, unless
+        // the other thread came before or after all this.
+        let held = usize::from(second.is_some()) + usize::from(third.is_some());
+        let left = (0..2).filter(|_| shared.take().is_some()).count();
+        assert_eq!(held + left, 2, "no slot is lost, and none is there twice");
+    });
+}

@@ -30,6 +30,9 @@ pub(crate) unsafe fn unprotected() -> &'static Guard {
 }
 
 impl Guard {
+    /// Nothing is freed while a model runs.
+    pub(crate) fn flush(&self) {}
+
     /// # Safety
     /// As in crossbeam-epoch.
     pub(crate) unsafe fn defer_destroy<T: 'static>(&self, ptr: Shared<'_, [MaybeUninit<T>]>) {

@@ -161,10 +161,15 @@ fn run(copy: &Path, suite: &str) -> Result<Option<String>, String> {
         }
     };
     let text = fs::read_to_string(&output).unwrap_or_default();
-    let failed = text.lines().find_map(|line| line.trim().strip_suffix("stdout ----"));
+    // A test that panics while it unwinds takes the whole run down: then its name is in the panic.
+    let failed = text.lines().map(str::trim).find_map(|line| {
+        line.strip_prefix("---- ")
+            .and_then(|line| line.strip_suffix(" stdout ----"))
+            .or_else(|| line.strip_prefix("thread '")?.split_once("' (").map(|(name, _)| name))
+    });
     match (status, failed) {
         (Some(status), _) if status.success() => Ok(None),
-        (_, Some(test)) => Ok(Some(test.trim_start_matches('-').trim().to_owned())),
+        (_, Some(test)) => Ok(Some(test.to_owned())),
         (None, None) => Ok(Some(format!("did not end in {PATIENCE:?}"))),
         (Some(_), None) => Err(text.lines().take(12).collect::<Vec<_>>().join("\n")),
     }
