@@ -18,5 +18,6 @@ pub(crate) const INLINE_MARKS: usize = 4;
 /// The smallest ring that is allocated. A power of two, above [`INLINE_MARKS`].
 pub(crate) const SMALLEST_RING: usize = 8;
 
-/// A ring this many times larger than its marks is exchanged for a smaller one.
+/// A ring this many times larger than its marks is exchanged for a smaller one. At least 8: twice
+/// the marks, and one, rounded up to a power of two, must come out smaller.
 pub(crate) const ROOMY: usize = 8;

@@ -10,7 +10,7 @@ pub(crate) use std::sync::PoisonError;
 
 pub(crate) const INLINE_MARKS: usize = 2;
 pub(crate) const SMALLEST_RING: usize = 4;
-pub(crate) const ROOMY: usize = 4;
+pub(crate) const ROOMY: usize = 8;
 
 /// The part of crossbeam-epoch's interface that the library uses, with nothing freed while a model
 /// runs. Models run about a hundred times faster than with the real one.

@@ -83,7 +83,7 @@ impl Layout {
     /// `latest` is an unwrapped tick that no mark is far ahead of (see `window`).
     #[inline]
     pub(crate) const fn comparable(&self, now: u64, latest: u64, since: i64) -> bool {
-        now <= latest.saturating_add(self.quarter()) && since.unsigned_abs() < self.quarter()
+        now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < self.quarter()
     }
 
     /// `later - earlier` for packed ticks, taken as the nearer of the two ways round.
@@ -111,6 +111,13 @@ impl Layout {
     #[inline]
     pub(crate) const fn blank(&self, cum: u64) -> u64 {
         cum << self.shift()
+    }
+
+    /// How far a restart moves `cum` on. Odd, large, and far from a half of the range, so that no
+    /// few restarts and fill-ups (each of which moves it by almost the whole range) cancel out.
+    #[inline]
+    pub(crate) const fn stride(&self) -> u64 {
+        self.most() / 1_618 * 1_000 + 1
     }
 
     #[inline]
@@ -179,10 +186,20 @@ impl Layout {
         (mark & !1) | lap as u64
     }
 
-    /// A refund up to `position`, a unit of the mark of `tick`. Never 0, which stands for none.
+    /// A refund up to `position`, just past a unit of the mark of `tick`.
     #[inline]
     pub(crate) const fn given(&self, position: u64, tick: u64) -> u64 {
         self.mark(position, tick, true)
+    }
+
+    #[inline]
+    pub(crate) const fn is_set(given: u64) -> bool {
+        given & 1 != 0
+    }
+
+    #[inline]
+    pub(crate) const fn unset(given: u64) -> u64 {
+        given & !1
     }
 
     #[inline]
@@ -234,7 +251,7 @@ mod tests {
             assert_eq!(Layout::on_lap(mark, false), layout.mark(layout.most(), u64::MAX, false));
             assert_eq!(layout.start(mark), layout.most());
             assert_eq!(layout.start(layout.given(7, 0)), 7);
-            assert_ne!(layout.given(0, 0), 0);
+            assert!(Layout::is_set(layout.given(0, 0)) && !Layout::is_set(0));
             assert_eq!(layout.ticks_between(layout.tick(mark), 3), 4);
             assert_eq!(layout.ticks_between(3, layout.tick(mark)), -4);
         }

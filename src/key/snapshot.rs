@@ -99,6 +99,15 @@ impl Snapshot<'_> {
         self.layout.tick(self.mark(self.tail().wrapping_sub(1)))
     }
 
+    /// The tick of the newest mark with units of its own, as far as that can be told: refunds
+    /// leave empty ones.
+    pub(crate) fn newest_addition(&self) -> u64 {
+        (1..=self.len())
+            .map(|age| self.mark(self.tail().wrapping_sub(age)))
+            .find(|mark| self.layout.start(*mark) != self.cum())
+            .map_or_else(|| self.newest_tick(), |mark| self.layout.tick(mark))
+    }
+
     /// Where a call whose clock reads `now` is judged. `latest` is the window's word of that name;
     /// `floor` is asked only where there are no marks.
     #[inline]
@@ -154,25 +163,33 @@ impl Snapshot<'_> {
             return Sight { live, first, base: self.cum(), usage: 0, forgiven: false };
         }
         let oldest = self.mark(first);
-        if self.given != 0
-            && layout.ticks_between(layout.tick(oldest), layout.tick(self.given)) >= 0
-        {
-            return self.sight_past_refund(live, first);
-        }
         let base = layout.start(oldest);
-        Sight { live, first, base, usage: layout.units_between(base, self.cum()), forgiven: false }
+        let usage = layout.units_between(base, self.cum());
+        let sight = Sight { live, first, base, usage, forgiven: false };
+        if self.has_refund() { self.past_refund(sight, oldest) } else { sight }
     }
 
+    /// Whether there is a refund, be it outdated.
+    #[inline]
+    pub(crate) fn has_refund(&self) -> bool {
+        Layout::is_set(self.given)
+    }
+
+    /// `sight`, less what was given back of it.
     #[cold]
-    fn sight_past_refund(&self, live: u64, oldest: u64) -> Sight {
+    fn past_refund(&self, sight: Sight, oldest: u64) -> Sight {
         let layout = self.layout;
-        let last = layout.tick(self.given);
+        let (base, last) = (layout.start(self.given), layout.tick(self.given));
+        if layout.ticks_between(layout.tick(oldest), last) < 0 {
+            // All that it speaks of is gone.
+            return sight;
+        }
         let reaches = |age: u64| {
-            layout.ticks_between(last, layout.tick(self.mark(oldest.wrapping_add(age)))) >= 0
+            layout.ticks_between(last, layout.tick(self.mark(sight.first.wrapping_add(age)))) >= 0
         };
-        let first = oldest.wrapping_add(first_such(live, reaches).unwrap_or(0));
-        let base = layout.start(self.given);
-        Sight { live, first, base, usage: layout.units_between(base, self.cum()), forgiven: true }
+        let first = sight.first.wrapping_add(first_such(sight.live, reaches).unwrap_or(0));
+        let usage = layout.units_between(base, self.cum());
+        Sight { first, base, usage, forgiven: true, ..sight }
     }
 
     /// Which turn round a ring of `slots` mark `index` is on.

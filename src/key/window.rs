@@ -18,7 +18,8 @@
 //!    decrease.
 //! 3. A slot announced for a state changes only after that state has changed.
 //! 4. `state` never returns to an earlier value: `cum` or `tail` has moved on. (Modulo their
-//!    ranges: a thread would have to sleep through a whole number of turns of both.)
+//!    ranges: a thread would have to sleep through a whole number of turns of both, or, where units
+//!    are given back and admitted again, through one of `cum` within a single tick.)
 //!
 //! # Admission, same tick
 //!
@@ -69,11 +70,11 @@
 //! Ticks are packed into 2B-1 bits, `now` is 64 bits wide. `latest` is unwrapped; it trails the
 //! newest mark by at most an eighth of the range, because it is raised, before announcing, by
 //! whoever finds it further behind than that. A call proceeds only if `now` is at most a quarter
-//! past `latest` *and* less than a quarter away from `t` in wrapped terms; then the two differ by
-//! less than a quarter in truth, or by more than three, which `latest` excludes. Otherwise either
+//! away from `latest` *and* less than a quarter away from `t` in wrapped terms; then the two differ
+//! by less than a quarter in truth, or by more than three, which `latest` excludes. Otherwise either
 //! `now` is an old reading, and is replaced by `latest`, or the key has been idle for longer than
-//! any window, and is *restarted*: `state` becomes `(cum + 1, tail, len = 0)`. Raising `cum` voids
-//! every announcement still in flight.
+//! any window, and is *restarted*: `state` becomes `(cum + stride, tail, len = 0)`. Moving `cum` on
+//! voids every announcement still in flight.
 //!
 //! # Without marks: `floor`
 //!
@@ -88,10 +89,13 @@
 //! Marks are immutable, so units given back are noted in a second word, `given`: all units up to
 //! this cumulative position are forgiven. Its tick is that of the mark that holds the last unit
 //! forgiven, hence it matters exactly as long as that mark is inside the window, and usage is then
-//! `cum - position`. A new mark that finds it outdated clears it, so that it cannot come back when
-//! ticks wrap. Races with admissions err on the side of counting: who read `given` before a
-//! refund counts the units still, and a thread that sleeps for exactly a whole turn of ticks in
-//! the middle of a refund leaves a position that has too much counted, for one window.
+//! `cum - position`. A refund whose clock reading is past the newest mark's tick, by so much that
+//! marks have left the window, first commits an empty mark there: it must not forgive what still
+//! counts for threads with an older reading. Who commits a mark that outdates a refund then clears
+//! it, so that it cannot come back when ticks wrap. Races with admissions err on the side of
+//! counting: who read `given` before a refund counts the units still. What is not told apart is a
+//! refund whose thread sleeps for exactly a whole turn of ticks in the middle of it: its position
+//! then counts, for one window, among marks that it knows nothing of.
 
 use crate::key::hint::{self, Relief};
 use crate::key::layout::Layout;
@@ -135,6 +139,13 @@ struct Attempt<'a> {
     snapshot: &'a Snapshot<'a>,
     sight: &'a Sight,
     floor: &'a AtomicU64,
+}
+
+/// What is in the slot of the next mark.
+struct FreeSlot {
+    found: u64,
+    /// Whether that is an announcement for this very state.
+    is_announced: bool,
 }
 
 impl Window {
@@ -236,7 +247,21 @@ impl Window {
         let mut pin = None;
         loop {
             let snapshot = self.snapshot(layout, &mut pin)?;
-            let (sight, _) = self.look(&snapshot, now);
+            let place = self.place(&snapshot, now, || 0);
+            let (sight, _) = snapshot.sight_at(&place);
+            if let Place::New(tick) = place
+                && sight.usage > 0
+                && sight.live < snapshot.len()
+            {
+                // A position forgives all that came before it, and some of that still counts for
+                // threads with an older clock reading. An empty mark at this tick ends that: from
+                // then on nobody is judged any earlier.
+                // The floor matters only where there are no marks.
+                let floor = &AtomicU64::new(0);
+                let attempt = Attempt { snapshot: &snapshot, sight: &sight, floor };
+                let _ = self.add_mark(&attempt, tick, 0);
+                continue;
+            }
             let units = count.min(sight.usage);
             let position = sight.base.wrapping_add(units);
             let last = hint::holder(&snapshot, &sight, position).mark;
@@ -373,7 +398,7 @@ impl Window {
         if snapshot.len() == 0 || since_latest > layout.quarter() {
             return since_latest;
         }
-        let since = layout.ticks_between(snapshot.newest_tick(), now);
+        let since = layout.ticks_between(snapshot.newest_addition(), now);
         // Negative in wrapped terms only where it is too long ago to tell: `latest` bounds it.
         u64::try_from(since).unwrap_or(since_latest)
     }
@@ -412,16 +437,13 @@ impl Window {
     /// can be, and stays so until this mark leaves it.
     #[cold]
     fn fill_up(&self, attempt: &Attempt<'_>, tick: u64) -> Option<u64> {
-        let &Attempt { snapshot, sight, .. } = attempt;
+        let &Attempt { snapshot, .. } = attempt;
         let layout = snapshot.layout;
-        // `len` changes here, and that is forbidden while the ring is full. A refund within this
-        // very tick would leave room; it is forgotten first.
+        // `len` changes here, and that is forbidden while the ring is full.
         self.free_slot(snapshot)?;
-        if sight.forgiven && !self.forget_refund(snapshot) {
-            return None;
-        }
-        let start = layout.start(snapshot.mark(snapshot.tail().wrapping_sub(1)));
-        let full = layout.with_window(snapshot.state, start.wrapping_add(layout.most()), 1);
+        // Full from where the newest mark's own units begin to count: past those given back.
+        let base = snapshot.sight(1).base;
+        let full = layout.with_window(snapshot.state, base.wrapping_add(layout.most()), 1);
         self.commit(snapshot, full).then_some(tick)
     }
 
@@ -429,15 +451,20 @@ impl Window {
     /// one announced already. `None`: something has moved, start over.
     fn add_mark(&self, attempt: &Attempt<'_>, now: u64, count: u64) -> Option<u64> {
         let &Attempt { snapshot, sight, .. } = attempt;
-        let &Snapshot { layout, state, given, .. } = snapshot;
-        let found = self.free_slot(snapshot)?;
-        if given != 0 && !sight.forgiven && !self.forget_refund(snapshot) {
+        let &Snapshot { layout, state, .. } = snapshot;
+        let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;
+        let outdated = snapshot.has_refund() && !sight.forgiven;
+        if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {
             return None;
         }
         // Relaxed: as in `place`.
         let latest = self.latest.load(Ordering::Relaxed);
         let (mut at, mut live) = (now, sight.live);
-        if snapshot.is_announced(found) {
+        if snapshot.len() == 0 && now > latest.saturating_add(layout.quarter()) {
+            // `latest` must not run ahead of a mark that a sleeper may still commit here.
+            return self.restart(attempt, now);
+        }
+        if is_announced {
             let ahead = layout.ticks_between(now, layout.tick(found));
             if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {
                 // Announced by a thread that has slept since, for so long that ticks wrapped.
@@ -472,13 +499,19 @@ impl Window {
         } else {
             layout.with_mark(state, count, live + 1)
         };
-        self.commit(snapshot, next).then_some(at)
+        let committed = self.commit(snapshot, next);
+        if committed && outdated {
+            // Not before: threads with an older reading are still to be judged by it. Whoever was
+            // first here has done it, or there is a newer refund.
+            let _ = self.forget_refund(snapshot);
+        }
+        committed.then_some(at)
     }
 
     /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
     /// ring was exchanged, or the state has moved, start over.
     #[inline]
-    fn free_slot(&self, snapshot: &Snapshot<'_>) -> Option<u64> {
+    fn free_slot(&self, snapshot: &Snapshot<'_>) -> Option<FreeSlot> {
         let (len, slots) = (snapshot.len(), snapshot.view.len());
         // Tested on the `len` of the state, not on the marks inside by now: whoever has read this
         // state may still be reading all of them.
@@ -492,7 +525,10 @@ impl Window {
             return None;
         }
         let found = snapshot.mark(snapshot.tail());
-        self.holds(snapshot).then_some(found)
+        // Told by the newest mark, so before the look at the state: once that has moved, another
+        // mark may be in the newest one's slot.
+        let is_announced = snapshot.is_announced(found);
+        self.holds(snapshot).then_some(FreeSlot { found, is_announced })
     }
 
     /// Puts a ring of `size` in place of the one in view, with the marks of the snapshot. To be
@@ -531,15 +567,24 @@ impl Window {
         }
         // Relaxed: published by the commit that follows.
         floor.fetch_max(now, Ordering::Relaxed);
-        let cum = snapshot.cum().wrapping_add(1);
-        self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0));
+        let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
+        if self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {
+            // Relaxed: published by the commit of the mark that needs it. Not before the restart:
+            // while there are marks it vouches for them.
+            self.latest.fetch_max(now, Ordering::Relaxed);
+        }
         None
     }
 
-    /// Drops a refund that has no effect any more. `false`: there is a newer one.
+    /// Drops a refund. `false`: there is a newer one.
     #[cold]
     fn forget_refund(&self, snapshot: &Snapshot<'_>) -> bool {
-        // Relaxed: an absent refund publishes nothing, and to count too much is safe.
-        self.given.compare_exchange(snapshot.given, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let given = snapshot.given;
+        // Release: orders the state that outdates the refund before its absence, for those who
+        // acquire that and look at the state again. The word keeps all but its set bit, so that it
+        // never returns to an earlier value.
+        self.given
+            .compare_exchange(given, Layout::unset(given), Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::explore::explore;
 use crate::judge::Admissions;
-use crate::scene::Act::{self, Add, Refund};
+use crate::key::Outcome;
+use crate::scene::Act::{self, Add, Look, Refund};
 use crate::scene::{Answer, Lone, Scene};
 
 /// Units admitted in all, before and while racing.
@@ -92,4 +93,39 @@ fn outdated_refund_is_cleared_once() {
         assert!(answers[1].is_admitted());
         assert_eq!(scene.usage(13), 1);
     });
+}
+
+#[test]
+fn refund_at_a_later_reading() {
+    // At 13 the units of 10 have gone, for a thread that reads 12 they have not: a refund of the
+    // unit of 11 at 13 must not forgive those of 10 as well.
+    let prepare = || Lone::new(3, 3, &[(10, 2), (11, 1)]);
+    explore(
+        "refund at a later clock reading",
+        &[Refund(13, 1), Add(12, 3)],
+        prepare,
+        |scene, all| {
+            assert!(scene.act(Add(15, 3)).is_rejected() || all[1].is_rejected(), "{all:?}");
+        },
+    );
+}
+
+#[test]
+fn outdated_refund_and_an_old_reading() {
+    // The unit of 10 was given back. Whoever reads 12 is rejected for that of 11 alone, if at all.
+    let prepare = || {
+        let scene = Lone::new(3, 2, &[(10, 1), (11, 1)]);
+        assert_eq!(scene.act(Refund(11, 1)).units(), 1);
+        scene
+    };
+    explore(
+        "outdated refund and an old clock reading",
+        &[Add(13, 1), Look(12, 1)],
+        prepare,
+        |_, all| {
+            if let Answer::Decision(Outcome::Rejected { relief: Some(relief), .. }) = all[1] {
+                assert_eq!(relief.tick, 11, "{all:?}");
+            }
+        },
+    );
 }

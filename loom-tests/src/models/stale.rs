@@ -4,6 +4,7 @@
 //! The limits are so wide that any rejection is a spurious one.
 
 use crate::explore::explore;
+use crate::judge::Admissions;
 use crate::scene::Act::{self, Add, All, Look, Refund, Usage};
 use crate::scene::{Answer, Lone};
 
@@ -134,4 +135,20 @@ fn full_state_beside_exchanges() {
             );
         },
     );
+}
+
+#[test]
+fn live_marks_keep_their_ticks() {
+    // A sleeper that has seen an announcement must not take it for none, once the ring has gone
+    // round and another mark is in the slot of the newest one.
+    const BEFORE: &[(u64, u64)] = &[(10, 1)];
+    const ACTS: &[Act] = &[Add(11, 1), Add(13, 2), Add(14, 1)];
+    let prepare = || Lone::new(3, 4, BEFORE);
+    explore("live marks keep their ticks", ACTS, prepare, |scene, answers| {
+        let admissions = Admissions::new(BEFORE, ACTS, answers);
+        for now in 14..18 {
+            let expected = admissions.usage(&scene.layout, now);
+            assert_eq!(scene.usage(now), expected, "at {now}: {answers:?}");
+        }
+    });
 }

@@ -34,7 +34,7 @@ const fn bug(
     Bug { name, file, original, seeded, suites }
 }
 
-pub(crate) const BUGS: [Bug; 35] = [
+pub(crate) const BUGS: [Bug; 38] = [
     // --- what an ordering is for -------------------------------------------------------------
     bug(
         "state-cas-relaxed",
@@ -104,8 +104,8 @@ pub(crate) const BUGS: [Bug; 35] = [
         "free-slot-unvalidated",
         WINDOW,
         LOOM,
-        "self.holds(snapshot).then_some(found)",
-        "Some(found)",
+        "self.holds(snapshot).then_some(FreeSlot { found, is_announced })",
+        "Some(FreeSlot { found, is_announced })",
     ),
     bug(
         "exchange-unvalidated",
@@ -118,8 +118,8 @@ pub(crate) const BUGS: [Bug; 35] = [
         "announcement-overwritten",
         WINDOW,
         LOOM,
-        "if snapshot.is_announced(found) {",
-        "if false && snapshot.is_announced(found) {",
+        "        if is_announced {",
+        "        if false && is_announced {",
     ),
     bug("earlier-announcement-joined", WINDOW, LOOM, "if ahead < 0 {", "if false {"),
     bug(
@@ -147,7 +147,7 @@ pub(crate) const BUGS: [Bug; 35] = [
         "restart-keeps-cum",
         WINDOW,
         LOOM,
-        "let cum = snapshot.cum().wrapping_add(1);",
+        "let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());",
         "let cum = snapshot.cum();",
     ),
     bug(
@@ -157,13 +157,28 @@ pub(crate) const BUGS: [Bug; 35] = [
         "            if !self.holds(&snapshot) {\n                continue;\n            }\n            if units == 0",
         "            if units == 0",
     ),
+    bug("refund-at-a-later-reading", WINDOW, LOOM, "&& sight.live < snapshot.len()", "&& false"),
+    bug(
+        "outdated-refund-cleared-early",
+        WINDOW,
+        LOOM,
+        "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
+        "if outdated && !self.forget_refund(snapshot) {",
+    ),
+    bug(
+        "announcement-told-after-the-look",
+        WINDOW,
+        LOOM,
+        "let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;",
+        "let FreeSlot { found, .. } = self.free_slot(snapshot)?;\n        let is_announced = snapshot.is_announced(found);",
+    ),
     bug("refund-over-returns", WINDOW, BOTH, "return Some(units);", "return Some(count);"),
     bug(
         "outdated-refund-kept",
         WINDOW,
         BOTH,
-        "if given != 0 && !sight.forgiven && !self.forget_refund(snapshot) {",
-        "if false && !self.forget_refund(snapshot) {",
+        "if committed && outdated {",
+        "if false && outdated {",
     ),
     bug(
         "restart-without-exchange",
