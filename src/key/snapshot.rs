@@ -180,8 +180,9 @@ impl Snapshot<'_> {
     fn past_refund(&self, sight: Sight, oldest: u64) -> Sight {
         let layout = self.layout;
         let (base, last) = (layout.start(self.given), layout.tick(self.given));
-        if layout.ticks_between(layout.tick(oldest), last) < 0 {
-            // All that it speaks of is gone.
+        let since = layout.ticks_between(layout.tick(oldest), last);
+        if since < 0 || since >= layout.span().cast_signed() {
+            // The mark that it speaks of is gone, or is none of this turn of the ticks.
             return sight;
         }
         let reaches = |age: u64| {
