@@ -65,7 +65,7 @@ impl Marks {
         let swapped = self.ring.compare_exchange(
             view.ring,
             next,
-            Ordering::AcqRel,
+            Ordering::AcqRel, // pairs with the Acquire load in `view`
             // Relaxed: what is there instead is not looked at.
             Ordering::Relaxed,
             &guard,

@@ -278,8 +278,8 @@ impl Window {
             let swapped = self.given.compare_exchange(
                 snapshot.given,
                 noted,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
+                Ordering::AcqRel,  // pairs with the Acquire loads of `given`
+                Ordering::Relaxed, // the loop loads it afresh
             );
             if swapped.is_ok() {
                 return Some(units);
@@ -485,13 +485,10 @@ impl Window {
             }
             let lap = Snapshot::lap(snapshot.tail(), snapshot.view.len());
             let mark = layout.mark(snapshot.cum(), now, lap);
+            let slot = snapshot.view.slot(snapshot.tail());
             // Release: publishes `latest` with the mark, and orders the mark after the state it
-            // was made for. Relaxed on failure: the loop loads it afresh.
-            snapshot
-                .view
-                .slot(snapshot.tail())
-                .compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed)
-                .ok()?;
+            // was made for; pairs with `Snapshot::mark`. Relaxed on failure: loaded afresh.
+            slot.compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed).ok()?;
         }
         let next = if sight.overflows(layout, count) {
             // More than a window can hold: it counts from this tick on, and what was there too.

@@ -84,7 +84,9 @@ impl<K: Hash + Eq + Clone> Line<K> {
             }
         }
     }
+}
 
+impl<K> Line<K> {
     fn lock(&self) -> MutexGuard<'_, HashMap<K, VecDeque<Arc<Waiter>>>> {
         // No code that could panic runs while it is held, so a poisoned lock guards sound data.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,7 +104,7 @@ impl<K: Hash + Eq> Place<'_, K> {
 
 impl<K: Hash + Eq> Drop for Place<'_, K> {
     fn drop(&mut self) {
-        let mut lines = self.line.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.line.lock();
         if let Some(line) = lines.get_mut(&self.key) {
             line.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
             match line.front() {

@@ -75,8 +75,8 @@ pub(crate) const BUGS: [Bug; 38] = [
         "ring-swap-relaxed",
         RING,
         LOOM,
-        "            Ordering::AcqRel,\n            // Relaxed: what is there",
-        "            Ordering::Relaxed,\n            // Relaxed: what is there",
+        "Ordering::AcqRel, // pairs with the Acquire load in `view`",
+        "Ordering::Relaxed,",
     ),
     bug(
         "ring-load-relaxed",
