@@ -95,6 +95,18 @@ where
         window.add(&self.frame.layout, &self.store.floor, now.tick, count, limit)
     }
 
+    /// [`Side::add_to`] for callers that have no use for the hint of a rejection.
+    #[inline]
+    pub(crate) fn add_unhinted(
+        &self,
+        window: &Window,
+        now: Moment,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        window.add_unhinted(&self.frame.layout, &self.store.floor, now.tick, count, limit)
+    }
+
     /// Counts a decision, and tells the observer of it.
     #[inline]
     pub(crate) fn decided<Q>(

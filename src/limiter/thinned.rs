@@ -102,8 +102,9 @@ impl Thinned {
         S: BuildHasher,
     {
         let &Call { count, limits: Limits { soft, hard }, now, .. } = call;
-        let add =
-            |most| alive(core.suppressed.add_to(&self.admitted, now, count, Limit::Within(most)));
+        let add = |most| {
+            alive(core.suppressed.add_unhinted(&self.admitted, now, count, Limit::Within(most)))
+        };
         let mut outcome = add(soft)?;
         let mut factor = 1.0;
         if let Outcome::Rejected { usage, .. } = outcome
@@ -148,7 +149,7 @@ impl Thinned {
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        core.suppressed.add_to(&self.declined, now, count, Limit::Unbounded);
+        core.suppressed.add_unhinted(&self.declined, now, count, Limit::Unbounded);
         (!self.admitted.is_dead()).then_some(())
     }
 
