@@ -9,10 +9,9 @@ use crate::sync::atomic::Ordering;
 
 /// What a glance tells of an addition.
 pub(crate) enum Glance {
-    /// It fits, in the newest mark, of `tick` (64 bits wide), if the state is still this one.
+    /// It fits, and this tick has a mark, if the state is still this one.
     Fits {
         state: u64,
-        tick: u64,
         usage: u64,
     },
     /// It does not fit; this was true a moment ago.
@@ -26,7 +25,8 @@ pub(crate) enum Glance {
 impl Window {
     /// Looks whether `count` more units fit at tick `now` under a limit of `most`. Unless a hint is
     /// wanted, `relief` means nothing.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(in crate::key) fn glance<const HINT: bool>(
         &self,
         layout: &Layout,
@@ -44,11 +44,11 @@ impl Window {
         if Layout::is_dead(state) || now.abs_diff(latest) > layout.quarter() / 2 {
             return Glance::Unclear;
         }
-        let (base, tick, oldest) = if note.is_kept() {
-            if layout.note_ticks_between(note.tick(layout), now) != 0 {
+        let (base, oldest) = if note.is_kept() {
+            if !note.is_of(layout, now) {
                 return Glance::Unclear;
             }
-            (note.position(layout), now, None)
+            (note.position(layout), None)
         } else {
             let Some(marks) = marks else { return Glance::Unclear };
             let (tail, len) = (layout.tail(state), layout.len(state));
@@ -57,11 +57,11 @@ impl Window {
             }
             // Acquire: as in `Snapshot::mark`.
             let mark = |index: u64| marks.slot(index).load(Ordering::Acquire);
-            let newest = mark(tail.wrapping_sub(1));
             let oldest = mark(tail.wrapping_sub(len));
-            let since = layout.ticks_between(layout.tick(newest), now);
-            let age = layout.ticks_between(layout.tick(oldest), now);
-            if since.unsigned_abs() >= layout.quarter() || age >= layout.span().cast_signed() {
+            let since_newest = layout.age(mark(tail.wrapping_sub(1)), now);
+            let since_oldest = layout.age(oldest, now);
+            // An old reading of the clock makes these large.
+            if since_newest >= layout.quarter() || since_oldest >= layout.span() {
                 return Glance::Unclear;
             }
             let followers = if len == 1 {
@@ -70,21 +70,22 @@ impl Window {
                 let second = mark(tail.wrapping_sub(len - 1));
                 layout.units_between(layout.start(second), layout.cum(state))
             };
-            let from =
-                Oldest { tick: now.wrapping_sub_signed(age), followers, is_newest: since <= 0 };
-            (layout.start(oldest), now.wrapping_sub_signed(since.min(0)), Some(from))
+            let is_newest = since_newest == 0;
+            let tick = now.wrapping_sub(since_oldest);
+            (layout.start(oldest), Some(Oldest { tick, followers, is_newest }))
         };
         let usage = layout.units_between(base, layout.cum(state));
-        let Some(excess) = excess(usage, count, most) else {
+        let total = usage.saturating_add(count);
+        if total <= most {
             // In a tick without a mark there is more to do.
             return match oldest {
                 Some(Oldest { is_newest: false, .. }) => Glance::Unclear,
-                _ => Glance::Fits { state, tick, usage },
+                _ => Glance::Fits { state, usage },
             };
-        };
+        }
         let relief = match oldest {
             _ if !HINT || count > most => None,
-            Some(Oldest { tick, followers, .. }) if excess <= usage - followers => {
+            Some(Oldest { tick, followers, .. }) if total - most <= usage - followers => {
                 Some(Relief { tick, remaining: followers })
             }
             // More than the oldest mark stands in the way.
@@ -104,13 +105,6 @@ struct Oldest {
     tick: u64,
     /// Units in the marks after it.
     followers: u64,
-    /// Whether the call is judged at the newest mark.
+    /// Whether the newest mark is of this tick.
     is_newest: bool,
-}
-
-/// By how many units `count` more are too many, if they are.
-#[inline]
-fn excess(usage: u64, count: u64, most: u64) -> Option<u64> {
-    let total = usage.saturating_add(count);
-    (total > most).then(|| total - most)
 }

@@ -27,6 +27,8 @@ pub(crate) struct Layout {
     most: u64,
     /// The low `B` bits.
     index_mask: u64,
+    /// The low 2B bits.
+    low_mask: u64,
     /// A quarter of the tick range.
     quarter: u64,
     /// `B`: bits of `tail`.
@@ -63,6 +65,7 @@ impl Layout {
             span,
             most: u64::MAX >> shift,
             index_mask: (1 << index_bits) - 1,
+            low_mask: (1 << shift) - 1,
             quarter: 1 << (shift - 3),
             index_bits,
             shift,
@@ -196,7 +199,12 @@ impl Layout {
     /// All bits below the counts.
     #[inline]
     const fn low_mask(&self) -> u64 {
-        (1 << self.shift) - 1
+        self.low_mask
+    }
+
+    #[inline]
+    const fn tick_mask(&self) -> u64 {
+        self.low_mask >> 1
     }
 
     #[inline]
@@ -221,6 +229,13 @@ impl Layout {
         (mark & self.low_mask()) >> 1
     }
 
+    /// Ticks from a mark to `now`, modulo their range: more than a half of it if the mark is the
+    /// later one.
+    #[inline]
+    pub(crate) const fn age(&self, mark: u64, now: u64) -> u64 {
+        now.wrapping_sub(mark >> 1) & self.tick_mask()
+    }
+
     // --- notes ---------------------------------------------------------------------------------
 
     /// A note of two numbers; `kind` is below 4, and the note's own affair.
@@ -243,6 +258,12 @@ impl Layout {
     #[inline]
     pub(crate) const fn note_position(&self, note: u64) -> u64 {
         note >> self.shift
+    }
+
+    /// Whether a note's tick is that of `now`, as far as its bits tell.
+    #[inline]
+    pub(crate) const fn is_note_of(&self, note: u64, now: u64) -> bool {
+        (now ^ (note >> 2)) & (self.tick_mask() >> 1) == 0
     }
 
     /// The packed tick of a note, a bit narrower than a mark's: for [`Layout::note_ticks_between`].

@@ -20,6 +20,7 @@ mod search;
 mod snapshot;
 mod window;
 
+pub(crate) use hint::Relief;
 pub(crate) use kept::Kept;
 pub(crate) use layout::Layout;
 pub(crate) use snapshot::Limit;

@@ -132,6 +132,12 @@ impl Noted {
         layout.note_position(self.0)
     }
 
+    /// Whether its tick is `now`, which must not be more than a half of their range away.
+    #[inline]
+    pub(crate) fn is_of(self, layout: &Layout, now: u64) -> bool {
+        layout.is_note_of(self.0, now)
+    }
+
     /// For [`Layout::note_ticks_between`].
     #[inline]
     pub(crate) fn tick(self, layout: &Layout) -> u64 {

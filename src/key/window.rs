@@ -196,7 +196,8 @@ impl Window {
         self.add_with::<false>(layout, floor, now, count, limit)
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     fn add_with<const HINT: bool>(
         &self,
         layout: &Layout,
@@ -211,9 +212,9 @@ impl Window {
         };
         loop {
             match self.glance::<HINT>(layout, now, count, most) {
-                Glance::Fits { state, tick, usage } => {
+                Glance::Fits { state, usage } => {
                     if self.swap_state(state, layout.with_units(state, count)) {
-                        return Outcome::Admitted { tick, usage };
+                        return Outcome::Admitted { tick: now, usage };
                     }
                 }
                 Glance::Full { usage, relief } if limit != Limit::Unbounded => {
