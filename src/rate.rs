@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use crate::TrypemaError;
 
+const NANOS_PER_MILLI: u128 = 1_000_000;
+
 const ALLOWED: &str = "a rate is a positive, finite number of units per period";
 const GRAMMAR: &str = "write a positive number and a period, as in \"100/minute\", \"5/s\" or \
                        \"0.5 per second\"; periods are second, minute, hour and day";
@@ -153,27 +155,19 @@ impl RateLimit {
     }
 
     /// The whole units that this rate allows within `window`: the count times the window over
-    /// the period, rounded down. Exact where the count is a whole number; else as exact as `f64`
-    /// arithmetic is. At most `u64::MAX`, which is also the capacity of an unlimited rate.
+    /// the period, rounded down. Exact where the count is a whole number below 2^64; else as exact
+    /// as `f64` arithmetic is. A longer window never allows less. At most `u64::MAX`, which is also
+    /// the capacity of an unlimited rate.
     ///
     /// It is 0 where the window is too short for a single unit.
     #[must_use]
     pub fn capacity(&self, window: Duration) -> u64 {
-        let period_ms = self.period.millis();
-        let window_ms = window.as_millis();
-        let sub_ms = !window.subsec_nanos().is_multiple_of(1_000_000);
-        if let Ok(window_ms) = u64::try_from(window_ms)
-            && !sub_ms
-        {
-            return self.capacity_of_millis(window_ms);
-        }
-        let window_ns = window.as_nanos();
-        let period_ns = u128::from(period_ms) * 1_000_000;
         if self.whole != 0 {
-            let units = u128::from(self.whole).saturating_mul(window_ns) / period_ns;
+            let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
+            let units = u128::from(self.whole).saturating_mul(window.as_nanos()) / period_ns;
             return u64::try_from(units).unwrap_or(u64::MAX);
         }
-        floor(self.count * as_f64(window_ns) / as_f64(period_ns))
+        self.fractional_capacity(window.as_nanos())
     }
 
     /// [`RateLimit::capacity`] of a window of whole milliseconds.
@@ -186,10 +180,16 @@ impl RateLimit {
                 None => wide_capacity(self.whole, window_ms, period_ms),
             };
         }
+        self.fractional_capacity(u128::from(window_ms) * NANOS_PER_MILLI)
+    }
+
+    /// Of a count that is no whole number, or too large for one; it may be infinite.
+    fn fractional_capacity(&self, window_ns: u128) -> u64 {
         if self.is_unlimited() {
             return u64::MAX;
         }
-        floor(self.count * as_f64(u128::from(window_ms)) / as_f64(u128::from(period_ms)))
+        let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
+        floor(self.count * as_f64(window_ns) / as_f64(period_ns))
     }
 }
 

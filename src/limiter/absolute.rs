@@ -239,7 +239,7 @@ where
             return Some(self.look(key, now, count, limit));
         }
         let side = &self.core.absolute;
-        side.with(key, now, |window| alive(side.add_to(window, now.tick, count, limit)))
+        side.with(key, now, |window| alive(side.add_rarely(window, now.tick, count, limit)))
     }
 
     /// Judges an addition without making it.

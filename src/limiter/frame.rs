@@ -67,17 +67,27 @@ impl Frame {
         }
     }
 
-    /// What a rate allows in a window.
+    /// The last nanosecond that a moment may be at: known without a conversion.
     #[inline]
-    pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
-        match self.multiples.capacity(rate) {
-            Some(capacity) => capacity,
-            None => rate.capacity_of_millis(self.grid.window_ms()),
+    pub(crate) fn latest_nanos(&self, moment: Moment) -> u64 {
+        match &*self.clock {
+            Source::Monotonic(_) => (moment.millis + 1) * NANOS_PER_MILLI - 1,
+            Source::Custom(_) => moment.count,
         }
     }
 
-    /// What a window may hold under a finite rate. One beyond what it can hold is judged by that:
-    /// to reject too much is the safe side.
+    /// What a rate allows in a window, as far as that can hold it. To judge a rate beyond that by
+    /// what it can hold, hence to reject too much, is the safe side.
+    #[inline]
+    pub(crate) fn soft_limit(&self, rate: &RateLimit) -> u64 {
+        let capacity = match self.multiples.capacity(rate) {
+            Some(capacity) => capacity,
+            None => rate.capacity_of_millis(self.grid.window_ms()),
+        };
+        capacity.min(self.layout.most())
+    }
+
+    /// [`Frame::soft_limit`] of a finite rate.
     #[inline]
     pub(crate) fn finite_limit(&self, rate: &RateLimit) -> Option<u64> {
         match self.multiples.capacity(rate) {
@@ -88,7 +98,7 @@ impl Frame {
 
     #[inline(never)]
     fn unusual_limit(&self, rate: &RateLimit) -> Option<u64> {
-        (!rate.is_unlimited()).then(|| self.capacity(rate).min(self.layout.most()))
+        (!rate.is_unlimited()).then(|| self.soft_limit(rate))
     }
 
     /// What a window may hold under a rate.

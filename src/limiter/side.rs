@@ -89,14 +89,28 @@ where
         )
     }
 
-    /// Adds to the admitted units.
-    #[inline]
+    /// Adds to a window, where that is rare.
+    #[inline(never)]
+    pub(crate) fn add_rarely(
+        &self,
+        window: &Window,
+        tick: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        self.add_to(window, tick, count, limit)
+    }
+
+    /// Adds to a window.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add`")]
     pub(crate) fn add_to(&self, window: &Window, tick: u64, count: u64, limit: Limit) -> Outcome {
         window.add(&self.frame.layout, &self.store.floor, tick, count, limit)
     }
 
     /// [`Side::add_to`] for callers that have no use for the hint of a rejection.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add`")]
     pub(crate) fn add_unhinted(
         &self,
         window: &Window,
@@ -177,7 +191,7 @@ where
         }
         let now = self.frame.now();
         let recorded = self.with(key, now, |state| {
-            alive(self.add_to(state.admitted(), now.tick, count, Limit::Unbounded))
+            alive(self.add_rarely(state.admitted(), now.tick, count, Limit::Unbounded))
         });
         if recorded.is_none() {
             self.tally.count_no_room();

@@ -41,13 +41,6 @@ pub(crate) struct Observed {
     pub(crate) recent: u64,
 }
 
-/// What a call may add up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) soft: u64,
-    pub(crate) hard: u64,
-}
-
 impl Thinning {
     pub(crate) fn new(grid: &Grid, hard_limit_factor: f64, refresh: Duration) -> Self {
         let recent = grid.window().min(Duration::from_secs(1));
@@ -64,16 +57,17 @@ impl Thinning {
         }
     }
 
-    /// Soft and hard limit for a rate of this capacity. `most` is what a window can hold.
-    pub(crate) fn limits(&self, capacity: u64, most: u64) -> Limits {
+    /// The hard limit that goes with a soft one. `most` is what a window can hold.
+    #[inline]
+    pub(crate) fn hard_limit(&self, soft: u64, most: u64) -> u64 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss,
             reason = "rounding down and saturating is wanted; exact below 2^53"
         )]
-        let hard = (capacity as f64 * self.hard_limit_factor) as u64;
-        Limits { soft: capacity.min(most), hard: hard.max(capacity).min(most) }
+        let hard = (soft as f64 * self.hard_limit_factor) as u64;
+        hard.max(soft).min(most)
     }
 
     /// The rate that callers are asking for, in units per second.
