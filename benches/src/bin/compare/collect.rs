@@ -1,0 +1,85 @@
+//! Runs, interleaved.
+
+use core::time::Duration;
+
+use trypema_benches::load::{self, Throughput};
+use trypema_benches::overshoot::{self, Attack};
+use trypema_benches::rivals::Name;
+use trypema_benches::rule::Rule;
+use trypema_benches::with_rival;
+use trypema_benches::workload::Scene;
+
+use crate::Plan;
+use crate::results::{Quantiles, Results};
+
+/// Units per second of the overshoot tests.
+const ATTACKED: u32 = 1_000;
+
+pub(crate) fn throughput(plan: &Plan, results: &mut Results) {
+    each_scene(plan, "throughput", |scene, threads, name| {
+        let Throughput { per_second, admitted } = with_rival!(name, R => {
+            let rival = scene.rival::<R>();
+            load::throughput(&rival, scene, plan.terms)
+        });
+        let cell = (scene.workload, threads, name);
+        results.throughput.entry(cell).or_default().push(per_second);
+        let strayed = results.strayed.entry(cell).or_insert(admitted);
+        *strayed =
+            if scene.workload.is_over() { strayed.max(admitted) } else { strayed.min(admitted) };
+    });
+}
+
+pub(crate) fn latency(plan: &Plan, results: &mut Results) {
+    each_scene(plan, "latency", |scene, threads, name| {
+        let times = with_rival!(name, R => {
+            let rival = scene.rival::<R>();
+            load::latency(&rival, scene, plan.terms)
+        });
+        let at = |quantile| times.value_at_quantile(quantile) as f64;
+        let quantiles = Quantiles { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
+        results.latency.entry((scene.workload, threads, name)).or_default().push(quantiles);
+    });
+}
+
+/// The attacks that count: what is admitted at most in the worst window.
+pub(crate) fn overshoot(plan: &Plan, results: &mut Results) {
+    let time = Duration::from_millis(if plan.short { 1_300 } else { 3_300 });
+    let attacks = [
+        ("units one by one, 8 threads", Attack { threads: 8, batch: 1, time }),
+        ("batches of 64, 4 threads", Attack { threads: 4, batch: 64, time }),
+    ];
+    let rule = Rule::second(ATTACKED);
+    for (title, attack) in attacks {
+        for &name in plan.rivals.iter().filter(|name| !name.is_floor()) {
+            eprintln!("overshoot: {title}: {}", name.label());
+            let worst = with_rival!(name, R => overshoot::worst_window::<R>(rule, attack));
+            results.overshoot.entry(title).or_default().insert(name, (worst, name.most(&rule)));
+        }
+    }
+}
+
+/// All rivals on all loads, a round after the other.
+fn each_scene(plan: &Plan, what: &str, mut run: impl FnMut(&Scene, usize, Name)) {
+    for &workload in &plan.workloads {
+        for &threads in &plan.threads {
+            eprintln!("{what}: {}, {threads} threads", workload.title());
+            let scene = Scene::new(workload, threads, plan.scale);
+            for round in 0..plan.rounds {
+                for name in order(&plan.rivals, round) {
+                    run(&scene, threads, name);
+                }
+            }
+        }
+    }
+}
+
+/// Begins with another rival in each round, and turns around in every second: nobody always comes
+/// first, or always after the same one.
+fn order(rivals: &[Name], round: usize) -> Vec<Name> {
+    let mut rotated = rivals.to_vec();
+    rotated.rotate_left(round % rivals.len());
+    if round % 2 == 1 {
+        rotated.reverse();
+    }
+    rotated
+}
