@@ -6,6 +6,7 @@ use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::Instant;
 
+use cpu_time::ThreadTime;
 use hdrhistogram::Histogram;
 
 use crate::keys::Prepared;
@@ -24,6 +25,18 @@ pub struct Terms {
     pub time: Duration,
     /// Whether thread `i` is tied to core `i` modulo the number of cores.
     pub pin: bool,
+    /// For throughput.
+    pub divisor: Divisor,
+}
+
+/// What calls are divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Divisor {
+    /// The time that passed.
+    Wall,
+    /// The time that threads had a core, by the number of threads that can have one at once: what
+    /// the wall would show on a machine with nothing else to do. For a machine that has.
+    Cpu,
 }
 
 /// What a throughput run came to.
@@ -40,14 +53,16 @@ struct Tally {
     admitted: usize,
     began: Instant,
     ended: Instant,
+    cpu: Duration,
 }
 
 /// Calls per second. Threads begin together; none starts another chunk after the time is over.
 #[must_use]
-pub fn throughput<R: Rival>(rival: &R, scene: &Scene, terms: Terms) -> Throughput {
+pub fn throughput<R: Rival>(rival: &R, scene: &Scene<'_>, terms: Terms) -> Throughput {
     let once = scene.workload == Workload::NewKeys;
     let tallies = together(&scene.orders, terms.pin, |order, begin| {
         let began = begin();
+        let cpu = ThreadTime::now();
         let (mut calls, mut admitted) = (0, 0);
         let mut ask = |chunk: &[Prepared]| {
             for key in chunk {
@@ -66,7 +81,7 @@ pub fn throughput<R: Rival>(rival: &R, scene: &Scene, terms: Terms) -> Throughpu
                 }
             }
         }
-        Tally { calls, admitted, began, ended: Instant::now() }
+        Tally { calls, admitted, began, ended: Instant::now(), cpu: cpu.elapsed() }
     });
     let calls = tallies.iter().map(|tally| tally.calls).sum::<usize>() as f64;
     let admitted = tallies.iter().map(|tally| tally.admitted).sum::<usize>() as f64;
@@ -74,9 +89,17 @@ pub fn throughput<R: Rival>(rival: &R, scene: &Scene, terms: Terms) -> Throughpu
     let ended = tallies.iter().map(|tally| tally.ended).max();
     // Where the time is given, so is the divisor: a thread that was not running when the time was
     // up ends late, without having done more.
-    let seconds = match (began, ended) {
+    let wall = match (began, ended) {
         (Some(began), Some(ended)) if once => (ended - began).as_secs_f64(),
         _ => terms.time.as_secs_f64(),
+    };
+    let seconds = match terms.divisor {
+        Divisor::Wall => wall,
+        Divisor::Cpu => {
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            let cpu: Duration = tallies.iter().map(|tally| tally.cpu).sum();
+            cpu.as_secs_f64() / cores.min(tallies.len()) as f64
+        }
     };
     Throughput { per_second: calls / seconds, admitted: admitted / calls }
 }
@@ -87,7 +110,7 @@ pub fn throughput<R: Rival>(rival: &R, scene: &Scene, terms: Terms) -> Throughpu
 /// take is subtracted. The counter does not wait for what is in flight, so that single figures below
 /// some 20 ns say little; the tail is not touched by that.
 #[must_use]
-pub fn latency<R: Rival>(rival: &R, scene: &Scene, terms: Terms) -> Histogram<u64> {
+pub fn latency<R: Rival>(rival: &R, scene: &Scene<'_>, terms: Terms) -> Histogram<u64> {
     let once = scene.workload == Workload::NewKeys;
     let clock = quanta::Clock::new();
     let idle = (0..1_000)
@@ -139,7 +162,7 @@ pub fn empty_histogram() -> Histogram<u64> {
 /// Runs `work` on one thread per order. Each calls its second argument when it is ready, which
 /// returns when all are, with the moment that the first of them set off.
 fn together<T: Send>(
-    orders: &[Vec<Prepared>],
+    orders: &[&[Prepared]],
     pin: bool,
     work: impl Fn(&[Prepared], &dyn Fn() -> Instant) -> T + Sync,
 ) -> Vec<T> {

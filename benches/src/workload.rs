@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use crate::alloc;
 use crate::keys::{self, Prepared};
 use crate::rivals::Rival;
 use crate::rule::Rule;
@@ -95,48 +96,84 @@ impl Scale {
     pub const SHORT: Self = Self { uniform: 10_000, many: 100_000, order: 1 << 14 };
 }
 
-/// A workload for some threads, with all its keys prepared. Every rival gets the same.
+/// All keys of all workloads, for as many threads as will ever be asked.
+///
+/// Made before anything else: on a heap that nobody has used, strings that are made one after the
+/// other lie one after the other. Made between runs they would be put into the gaps that rivals
+/// left behind, and every rival that looks up by a `String` would be charged for finding them.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Stock {
+    hot: Vec<Prepared>,
+    distinct: Vec<Prepared>,
+    uniform: Vec<Vec<Prepared>>,
+    zipf: Vec<Vec<Prepared>>,
+    scale: Scale,
+}
+
+impl Stock {
+    /// Keys for these workloads.
+    #[must_use]
+    pub fn new(workloads: &[Workload], threads: usize, scale: Scale) -> Self {
+        use Workload::{NewKeys, UniformAllowed, UniformOver, Zipf};
+        let asked_for =
+            |some: &[Workload]| workloads.iter().any(|workload| some.contains(workload));
+        let seeds = |some: &[Workload]| 0..if asked_for(some) { threads as u64 } else { 0 };
+        let distinct = if asked_for(&[Zipf, NewKeys]) { scale.many } else { scale.uniform };
+        Self {
+            hot: keys::hot(64),
+            distinct: keys::distinct(distinct),
+            uniform: seeds(&[UniformAllowed, UniformOver])
+                .map(|seed| keys::uniform(scale.uniform, scale.order, seed))
+                .collect(),
+            zipf: seeds(&[Zipf]).map(|seed| keys::zipf(scale.many, scale.order, seed)).collect(),
+            scale,
+        }
+    }
+
+    /// A workload for some threads. Every rival gets the same.
+    ///
+    /// # Panics
+    /// If the stock was not made for this workload or for fewer threads.
+    #[must_use]
+    pub fn scene(&self, workload: Workload, threads: usize) -> Scene<'_> {
+        fn slices(orders: &[Vec<Prepared>]) -> Vec<&[Prepared]> {
+            orders.iter().map(Vec::as_slice).collect()
+        }
+        let (present, orders) = match workload {
+            Workload::HotOver | Workload::HotAllowed => {
+                (&self.hot[..1], vec![self.hot.as_slice(); threads])
+            }
+            Workload::UniformAllowed | Workload::UniformOver => {
+                (&self.distinct[..self.scale.uniform], slices(&self.uniform[..threads]))
+            }
+            Workload::Zipf => (self.distinct.as_slice(), slices(&self.zipf[..threads])),
+            Workload::NewKeys => {
+                let share = self.distinct.len().div_ceil(threads);
+                (&[][..], self.distinct.chunks(share).collect())
+            }
+        };
+        Scene { workload, orders, present }
+    }
+}
+
+/// A workload for some threads, with all its keys prepared.
+#[derive(Debug)]
+pub struct Scene<'a> {
     /// What is asked for.
     pub workload: Workload,
     /// What each thread asks for, in this order; from the beginning again, unless keys are new.
-    pub orders: Vec<Vec<Prepared>>,
+    pub orders: Vec<&'a [Prepared]>,
     /// Keys that are known before the clock starts.
-    present: Vec<Prepared>,
+    present: &'a [Prepared],
 }
 
-impl Scene {
-    /// Prepares keys.
-    #[must_use]
-    pub fn new(workload: Workload, threads: usize, scale: Scale) -> Self {
-        let seeds = 1..=threads as u64;
-        let (present, orders) = match workload {
-            Workload::HotOver | Workload::HotAllowed => {
-                (keys::hot(1), seeds.map(|_| keys::hot(64)).collect())
-            }
-            Workload::UniformAllowed | Workload::UniformOver => (
-                keys::distinct(scale.uniform),
-                seeds.map(|seed| keys::uniform(scale.uniform, scale.order, seed)).collect(),
-            ),
-            Workload::Zipf => (
-                keys::distinct(scale.many),
-                seeds.map(|seed| keys::zipf(scale.many, scale.order, seed)).collect(),
-            ),
-            Workload::NewKeys => {
-                let share = scale.many.div_ceil(threads);
-                let all = keys::distinct(scale.many);
-                (Vec::new(), all.chunks(share).map(<[_]>::to_vec).collect())
-            }
-        };
-        Self { workload, orders, present }
-    }
-
-    /// A fresh rival, with the keys that it should know.
+impl Scene<'_> {
+    /// A fresh rival, with the keys that it should know, on a heap that was tidied up.
     #[must_use]
     pub fn rival<R: Rival>(&self) -> R {
+        alloc::tidy();
         let rival = R::new(self.workload.rule());
-        for key in &self.present {
+        for key in self.present {
             if self.workload.is_over() {
                 rival.fill(key);
             } else {

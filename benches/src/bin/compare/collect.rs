@@ -7,7 +7,7 @@ use trypema_benches::overshoot::{self, Attack};
 use trypema_benches::rivals::Name;
 use trypema_benches::rule::Rule;
 use trypema_benches::with_rival;
-use trypema_benches::workload::Scene;
+use trypema_benches::workload::{Scene, Stock};
 
 use crate::Plan;
 use crate::results::{Quantiles, Results};
@@ -15,8 +15,8 @@ use crate::results::{Quantiles, Results};
 /// Units per second of the overshoot tests.
 const ATTACKED: u32 = 1_000;
 
-pub(crate) fn throughput(plan: &Plan, results: &mut Results) {
-    each_scene(plan, "throughput", |scene, threads, name| {
+pub(crate) fn throughput(plan: &Plan, stock: &Stock, results: &mut Results) {
+    each_scene(plan, stock, "throughput", |scene, threads, name| {
         let Throughput { per_second, admitted } = with_rival!(name, R => {
             let rival = scene.rival::<R>();
             load::throughput(&rival, scene, plan.terms)
@@ -29,8 +29,8 @@ pub(crate) fn throughput(plan: &Plan, results: &mut Results) {
     });
 }
 
-pub(crate) fn latency(plan: &Plan, results: &mut Results) {
-    each_scene(plan, "latency", |scene, threads, name| {
+pub(crate) fn latency(plan: &Plan, stock: &Stock, results: &mut Results) {
+    each_scene(plan, stock, "latency", |scene, threads, name| {
         let times = with_rival!(name, R => {
             let rival = scene.rival::<R>();
             load::latency(&rival, scene, plan.terms)
@@ -59,11 +59,16 @@ pub(crate) fn overshoot(plan: &Plan, results: &mut Results) {
 }
 
 /// All rivals on all loads, a round after the other.
-fn each_scene(plan: &Plan, what: &str, mut run: impl FnMut(&Scene, usize, Name)) {
+fn each_scene(
+    plan: &Plan,
+    stock: &Stock,
+    what: &str,
+    mut run: impl FnMut(&Scene<'_>, usize, Name),
+) {
     for &workload in &plan.workloads {
         for &threads in &plan.threads {
             eprintln!("{what}: {}, {threads} threads", workload.title());
-            let scene = Scene::new(workload, threads, plan.scale);
+            let scene = stock.scene(workload, threads);
             for round in 0..plan.rounds {
                 for name in order(&plan.rivals, round) {
                     run(&scene, threads, name);

@@ -26,9 +26,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use trypema_benches::alloc::CountingAlloc;
-use trypema_benches::load::Terms;
+use trypema_benches::load::{Divisor, Terms};
 use trypema_benches::rivals::Name;
-use trypema_benches::workload::{Scale, Workload};
+use trypema_benches::workload::{Scale, Stock, Workload};
 
 use crate::memory::Probe;
 use crate::results::Results;
@@ -73,6 +73,9 @@ struct Args {
     /// Ties threads to cores.
     #[arg(long)]
     pin: bool,
+    /// Divides calls by processor time: to look at a machine that is busy with other things.
+    #[arg(long)]
+    cpu_time: bool,
     /// Ten times fewer keys, one short round, less memory and overshoot: that all of it works, and
     /// that our side of it is correct.
     #[arg(long)]
@@ -116,6 +119,7 @@ impl Plan {
             terms: Terms {
                 time: Duration::from_millis(args.millis.unwrap_or(millis)),
                 pin: args.pin,
+                divisor: if args.cpu_time { Divisor::Cpu } else { Divisor::Wall },
             },
             scale: if args.short { Scale::SHORT } else { Scale::FULL },
             short: args.short,
@@ -139,11 +143,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
 
+    let threads = plan.threads.iter().copied().max().unwrap_or(1);
+    let timed = plan.has(Part::Throughput) || plan.has(Part::Latency);
+    let workloads = if timed { plan.workloads.as_slice() } else { &[] };
+    let stock = Stock::new(workloads, threads, plan.scale);
     let mut results = Results::default();
     for part in &plan.parts {
         match part {
-            Part::Throughput => collect::throughput(&plan, &mut results),
-            Part::Latency => collect::latency(&plan, &mut results),
+            Part::Throughput => collect::throughput(&plan, &stock, &mut results),
+            Part::Latency => collect::latency(&plan, &stock, &mut results),
             Part::Memory => memory::collect(&plan, &mut results),
             Part::Overshoot => collect::overshoot(&plan, &mut results),
         }

@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 use std::collections::BTreeMap;
 use std::fs;
 
+use trypema_benches::load::Divisor;
 use trypema_benches::rivals::Name;
 use trypema_benches::spread::Spread;
 use trypema_benches::workload::Workload;
@@ -46,6 +47,10 @@ fn head(text: &mut String, plan: &Plan) {
         processor(),
         if terms.pin { "pinned" } else { "not pinned" },
     );
+    if terms.divisor == Divisor::Cpu {
+        let _ =
+            writeln!(text, "Calls are divided by processor time, not by the time that passed.\n");
+    }
     if plan.short {
         let _ = writeln!(text, "Short mode: a tenth of the keys, and times that say nothing.\n");
     }
