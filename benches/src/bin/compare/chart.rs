@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use trypema_benches::rivals::Name;
 use trypema_benches::workload::Workload;
 
-use crate::report::throughputs;
+use crate::report::{threads_text, throughputs};
 use crate::results::Results;
 
 const WIDTH: f64 = 860.0;
@@ -30,7 +30,7 @@ pub(crate) fn all(results: &Results) -> Vec<(String, String)> {
     let mut pictures: Vec<_> = threads
         .into_iter()
         .map(|threads| {
-            let title = format!("Millions of calls per second, {threads} threads");
+            let title = format!("Millions of calls per second, {}", threads_text(threads));
             let groups = Workload::ALL.map(|workload| speeds(results, workload, threads));
             (format!("throughput-{threads}.svg"), picture(&title, &groups))
         })

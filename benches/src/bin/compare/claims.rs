@@ -3,8 +3,10 @@
 use core::fmt::Write as _;
 
 use trypema_benches::rivals::Name;
+use trypema_benches::spread::Spread;
 use trypema_benches::workload::Workload;
 
+use crate::report::threads_text;
 use crate::results::Results;
 
 const THREADS: [usize; 3] = [1, 2, 8];
@@ -14,6 +16,8 @@ struct Verdict {
     asked: String,
     measured: String,
     met: Option<bool>,
+    /// Beside the peer at its fastest, where that is somebody else.
+    tuned: Option<Spread>,
 }
 
 /// A throughput that shall be so many times another one.
@@ -59,19 +63,24 @@ const GROWTH: f64 = 1.1;
 
 /// The closing table.
 pub(crate) fn markdown(results: &Results) -> String {
-    let mut text = String::from("| must show | asked | measured | |\n|---|---|---|---|\n");
+    let mut text = String::from(
+        "Governor is `RateLimiter::keyed` here, as its documentation begins; the last column has the \
+         same ratio to `governor-tuned`.\n\n\
+         | must show | asked | measured | | to tuned |\n|---|---|---|---|---|\n",
+    );
     let mut verdicts = Vec::new();
     speed(results, &mut verdicts);
     tails(results, &mut verdicts);
     memory(results, &mut verdicts);
     overshoot(results, &mut verdicts);
-    for Verdict { claim, asked, measured, met } in &verdicts {
+    for Verdict { claim, asked, measured, met, tuned } in &verdicts {
         let met = match met {
             Some(true) => "met",
             Some(false) => "**not met**",
             None => "not measured",
         };
-        let _ = writeln!(text, "| {claim} | {asked} | {measured} | {met} |");
+        let tuned = tuned.map_or_else(String::new, |tuned| tuned.to_string());
+        let _ = writeln!(text, "| {claim} | {asked} | {measured} | {met} | {tuned} |");
     }
     let met = verdicts.iter().filter(|verdict| verdict.met == Some(true)).count();
     let _ = writeln!(text, "\n{met} of {} met.", verdicts.len());
@@ -83,14 +92,18 @@ fn speed(results: &Results, verdicts: &mut Vec<Verdict>) {
         let ratio = results.speedup(workload, threads, of, to);
         verdicts.push(Verdict {
             claim: format!(
-                "{}, {threads} threads: {} to {}",
+                "{}, {}: {} to {}",
                 workload.title(),
+                threads_text(threads),
                 of.label(),
                 to.label()
             ),
             asked: format!("≥ {least}×"),
             measured: ratio.map_or_else(String::new, |ratio| ratio.to_string()),
             met: ratio.map(|ratio| ratio.median >= least),
+            tuned: (to == Name::Governor)
+                .then(|| results.speedup(workload, threads, of, Name::GovernorTuned))
+                .flatten(),
         });
     };
     for Speedup { workload, of, to, least } in SPEEDUPS {
@@ -113,6 +126,7 @@ fn tails(results: &Results, verdicts: &mut Vec<Verdict>) {
             asked: "≤ 1×".into(),
             measured: ratio.map_or_else(String::new, |ratio| ratio.to_string()),
             met: ratio.map(|ratio| ratio.median <= 1.0),
+            tuned: results.tail_ratio(workload, 8, Name::Absolute, Name::GovernorTuned),
         });
     }
 }
@@ -127,6 +141,7 @@ fn memory(results: &Results, verdicts: &mut Vec<Verdict>) {
             asked,
             measured: figure.map_or_else(String::new, |figure| format!("{figure:.2}")),
             met: figure.map(|figure| figure <= most),
+            tuned: None,
         });
     };
     let bytes = |most: f64| format!("≤ {most} B");
@@ -168,6 +183,7 @@ fn overshoot(results: &Results, verdicts: &mut Vec<Verdict>) {
                 asked: "0".into(),
                 measured: format!("{over} ({worst} of {most})"),
                 met: Some(over == 0),
+                tuned: None,
             });
         }
     }

@@ -61,6 +61,10 @@ fn head(text: &mut String, plan: &Plan) {
     text.push('\n');
 }
 
+pub(crate) fn threads_text(threads: usize) -> String {
+    if threads == 1 { "1 thread".into() } else { format!("{threads} threads") }
+}
+
 fn processor() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -94,10 +98,11 @@ fn throughput(text: &mut String, plan: &Plan, results: &Results) {
         let share = results.strayed[&(workload, threads, name)];
         let _ = writeln!(
             text,
-            "Not comparable: {} admitted {:.2} % on {}, {threads} threads.",
+            "Not comparable: {} admitted {:.2} % on {}, {}.",
             name.label(),
             share * 100.0,
-            workload.title()
+            workload.title(),
+            threads_text(threads)
         );
     }
 }
@@ -117,7 +122,7 @@ fn table_head(text: &mut String, plan: &Plan, columns: &[(&str, &str)]) {
     for threads in &plan.threads {
         for (number, (before, after)) in columns.iter().enumerate() {
             if number == 0 {
-                let _ = write!(text, " {threads} threads{before}{after} |");
+                let _ = write!(text, " {}{before}{after} |", threads_text(*threads));
             } else {
                 let _ = write!(text, " {before}{after} |");
             }
