@@ -17,6 +17,22 @@ pub struct Governor(DefaultKeyedRateLimiter<String>);
 /// The same store and clock, with ahash and with keys that need no second cache line.
 pub struct GovernorTuned(RateLimiter<Key, DashMapStateStore<Key, RandomState>, DefaultClock>);
 
+impl Governor {
+    /// Forgets keys that are as good as new. Returns how many are left.
+    pub fn retain_recent(&self) -> usize {
+        self.0.retain_recent();
+        self.0.len()
+    }
+}
+
+impl GovernorTuned {
+    /// As [`Governor::retain_recent`].
+    pub fn retain_recent(&self) -> usize {
+        self.0.retain_recent();
+        self.0.len()
+    }
+}
+
 /// A bucket of `capacity` that refills in one window: the rule as GCRA can say it.
 fn quota(rule: Rule) -> Quota {
     let capacity = NonZeroU32::new(rule.capacity).expect("a positive capacity");

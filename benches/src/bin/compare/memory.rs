@@ -105,7 +105,8 @@ fn distinct<R: Rival>(alloc: &CountingAlloc, count: usize) -> Vec<f64> {
 }
 
 fn live<R: Rival>(alloc: &CountingAlloc) -> Vec<f64> {
-    let keys = keys::distinct(100);
+    // Enough of them for what a limiter takes by itself not to matter.
+    let keys = keys::distinct(1_000);
     alloc.count();
     let rule = Rule::timed(CAPACITY);
     let rival = R::new(rule);
