@@ -44,3 +44,20 @@ impl fmt::Display for Spread {
         write!(f, "{median:.digits$} ({least:.digits$}–{most:.digits$})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Spread;
+
+    #[test]
+    fn medians() {
+        let odd = Spread::of([3.0, 1.0, 2.0]).expect("values");
+        assert_eq!((odd.least, odd.median, odd.most), (1.0, 2.0, 3.0));
+        let even = Spread::of([4.0, 1.0, 2.0, 3.0]).expect("values");
+        assert_eq!(even.median, 2.5);
+        assert!(Spread::of([]).is_none());
+        // Round by round: not the ratio of the medians.
+        let ratios = Spread::of_ratios(&[2.0, 30.0, 4.0], &[1.0, 10.0, 4.0]).expect("values");
+        assert_eq!(ratios.to_string(), "2.00 (1.00–3.00)");
+    }
+}

@@ -123,7 +123,7 @@ fn live<R: Rival>(alloc: &CountingAlloc) -> Vec<f64> {
 }
 
 fn steady<R: Rival>(alloc: &CountingAlloc) -> Vec<f64> {
-    let keys = keys::distinct(16);
+    let keys = keys::distinct(1_000);
     alloc.count();
     let rule = Rule::second(CAPACITY);
     let rival = R::new(rule);

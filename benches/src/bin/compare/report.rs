@@ -176,7 +176,7 @@ fn memory(text: &mut String, plan: &Plan, results: &Results) {
         text,
         "## Memory\n\nBytes per key, each figure from a process of its own. Allocated: asked for \
          from the allocator and not given back. Resident: what the process grew by, divided. \
-         Steady use: a unit in each bucket of 10 ms under a window of 1 s, 16 keys.\n\n\
+         Steady use: a unit in each bucket of 10 ms under a window of 1 s.\n\n\
          | | {keys} keys, allocated | {keys} keys, resident | 300 live buckets | steady, 2 s | 4 s | 6 s |\n\
          |---|---:|---:|---:|---:|---:|---:|"
     );
