@@ -22,6 +22,9 @@ pub struct Attack {
     pub threads: usize,
     /// Units of each call.
     pub batch: u32,
+    /// A single unit goes ahead by so much. Where a bucket begins with its first unit and expires by
+    /// its beginning, the rest then expires early.
+    pub ahead: Option<Duration>,
     /// How long.
     pub time: Duration,
 }
@@ -35,6 +38,10 @@ pub fn worst_window<R: Rival>(rule: Rule, attack: Attack) -> u64 {
     let origin = clock.raw();
     let nanos = |raw: u64| clock.delta_as_nanos(origin, raw);
     let length = u64::try_from(attack.time.as_nanos()).expect("a short time");
+    if let Some(ahead) = attack.ahead {
+        rival.inc(&key);
+        thread::sleep(ahead);
+    }
     let ready = Barrier::new(attack.threads);
     let ask = || {
         let mut admissions = Vec::new();

@@ -14,6 +14,8 @@ use crate::results::{Quantiles, Results};
 
 /// Units per second of the overshoot tests.
 const ATTACKED: u32 = 1_000;
+/// By how much one unit goes ahead of the others: most of a bucket.
+const AHEAD: Duration = Duration::from_millis(7);
 
 pub(crate) fn throughput(plan: &Plan, stock: &Stock, results: &mut Results) {
     each_scene(plan, stock, "throughput", |scene, threads, name| {
@@ -43,14 +45,18 @@ pub(crate) fn latency(plan: &Plan, stock: &Stock, results: &mut Results) {
 
 /// The attacks that count: what is admitted at most in the worst window.
 pub(crate) fn overshoot(plan: &Plan, results: &mut Results) {
-    let time = Duration::from_millis(if plan.short { 1_300 } else { 3_300 });
+    let time = Duration::from_millis(if plan.short { 1_100 } else { 3_300 });
+    let attack = Attack { threads: 4, batch: 1, ahead: None, time };
     let attacks = [
-        ("units one by one, 8 threads", Attack { threads: 8, batch: 1, time }),
-        ("batches of 64, 4 threads", Attack { threads: 4, batch: 64, time }),
+        ("units one by one, 8 threads", Attack { threads: 8, ..attack }),
+        ("batches of 64, 4 threads", Attack { batch: 64, ..attack }),
+        ("one unit 7 ms ahead of the others", Attack { ahead: Some(AHEAD), ..attack }),
     ];
     let rule = Rule::second(ATTACKED);
     for (title, attack) in attacks {
-        for &name in plan.rivals.iter().filter(|name| !name.is_floor()) {
+        // In short mode only ours, which it asserts.
+        let wanted = |name: &&Name| !name.is_floor() && (!plan.short || name.is_ours());
+        for &name in plan.rivals.iter().filter(wanted) {
             eprintln!("overshoot: {title}: {}", name.label());
             let worst = with_rival!(name, R => overshoot::worst_window::<R>(rule, attack));
             results.overshoot.entry(title).or_default().insert(name, (worst, name.most(&rule)));
