@@ -30,4 +30,4 @@ pub use rate::RateLimit;
 
 /// How keys are hashed unless the builder is told otherwise: keyed afresh in every process, so
 /// that nobody can prepare keys that collide.
-pub type DefaultHashBuilder = ahash::RandomState;
+pub type DefaultHashBuilder = foldhash::fast::RandomState;

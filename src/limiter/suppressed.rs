@@ -229,7 +229,7 @@ where
         let call = self.call(rate, count);
         if rate.is_unlimited() {
             return side.with(key, call.now, |state| {
-                alive(side.add_to(state.admitted(), call.now, count, Limit::Unbounded))
+                alive(side.add_to(state.admitted(), call.now.tick, count, Limit::Unbounded))
                     .map(|_| Verdict::Allowed)
             });
         }

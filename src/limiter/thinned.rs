@@ -102,8 +102,14 @@ impl Thinned {
         S: BuildHasher,
     {
         let &Call { count, limits: Limits { soft, hard }, now, .. } = call;
-        let add =
-            |most| alive(core.suppressed.add_to(&self.admitted, now, count, Limit::Within(most)));
+        let add = |most| {
+            alive(core.suppressed.add_unhinted(
+                &self.admitted,
+                now.tick,
+                count,
+                Limit::Within(most),
+            ))
+        };
         let mut outcome = add(soft)?;
         let mut factor = 1.0;
         if let Outcome::Rejected { usage, .. } = outcome
@@ -148,7 +154,7 @@ impl Thinned {
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        core.suppressed.add_to(&self.declined, now, count, Limit::Unbounded);
+        core.suppressed.add_unhinted(&self.declined, now.tick, count, Limit::Unbounded);
         (!self.admitted.is_dead()).then_some(())
     }
 
@@ -167,7 +173,7 @@ impl Thinned {
         let factor = if total > hard {
             1.0
         } else {
-            match self.perceived.get(now.nanos) {
+            match self.perceived.get(core.suppressed.frame.nanos(now)) {
                 Some(kept) => factor(rate.as_per_second(), f64::from_bits(kept)),
                 None => self.fresh_factor(core, rate, now),
             }
@@ -182,7 +188,7 @@ impl Thinned {
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        let now = call.now.nanos;
+        let now = core.suppressed.frame.nanos(call.now);
         let perceived = match self.perceived.get(now) {
             Some(kept) => f64::from_bits(kept),
             None => {
