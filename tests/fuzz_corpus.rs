@@ -43,6 +43,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 /// Inputs that never meet what the target is about hold, and say nothing.
 const ENOUGH: usize = 30;
 
+// proves (property): rates
 #[test]
 fn rates_are_read_as_the_grammar_says() {
     let outcomes = replay("rate", rates::check);
@@ -50,6 +51,7 @@ fn rates_are_read_as_the_grammar_says() {
     assert!(read > ENOUGH && outcomes.len() - read > ENOUGH, "{read} of {}", outcomes.len());
 }
 
+// proves (property): G1 G2 G3 G9
 #[test]
 fn sequences_agree_with_the_model_of_absolute() {
     let mut tally = trial::Tally::default();
@@ -61,6 +63,7 @@ fn sequences_agree_with_the_model_of_absolute() {
     assert!(tally.filled_up > 0, "{tally:?}");
 }
 
+// proves (property): G1 G2 G9 thinning
 #[test]
 fn sequences_agree_with_the_model_of_suppressed() {
     let mut tally = thinned_trial::Tally::default();
