@@ -107,6 +107,7 @@ fn prove(options: &Options) -> Result<Vec<String>> {
             failures.push(format!("{PAGE} is out of date: cargo run -p trypema-proof"));
         }
     } else {
+        fs::create_dir_all(root.join("docs")).map_err(|error| format!("docs: {error}"))?;
         fs::write(&file, text).map_err(|error| format!("{PAGE}: {error}"))?;
     }
     Ok(failures)

@@ -36,13 +36,12 @@ struct Promise<'a> {
 pub(crate) struct Page<'a> {
     template: &'a str,
     promises: Vec<Promise<'a>>,
-    results: &'a Results,
     /// Tags that name no promise.
     strays: Vec<String>,
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn new(template: &'a str, tags: &'a [Tag], results: &'a Results) -> Result<Self> {
+    pub(crate) fn new(template: &'a str, tags: &'a [Tag], results: &Results) -> Result<Self> {
         let mut promises: Vec<Promise<'_>> = Vec::new();
         for line in template.lines() {
             if let Some((id, title)) = heading(line) {
@@ -64,7 +63,7 @@ impl<'a> Page<'a> {
                 }
             }
         }
-        Ok(Self { template, promises, results, strays })
+        Ok(Self { template, promises, strays })
     }
 
     /// All that is wrong, in words, each once.
@@ -130,7 +129,7 @@ impl<'a> Page<'a> {
                 "{{stamp}}" => text += &format!("{STAMP}{stamp}\n"),
                 "{{proofs}}" => {
                     if let Some(promise) = current {
-                        self.write_proofs(promise, &mut text);
+                        write_proofs(promise, &mut text);
                     }
                 }
                 "<!-- planned -->" => {}
@@ -142,40 +141,36 @@ impl<'a> Page<'a> {
         }
         text
     }
+}
 
-    fn write_proofs(&self, promise: &Promise<'_>, text: &mut String) {
-        for (kind, title, word) in KINDS {
-            let mut files: Vec<(&str, Vec<String>)> = Vec::new();
-            let (mut good, mut all) = (0, 0);
-            for Proof { tag, outcome, names } in promise.proofs_of(kind) {
-                all += names.len();
-                good += if *outcome == Outcome::Good { names.len() } else { 0 };
-                let names = names.iter().map(|name| self.entry(tag, *outcome, name));
-                match files.last_mut() {
-                    Some((file, known)) if *file == tag.file => known.extend(names),
-                    _ => files.push((&tag.file, names.collect())),
-                }
-            }
-            if all > 0 {
-                let _ = writeln!(text, "- {title}, {good} of {all} {word}:");
-            }
-            for (file, names) in files {
-                let _ = writeln!(text, "  - `{file}`: {}", names.join(", "));
+fn write_proofs(promise: &Promise<'_>, text: &mut String) {
+    for (kind, title, word) in KINDS {
+        let mut files: Vec<(&str, Vec<String>)> = Vec::new();
+        let (mut good, mut all) = (0, 0);
+        for Proof { tag, outcome, names } in promise.proofs_of(kind) {
+            all += names.len();
+            good += if *outcome == Outcome::Good { names.len() } else { 0 };
+            let names = names.iter().map(|name| entry(*outcome, name));
+            match files.last_mut() {
+                Some((file, known)) if *file == tag.file => known.extend(names),
+                _ => files.push((&tag.file, names.collect())),
             }
         }
+        if all > 0 {
+            let _ = writeln!(text, "- {title}, {good} of {all} {word}:");
+        }
+        for (file, names) in files {
+            let _ = writeln!(text, "  - `{file}`: {}", names.join(", "));
+        }
     }
+}
 
-    fn entry(&self, tag: &Tag, outcome: Outcome, name: &str) -> String {
-        let word = match outcome {
-            Outcome::Good => "",
-            Outcome::Bad => " **BAD**",
-            Outcome::Missing => " **MISSING**",
-        };
-        let killer = match (tag.kind, self.results.killer(&tag.name)) {
-            (Kind::Bug, by) if !by.is_empty() => format!(" (by `{by}`)"),
-            _ => String::new(),
-        };
-        format!("`{name}`{killer}{word}")
+fn entry(outcome: Outcome, name: &str) -> String {
+    let name = name.trim_start_matches("models::");
+    match outcome {
+        Outcome::Good => format!("`{name}`"),
+        Outcome::Bad => format!("**BAD:** `{name}`"),
+        Outcome::Missing => format!("**MISSING:** `{name}`"),
     }
 }
 

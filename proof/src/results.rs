@@ -12,19 +12,12 @@ pub(crate) enum Outcome {
     Missing,
 }
 
-/// What is known of a bug.
-#[derive(Debug, Clone)]
-struct Fate {
-    killed: bool,
-    /// Who noticed, or why it came to nothing.
-    by: String,
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     /// By test crate and path. A test that was run more than once has to pass each time.
     tests: BTreeMap<(String, String), bool>,
-    bugs: BTreeMap<String, Fate>,
+    /// By name: whether it was noticed.
+    bugs: BTreeMap<String, bool>,
     /// Models explored to the end, and interleavings.
     pub(crate) models: u64,
     pub(crate) interleavings: u64,
@@ -82,7 +75,7 @@ impl Results {
             && seconds.parse::<f64>().is_ok()
         {
             let killed = !by.is_empty() && !by.contains("SURVIVED") && !by.contains("BROKEN");
-            self.bugs.insert(name.to_owned(), Fate { killed, by: by.to_owned() });
+            self.bugs.insert(name.to_owned(), killed);
         }
     }
 
@@ -90,11 +83,12 @@ impl Results {
     /// for each provider.
     pub(crate) fn of(&self, tag: &Tag) -> (Outcome, Vec<String>) {
         if tag.kind == Kind::Bug {
-            let missing = (Outcome::Missing, vec![tag.name.clone()]);
-            return self.bugs.get(&tag.name).map_or(missing, |fate| {
-                let outcome = if fate.killed { Outcome::Good } else { Outcome::Bad };
-                (outcome, vec![tag.name.clone()])
-            });
+            let outcome = match self.bugs.get(&tag.name) {
+                None => Outcome::Missing,
+                Some(true) => Outcome::Good,
+                Some(false) => Outcome::Bad,
+            };
+            return (outcome, vec![tag.name.clone()]);
         }
         let is_meant = |target: &str, path: &str| {
             let mut parts = path.rsplit("::");
@@ -109,11 +103,6 @@ impl Results {
             Some(false) => Outcome::Bad,
         };
         (outcome, meant().map(|((_, path), _)| path.clone()).collect())
-    }
-
-    /// Who noticed a bug.
-    pub(crate) fn killer(&self, bug: &str) -> &str {
-        self.bugs.get(bug).map_or("", |fate| &fate.by)
     }
 
     pub(crate) fn tests(&self) -> usize {

@@ -89,7 +89,7 @@ pub(crate) fn stamp(root: &Path, results: &Results, bugs: &Bugs) -> Result<Strin
         (false, false) => "on an EARLIER state of `src/`",
     };
     Ok(format!(
-        "{} tests passed or failed; {} models explored to the end at preemption bound {}, {} \
+        "{} tests run; {} models explored to the end at preemption bound {}, {} \
          interleavings; {} seeded bugs, {bugs_state}. On {}, {}, trypema {}, loom {}, proptest {}, \
          state of `src/` {}.",
         results.tests(),
