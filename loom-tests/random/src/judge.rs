@@ -6,12 +6,13 @@ use crate::linear;
 use crate::model::Rules;
 
 /// What is wrong with a history, if anything.
-pub(crate) fn judge(scene: &Scene) -> Result<(), String> {
+pub(crate) fn judge(scene: &Scene, is_stale: bool) -> Result<(), String> {
     let rules = Rules {
         span: scene.layout.span(),
         limit: scene.limit,
         most: scene.layout.most(),
         distrusted: scene.layout.quarter() / 2,
+        is_stale,
     };
     let calls = scene.calls.borrow();
     overshoot(&rules, &calls)?;

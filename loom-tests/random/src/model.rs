@@ -28,6 +28,10 @@ pub(crate) struct Rules {
     pub(crate) most: u64,
     /// How far a clock reading must be off for the window to distrust it, or less.
     pub(crate) distrusted: u64,
+    /// Whether loads may see old values. Then a refund may be seen later than an addition that came
+    /// after it, by those who know of neither: the two are in different words. Its units are then
+    /// counted still.
+    pub(crate) is_stale: bool,
 }
 
 /// What there is to know, besides the model's state, when a call takes effect.
@@ -127,6 +131,9 @@ impl Model {
         let &Rules { span, limit, .. } = around.rules;
         let mut usages =
             self.places(call, around).into_iter().map(|tick| (tick, self.usage(span, tick)));
+        let late = if around.rules.is_stale { around.given_beside } else { 0 };
+        let is_seen =
+            |usage: u64, counted: u64| (counted..=counted.saturating_add(late)).contains(&usage);
         match (call.act, call.answer) {
             (_, Answer::Missing) => self.is_blank,
             (
@@ -135,22 +142,24 @@ impl Model {
             ) => {
                 let relief = relief.map(|relief| (relief.tick, relief.remaining));
                 usages.any(|(tick, counted)| {
-                    counted == usage
-                        && counted.saturating_add(count) > limit
-                        && relief == self.relief(around.rules, tick, count)
+                    is_seen(usage, counted)
+                        && usage.saturating_add(count) > limit
+                        && (usage != counted || relief == self.relief(around.rules, tick, count))
                 })
             }
             (Act::Peek(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
                 usages.any(|(place, counted)| {
                     // Looks are not held back by the floor: nothing counts there.
                     let is_there = place == tick || (counted == 0 && tick >= call.now);
-                    is_there && counted == usage && counted.saturating_add(count) <= limit
+                    is_there && is_seen(usage, counted) && usage.saturating_add(count) <= limit
                 })
             }
-            (Act::Usage, Answer::Units(units)) => usages.any(|(_, counted)| counted == units),
+            (Act::Usage, Answer::Units(units)) => {
+                usages.any(|(_, counted)| is_seen(units, counted))
+            }
             (Act::Recent(recent), Answer::Recent(units, of_them)) => {
                 usages.any(|(tick, counted)| {
-                    counted == units && self.usage(span.min(recent), tick) == of_them
+                    is_seen(units, counted) && is_seen(of_them, self.usage(span.min(recent), tick))
                 })
             }
             (Act::Refund(count), Answer::Units(0)) => {
@@ -161,9 +170,10 @@ impl Model {
                     || usages.any(|(tick, counted)| counted == 0 && tick - self.touched >= stale)
             }
             (Act::Retire(stale) | Act::Idle(stale), Answer::Done(false)) => {
-                // What came in meanwhile may have left again.
-                // A window that nothing was added to is as old as its making.
-                (!around.is_alone() && matches!(call.act, Act::Retire(_)))
+                // Whoever is about to add may have begun the window afresh, and what came in while
+                // this call looked may have left again. A window that nothing was added to is as
+                // old as its making.
+                !around.is_alone()
                     || self.is_blank
                     || usages.any(|(tick, counted)| counted > 0 || tick - self.newest < stale)
             }
