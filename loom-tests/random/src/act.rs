@@ -13,6 +13,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Act {
     /// Adds so many units within the limit.
     Add(u64),
+    /// [`Act::Add`], as the Suppressed strategy does it: whoever is rejected looks whether the window
+    /// is dead by then, and asks again if so.
+    Insist(u64),
     /// Adds so many units whatever the limit.
     Record(u64),
     /// Judges so many units without adding them.
@@ -118,7 +121,7 @@ impl Scene {
             // Acquire: as papaya's lookup.
             let mut number = self.current.load(Ordering::Acquire);
             if number == 0 {
-                if !matches!(act, Act::Add(_) | Act::Record(_)) {
+                if !matches!(act, Act::Add(_) | Act::Insist(_) | Act::Record(_)) {
                     return Answer::Missing;
                 }
                 number = self.insert(now);
@@ -168,6 +171,11 @@ impl Scene {
         let within = Limit::Within(self.limit);
         match act {
             Act::Add(count) => decided(window.add(layout, floor, now, count, within)),
+            Act::Insist(count) => {
+                let outcome = window.add(layout, floor, now, count, within);
+                let is_over = matches!(outcome, Outcome::Rejected { .. }) && window.is_dead();
+                if is_over { None } else { decided(outcome) }
+            }
             Act::Record(count) => decided(window.add(layout, floor, now, count, Limit::Unbounded)),
             Act::Peek(count) => decided(window.peek(layout, now, count, within)),
             Act::Refund(count) => window.refund(layout, now, count).map(Answer::Units),

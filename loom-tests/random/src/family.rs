@@ -136,7 +136,8 @@ impl Family {
             };
         }
         // More than the limit now and then: that never fits.
-        Act::Add(if rng.u32(0..40) == 0 { limit + 1 } else { some })
+        let count = if rng.u32(0..40) == 0 { limit + 1 } else { some };
+        if rng.u32(0..4) == 0 { Act::Insist(count) } else { Act::Add(count) }
     }
 }
 
@@ -167,7 +168,8 @@ fn check(name: &str, runs: u64, family: &Family) {
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
-    eprintln!("random {name:<24} {runs:>9} runs {seconds:>8.2} s");
+    // Tabs: `loom-tests/results.sh` makes a table of these lines.
+    eprintln!("random-result\t{name}\t{runs}\t{seconds:.2}");
 }
 
 #[test]
@@ -351,6 +353,27 @@ fn retire_restart() {
     check("retire_restart", 4_000, &family);
 }
 
+/// Counts of 4 to 8 bits, and a quarter of the ticks' range: both wrap within a run.
+const WRAPPING_BITS: &[u32] = &[28, 29, 30];
+const WRAPPING_GAP: u64 = 1 << 58;
+
+#[test]
+fn wrapping_all() {
+    let family = Family {
+        index_bits: WRAPPING_BITS,
+        spans: (2, 9),
+        limit: 4,
+        before: 30,
+        threads: 3,
+        calls: 2,
+        tick: (4, 16),
+        gap: WRAPPING_GAP,
+        jump: WRAPPING_GAP,
+        ..PLAIN
+    };
+    check("wrapping_all", 4_000, &family);
+}
+
 /// One thread, many calls: the window against the model, to the last unit.
 const ALONE: Family = Family {
     threads: 1,
@@ -397,4 +420,17 @@ fn alone_wrapping_counts() {
 fn alone_at_the_end_of_time() {
     let family = Family { index_bits: &[5], spans: (2, 6), clock: u64::MAX - 20_000, ..ALONE };
     check("alone_at_the_end_of_time", 200, &family);
+}
+
+#[test]
+fn alone_wrapping_all() {
+    let family = Family {
+        index_bits: WRAPPING_BITS,
+        spans: (2, 9),
+        limit: 6,
+        jump: WRAPPING_GAP,
+        acts: &[(4, Kind::Look), (3, Kind::Refund)],
+        ..ALONE
+    };
+    check("alone_wrapping_all", 1_000, &family);
 }

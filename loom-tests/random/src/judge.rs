@@ -27,7 +27,10 @@ fn overshoot(rules: &Rules, calls: &[Call]) -> Result<(), String> {
     let mut admissions = Vec::new();
     for call in calls {
         match (call.act, call.answer) {
-            (Act::Add(count), Answer::Decision(Outcome::Admitted { tick, .. })) => {
+            (
+                Act::Add(count) | Act::Insist(count),
+                Answer::Decision(Outcome::Admitted { tick, .. }),
+            ) => {
                 if tick < call.now {
                     return Err(format!("counted before its reading: {call}"));
                 }

@@ -46,6 +46,7 @@
 #![cfg(test)]
 
 mod act;
+mod facts;
 mod family;
 mod judge;
 mod linear;
@@ -58,6 +59,16 @@ mod sync;
 #[path = "../../../src/key/mod.rs"]
 #[expect(dead_code, reason = "what reports sizes is tested elsewhere")]
 mod key;
+// `policy` is pure arithmetic and is checked here because here it is checked soonest.
+#[path = "../../../src/decision.rs"]
+mod decision;
+#[path = "../../../src/error.rs"]
+mod error;
+#[path = "../../../src/policy/mod.rs"]
+mod policy;
+pub use decision::RateLimitDecision;
+pub use error::TrypemaError;
+
 #[path = "../../../src/store/slots.rs"]
 #[expect(dead_code, reason = "the count is read by the map alone")]
 mod slots;

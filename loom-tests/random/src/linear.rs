@@ -89,7 +89,10 @@ impl<'a> Search<'a> {
     /// Whether it makes a difference to somebody that this call's mark may stand before it.
     fn leaves_empty_mark(&self, spot: &Spot, call: &Call) -> bool {
         call.now > spot.model.newest
-            && matches!(call.act, Act::Add(_) | Act::Record(_) | Act::Refund(_) | Act::Retire(_))
+            && matches!(
+                call.act,
+                Act::Add(_) | Act::Insist(_) | Act::Record(_) | Act::Refund(_) | Act::Retire(_)
+            )
             && (0..THREADS).filter(|thread| *thread != call.thread).any(|thread| {
                 self.threads[thread][spot.done[thread]..]
                     .iter()

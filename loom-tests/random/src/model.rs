@@ -103,9 +103,10 @@ impl Model {
     /// Refunds of something are apart: see [`Model::choose`].
     pub(crate) fn after(&self, call: &Call, around: &Around<'_>) -> Vec<Self> {
         match (call.act, call.answer) {
-            (Act::Add(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
-                self.admitted(call, around, count, Some(around.rules.limit), tick, usage)
-            }
+            (
+                Act::Add(count) | Act::Insist(count),
+                Answer::Decision(Outcome::Admitted { tick, usage }),
+            ) => self.admitted(call, around, count, Some(around.rules.limit), tick, usage),
             (Act::Record(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
                 self.admitted(call, around, count, None, tick, usage)
             }
@@ -137,7 +138,7 @@ impl Model {
         match (call.act, call.answer) {
             (_, Answer::Missing) => self.is_blank,
             (
-                Act::Add(count) | Act::Peek(count),
+                Act::Add(count) | Act::Insist(count) | Act::Peek(count),
                 Answer::Decision(Outcome::Rejected { usage, relief }),
             ) => {
                 let relief = relief.map(|relief| (relief.tick, relief.remaining));
