@@ -4,15 +4,17 @@ use crate::act::{Act, Answer, Call, Scene};
 use crate::key::Outcome;
 use crate::linear;
 use crate::model::Rules;
+use crate::run::Shape;
 
 /// What is wrong with a history, if anything.
-pub(crate) fn judge(scene: &Scene, is_stale: bool) -> Result<(), String> {
+pub(crate) fn judge(scene: &Scene, shape: &Shape) -> Result<(), String> {
     let rules = Rules {
         span: scene.layout.span(),
         limit: scene.limit,
         most: scene.layout.most(),
         distrusted: scene.layout.quarter() / 2,
-        is_stale,
+        is_stale: shape.pace.stale > 0,
+        is_single: shape.racing.len() == 1,
     };
     let calls = scene.calls.borrow();
     overshoot(&rules, &calls)?;

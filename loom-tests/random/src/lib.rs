@@ -21,7 +21,7 @@
 //!
 //! # What a run is
 //!
-//! A [`family`] of runs is named for the part of the protocol that it is about; a seed draws the
+//! A family of runs (see [`families`]) is named for the part of the protocol that it is about; a seed draws the
 //! shape of one run from it: layout, span, limit, threads, what each calls. Calls of the set-up come
 //! first, one after the other, then threads race, and at the end the usage is read at every tick
 //! until all has left the window: a unit that was lost or counted twice shows there.
@@ -47,6 +47,7 @@
 
 mod act;
 mod facts;
+mod families;
 mod family;
 mod judge;
 mod linear;

@@ -32,6 +32,9 @@ pub(crate) struct Rules {
     /// after it, by those who know of neither: the two are in different words. Its units are then
     /// counted still.
     pub(crate) is_stale: bool,
+    /// Whether one thread makes all calls. Then no mark is empty but those that refunds leave, and
+    /// those keep no key busy.
+    pub(crate) is_single: bool,
 }
 
 /// What there is to know, besides the model's state, when a call takes effect.
@@ -174,9 +177,10 @@ impl Model {
                 // Whoever is about to add may have begun the window afresh, and what came in while
                 // this call looked may have left again. A window that nothing was added to is as
                 // old as its making.
+                let busy = if around.rules.is_single { self.touched } else { self.newest };
                 !around.is_alone()
                     || self.is_blank
-                    || usages.any(|(tick, counted)| counted > 0 || tick - self.newest < stale)
+                    || usages.any(|(tick, counted)| counted > 0 || tick - busy < stale)
             }
             (Act::Kill, Answer::Done(false)) => self.is_blank,
             _ => false,

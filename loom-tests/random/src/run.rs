@@ -52,7 +52,7 @@ pub(crate) fn run(seed: u64, shape: &Shape, is_told: bool) -> Result<(), String>
         look_at_the_end(&scene);
     }))
     .map_err(|panic| message(&*panic))
-    .and_then(|()| judge(&scene, shape.pace.stale > 0));
+    .and_then(|()| judge(&scene, shape));
     if is_told {
         eprintln!("{shape:?}");
         for call in scene.calls.borrow().iter() {
