@@ -116,6 +116,26 @@ fn restart() {
 }
 
 #[test]
+fn quarter_turns() {
+    // Each thread reads a clock that is up to a quarter turn of the ticks past the one before it.
+    let family = Family {
+        index_bits: &[4],
+        spans: (2, 4),
+        limit: 3,
+        before: 2,
+        calls: 2,
+        tick: (2, 8),
+        jump: 40,
+        gap: 30,
+        lag: 1,
+        clock: 5_000,
+        acts: &[(1, Kind::Look)],
+        ..PLAIN
+    };
+    check("quarter_turns", 8_000, &family);
+}
+
+#[test]
 fn restart_rings() {
     let family = Family {
         index_bits: &[5, 6],
@@ -187,6 +207,22 @@ fn retire() {
     let family =
         Family { tick: (3, 10), lag: 3, acts: &[(3, Kind::Look), (4, Kind::Retire)], ..PLAIN };
     check("retire", 8_000, &family);
+}
+
+#[test]
+fn retire_insist() {
+    let family = Family {
+        spans: (2, 4),
+        limit: 2,
+        before: 4,
+        calls: 2,
+        tick: (3, 8),
+        jump: 0,
+        lag: 4,
+        acts: &[(4, Kind::Retire), (16, Kind::Insist)],
+        ..PLAIN
+    };
+    check("retire_insist", 14_000, &family);
 }
 
 #[test]
@@ -306,6 +342,7 @@ fn alone_wrapping_all() {
         index_bits: WRAPPING_BITS,
         spans: (2, 9),
         limit: 6,
+        tick: (6, 20),
         jump: WRAPPING_GAP,
         acts: &[(4, Kind::Look), (3, Kind::Refund)],
         ..ALONE

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use crate::act::Act;
 use crate::key::Layout;
 use crate::memory::Pace;
-use crate::run::{Planned, Shape, run};
+use crate::run::{Planned, Shape, Turns, run};
 
 const RUNS: &str = "TRYPEMA_RANDOM_RUNS";
 const SEED: &str = "TRYPEMA_RANDOM_SEED";
@@ -50,6 +50,7 @@ pub(crate) enum Kind {
     Huge,
     Retire,
     Kill,
+    Insist,
 }
 
 impl Family {
@@ -82,7 +83,7 @@ impl Family {
             jump: self.jump,
             stale: if rng.bool() { rng.u32(5..50) } else { 0 },
         };
-        Shape { layout, limit, clock: self.clock, before, racing, pace }
+        Shape { layout, limit, clock: self.clock, before, racing, pace, turns: Turns::Random }
     }
 
     fn planned(&self, rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Planned {
@@ -91,7 +92,7 @@ impl Family {
             1..4 => rng.u64(0..self.lag),
             _ => 0,
         };
-        Planned { act: some_act(rng, acts, layout, limit), age }
+        Planned { act: some_act(rng, acts, layout, limit), age, later: 0 }
     }
 }
 
@@ -121,6 +122,7 @@ fn some_act(rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Act {
             }),
             Kind::Retire => Act::Retire(rng.u64(0..layout.span())),
             Kind::Kill => Act::Kill,
+            Kind::Insist => Act::Insist(some),
         };
     }
     // More than the limit now and then: that never fits.

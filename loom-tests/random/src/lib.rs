@@ -26,6 +26,9 @@
 //! first, one after the other, then threads race, and at the end the usage is read at every tick
 //! until all has left the window: a unit that was lost or counted twice shows there.
 //!
+//! Where a race takes several threads that each sleep at one particular place, a script says in
+//! which order they run, and every combination of places is run: see [`sleepers`].
+//!
 //! # What is checked
 //!
 //! 1. No panic, no assertion of the library, no access to freed memory or to memory whose making
@@ -55,6 +58,7 @@ mod memory;
 mod model;
 mod parts;
 mod run;
+mod sleepers;
 mod sync;
 
 #[path = "../../../src/key/mod.rs"]

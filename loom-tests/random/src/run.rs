@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use generator::Gn;
+use generator::{Generator, Gn};
 
 use crate::act::{Act, Scene};
 use crate::judge::judge;
@@ -23,13 +23,24 @@ pub(crate) struct Shape {
     /// Calls of each racing thread.
     pub(crate) racing: Vec<Vec<Planned>>,
     pub(crate) pace: Pace,
+    pub(crate) turns: Turns,
 }
 
-/// A call, and how old its clock reading is.
+/// How racing threads take turns.
+#[derive(Debug, Clone)]
+pub(crate) enum Turns {
+    /// At random, in a pace of their own.
+    Random,
+    /// In this order, each for so many accesses, and then to the end one after the other.
+    Told(Vec<(usize, usize)>),
+}
+
+/// A call, and how old its clock reading is, or how much later than the clock it is told.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planned {
     pub(crate) act: Act,
     pub(crate) age: u64,
+    pub(crate) later: u64,
 }
 
 /// Words of a thread's stack.
@@ -75,8 +86,8 @@ fn prepare(scene: &Scene, shape: &Shape) {
     }
 }
 
-fn call(scene: &Scene, thread: usize, Planned { act, age }: Planned) {
-    scene.call(thread, act, memory::clock().saturating_sub(age));
+fn call(scene: &Scene, thread: usize, Planned { act, age, later }: Planned) {
+    scene.call(thread, act, memory::clock().saturating_sub(age) + later);
 }
 
 /// What a racing thread does.
@@ -92,6 +103,17 @@ fn race(shape: &Shape) {
         threads.push((thread, Gn::<()>::new_opt(STACK, move || body(thread, &plan))));
     }
     memory::set_pace(shape.pace);
+    match &shape.turns {
+        Turns::Random => take_turns_at_random(threads),
+        Turns::Told(order) => take_turns(threads, order),
+    }
+    memory::set_pace(Pace { switch: 0, tick: 0, jump: 0, stale: 0 });
+    memory::join_all();
+}
+
+type Threads = Vec<(usize, Generator<'static, (), ()>)>;
+
+fn take_turns_at_random(mut threads: Threads) {
     // A thread that sleeps is not chosen until that step.
     let mut awake = [0; memory::THREADS];
     while !threads.is_empty() {
@@ -102,29 +124,48 @@ fn race(shape: &Shape) {
                 (0..threads.len()).filter(|index| awake[threads[*index].0] <= steps).collect();
             if rested.is_empty() { any } else { rested[rng.usize(..rested.len())] }
         });
-        let (thread, body) = &mut threads[chosen];
+        let thread = threads[chosen].0;
         if memory::draw(|rng| rng.u32(0..12) == 0) {
-            awake[*thread] = steps + memory::draw(|rng| rng.u64(0..200));
+            awake[thread] = steps + memory::draw(|rng| rng.u64(0..200));
         }
-        memory::switch_to(*thread);
-        let resumed = catch_unwind(AssertUnwindSafe(|| body.resume()));
-        if let Err(panic) = resumed {
-            // The others stand in the middle of something, and are not to be unwound.
-            core::mem::forget(threads);
-            std::panic::resume_unwind(panic);
-        }
+        threads = resume(threads, chosen);
         if threads[chosen].1.is_done() {
             threads.swap_remove(chosen);
         }
     }
-    memory::set_pace(Pace { switch: 0, tick: 0, jump: 0, stale: 0 });
-    memory::join_all();
+}
+
+fn take_turns(mut threads: Threads, order: &[(usize, usize)]) {
+    let to_the_end = (1..=threads.len()).map(|thread| (thread, usize::MAX));
+    for (thread, accesses) in order.iter().copied().chain(to_the_end) {
+        for _ in 0..accesses {
+            if threads[thread - 1].1.is_done() {
+                break;
+            }
+            threads = resume(threads, thread - 1);
+        }
+    }
+}
+
+/// Lets a thread run on until it yields. If it panics, the others are left as they are: they stand
+/// in the middle of something, and are not to be unwound.
+fn resume(mut threads: Threads, index: usize) -> Threads {
+    memory::switch_to(threads[index].0);
+    match catch_unwind(AssertUnwindSafe(|| threads[index].1.resume())) {
+        Ok(_) => threads,
+        Err(panic) => {
+            core::mem::forget(threads);
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// Reads the usage until nothing is left of it.
 fn look_at_the_end(scene: &Scene) {
+    let latest = scene.calls.borrow().iter().map(|call| call.now).max().unwrap_or(0);
+    memory::advance(latest.saturating_sub(memory::clock()));
     for _ in 0..=scene.layout.span() {
-        call(scene, 0, Planned { act: Act::Usage, age: 0 });
+        call(scene, 0, Planned { act: Act::Usage, age: 0, later: 0 });
         memory::advance(1);
     }
 }

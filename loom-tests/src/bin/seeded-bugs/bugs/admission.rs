@@ -1,7 +1,6 @@
 //! Admission: what each check is for, rings, the window's edge.
 
 use super::{Bug, SNAPSHOT, WINDOW};
-use crate::checks::Check::*;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
@@ -10,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        if len == slots {",
         seeded: "        let len = snapshot.live_at(snapshot.newest_tick() + 1);\n        if len == slots {",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "full-never",
@@ -18,7 +17,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        if len == slots {",
         seeded: "        if len > slots {",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "reject-unvalidated",
@@ -26,7 +25,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "                if self.holds(&snapshot) {\n                    return Outcome::Rejected",
         seeded: "                if true {\n                    return Outcome::Rejected",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "read-unvalidated",
@@ -34,7 +33,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "            if self.holds(&snapshot) {\n                return Some(answer);",
         seeded: "            if true {\n                return Some(answer);",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "free-slot-unvalidated",
@@ -42,7 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "self.holds(snapshot).then_some(FreeSlot { found, is_announced })",
         seeded: "Some(FreeSlot { found, is_announced })",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "exchange-unvalidated",
@@ -50,7 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if !self.holds(snapshot) {\n            return;\n        }",
         seeded: "",
-        by: &[],
+        by: &[Random("families::clocks_apart")],
     },
     Bug {
         name: "exchange-skips-roomy",
@@ -58,7 +57,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "            self.exchange(snapshot, size);\n            return None;",
         seeded: "            self.exchange(snapshot, size);",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "announcement-overwritten",
@@ -66,7 +65,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        if is_announced {",
         seeded: "        if false && is_announced {",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "announcement-of-any-state",
@@ -74,7 +73,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "layout.start(found) == self.cum()\n            && ",
         seeded: "",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "announcement-of-any-lap",
@@ -82,15 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "            && Layout::is_odd_lap(found) == Self::lap(self.tail(), self.view.len())\n",
         seeded: "",
-        by: &[],
-    },
-    Bug {
-        name: "announcement-of-any-tick",
-        what: "a mark that is not newer than the newest is taken for an announcement",
-        file: SNAPSHOT,
-        original: "            && (self.len() == 0 || layout.ticks_between(self.newest_tick(), layout.tick(found)) > 0)",
-        seeded: "",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "announcement-told-after-the-look",
@@ -98,7 +89,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;",
         seeded: "let FreeSlot { found, .. } = self.free_slot(snapshot)?;\n        let is_announced = snapshot.is_announced(found);",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "earlier-announcement-joined",
@@ -106,7 +97,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if ahead < 0 {",
         seeded: "if false {",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "joined-at-own-reading",
@@ -114,7 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "at = now.wrapping_add_signed(ahead);",
         seeded: "at = now;",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "joined-with-own-length",
@@ -122,7 +113,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "            if ahead != 0 {\n                live = snapshot.live_at(at);\n            }\n",
         seeded: "",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "commit-without-itself",
@@ -130,7 +121,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "layout.with_mark(state, count, live + 1)",
         seeded: "layout.with_mark(state, count, live.max(1))",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "new-laps-of-copies-kept",
@@ -138,7 +129,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "Layout::on_lap(snapshot.mark(index), lap)",
         seeded: "snapshot.mark(index)",
-        by: &[],
+        by: &[Random("alone_wrapping_all")],
     },
     Bug {
         name: "blank-on-this-lap",
@@ -146,7 +137,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "layout.mark(0, 0, !lap)",
         seeded: "layout.mark(0, 0, lap)",
-        by: &[],
+        by: &[Random("alone_wrapping_all")],
     },
     Bug {
         name: "inline-blank-on-this-lap",
@@ -154,7 +145,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "marks: Marks::new(layout.mark(0, 0, true)),",
         seeded: "marks: Marks::new(layout.mark(0, 0, false)),",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "exchange-from-the-end",
@@ -162,7 +153,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let age = slot.wrapping_sub(first) & (size - 1);",
         seeded: "let age = slot & (size - 1);",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "overflow-ignored",
@@ -170,7 +161,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "        count > layout.most() - self.usage\n",
         seeded: "        { let _ = (layout, count); false }\n",
-        by: &[],
+        by: &[Random("families::alone_wrapping_counts")],
     },
     Bug {
         name: "fill-up-keeps-older-marks",
@@ -178,7 +169,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "layout.with_mark(state, layout.most(), 1)",
         seeded: "layout.with_mark(state, layout.most() - sight.usage, live + 1)",
-        by: &[],
+        by: &[Random("families::alone_wrapping_counts")],
     },
     Bug {
         name: "fill-up-from-cum",
@@ -186,7 +177,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "base.wrapping_add(layout.most()), 1)",
         seeded: "snapshot.cum().wrapping_add(layout.most()), 1)",
-        by: &[],
+        by: &[Random("families::alone_wrapping_counts")],
     },
     Bug {
         name: "fill-up-beside-exchange",
@@ -194,7 +185,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        self.free_slot(snapshot)?;\n        // Full from",
         seeded: "        // Full from",
-        by: &[],
+        by: &[Random("families::clip")],
     },
     Bug {
         name: "window-edge-early",
@@ -202,7 +193,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "< span.cast_signed()",
         seeded: "< span.cast_signed() - 1",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "window-edge-late",
@@ -210,7 +201,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "< span.cast_signed()",
         seeded: "<= span.cast_signed()",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "limit-off-by-one",
@@ -218,6 +209,6 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "self.usage.saturating_add(count) <= most",
         seeded: "self.usage.saturating_add(count) <= most.saturating_add(1)",
-        by: &[],
+        by: &[Random("families::alone")],
     },
 ];

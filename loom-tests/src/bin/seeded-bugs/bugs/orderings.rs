@@ -1,7 +1,6 @@
 //! What each ordering is for, and where rings are freed.
 
 use super::{Bug, RING, SNAPSHOT, WINDOW};
-use crate::checks::Check::*;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
@@ -10,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "compare_exchange(snapshot.state, next, Ordering::Release, Ordering::Relaxed)",
         seeded: "compare_exchange(snapshot.state, next, Ordering::Relaxed, Ordering::Relaxed)",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "state-load-relaxed",
@@ -18,7 +17,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let state = self.state.load(Ordering::Acquire);\n        if Layout",
         seeded: "let state = self.state.load(Ordering::Relaxed);\n        if Layout",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "announcement-relaxed",
@@ -26,7 +25,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: ".compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed)",
         seeded: ".compare_exchange(found, mark, Ordering::Relaxed, Ordering::Relaxed)",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "mark-load-relaxed",
@@ -34,7 +33,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "self.view.slot(index).load(Ordering::Acquire)",
         seeded: "self.view.slot(index).load(Ordering::Relaxed)",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "given-load-relaxed",
@@ -42,7 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let given = self.given.load(Ordering::Acquire);",
         seeded: "let given = self.given.load(Ordering::Relaxed);",
-        by: &[],
+        by: &[Random("families::clip_refund")],
     },
     Bug {
         name: "given-cas-relaxed",
@@ -50,7 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "Ordering::AcqRel,  // pairs with the Acquire loads of `given`",
         seeded: "Ordering::Relaxed,",
-        by: &[],
+        by: &[Random("families::clip_refund")],
     },
     Bug {
         name: "forget-relaxed",
@@ -58,7 +57,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: ".compare_exchange(given, Layout::unset(given), Ordering::Release, Ordering::Relaxed)",
         seeded: ".compare_exchange(given, Layout::unset(given), Ordering::Relaxed, Ordering::Relaxed)",
-        by: &[],
+        by: &[Random("families::refund")],
     },
     Bug {
         name: "latest-load-relaxed",
@@ -66,7 +65,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "snapshot.place(now, self.latest.load(Ordering::Acquire), floor)",
         seeded: "snapshot.place(now, self.latest.load(Ordering::Relaxed), floor)",
-        by: &[Random("restart")],
+        by: &[Loom("long_idle_key_beside_a_look")],
     },
     Bug {
         name: "latest-raise-relaxed",
@@ -74,15 +73,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "self.latest.fetch_max(now, Ordering::Release);",
         seeded: "self.latest.fetch_max(now, Ordering::Relaxed);",
-        by: &[Random("restart")],
-    },
-    Bug {
-        name: "kill-relaxed",
-        what: "a window may be found dead without what its killer knew",
-        file: WINDOW,
-        original: "self.state.fetch_or(Layout::kill(0), Ordering::AcqRel)",
-        seeded: "self.state.fetch_or(Layout::kill(0), Ordering::Relaxed)",
-        by: &[],
+        by: &[Loom("long_idle_key_beside_a_look")],
     },
     Bug {
         name: "dead-load-relaxed",
@@ -90,7 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "Layout::is_dead(self.state.load(Ordering::Acquire))",
         seeded: "Layout::is_dead(self.state.load(Ordering::Relaxed))",
-        by: &[],
+        by: &[Loom("sweep_beside_an_insisting")],
     },
     Bug {
         name: "ring-swap-relaxed",
@@ -98,7 +89,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: RING,
         original: "Ordering::AcqRel, // pairs with the Acquire load in `view`",
         seeded: "Ordering::Relaxed,",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "ring-load-relaxed",
@@ -106,7 +97,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: RING,
         original: "let ring = self.ring.load(Ordering::Acquire, guard);",
         seeded: "let ring = self.ring.load(Ordering::Relaxed, guard);",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "ring-freed-at-once",
@@ -114,7 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: RING,
         original: "unsafe { guard.defer_destroy(view.ring) };",
         seeded: "drop(unsafe { view.ring.into_owned() });",
-        by: &[],
+        by: &[Reclaim],
     },
     Bug {
         name: "ring-loaded-unpinned",
@@ -122,6 +113,6 @@ pub(super) const BUGS: &[Bug] = &[
         file: RING,
         original: "let guard = pin.get_or_insert_with(epoch::pin);",
         seeded: "let guard = { let _ = &pin; unprotected };",
-        by: &[],
+        by: &[Reclaim],
     },
 ];

@@ -1,7 +1,6 @@
 //! Hints, and the protocols beside the window.
 
 use super::{Bug, GRID, HINT, KEPT, LINE, SEARCH, SLOTS};
-use crate::checks::Check::*;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
@@ -10,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: HINT,
         original: ">= wanted;",
         seeded: "> wanted;",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "hint-of-all-that-is-left",
@@ -18,7 +17,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: HINT,
         original: "left_after: layout.units_between(start(age + 1), snapshot.cum()),",
         seeded: "left_after: layout.units_between(start(age), snapshot.cum()),",
-        by: &[],
+        by: &[Random("families::admit")],
     },
     Bug {
         name: "search-one-early",
@@ -26,7 +25,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SEARCH,
         original: "    (above < len).then_some(above)",
         seeded: "    (above < len).then_some(below)",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "hint-bucket-early",
@@ -34,7 +33,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: GRID,
         original: "(tick + 1).saturating_mul",
         seeded: "tick.saturating_mul",
-        by: &[],
+        by: &[Random("units_are_gone")],
     },
     Bug {
         name: "kept-until-first",
@@ -42,7 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: KEPT,
         original: "        // Relaxed: published by the store below.\n        self.value.store(value, Ordering::Relaxed);\n",
         seeded: "",
-        by: &[],
+        by: &[Random("parts::kept_numbers_are_good")],
     },
     Bug {
         name: "kept-until-relaxed",
@@ -50,7 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: KEPT,
         original: "self.until.store(until, Ordering::Release);",
         seeded: "self.until.store(until, Ordering::Relaxed);",
-        by: &[],
+        by: &[Random("parts::kept_numbers_are_good")],
     },
     Bug {
         name: "kept-load-relaxed",
@@ -58,23 +57,15 @@ pub(super) const BUGS: &[Bug] = &[
         file: KEPT,
         original: "let until = self.until.load(Ordering::Acquire);",
         seeded: "let until = self.until.load(Ordering::Relaxed);",
-        by: &[],
+        by: &[Random("parts::kept_numbers_are_good")],
     },
     Bug {
-        name: "slots-uncounted-changes",
+        name: "slots-uncounted",
         what: "a slot on top again is taken for the same stack",
         file: SLOTS,
-        original: "let next = (head & !SLOT).wrapping_add(CHANGE) | below;",
-        seeded: "let next = (head & !SLOT) | below;",
-        by: &[],
-    },
-    Bug {
-        name: "slots-uncounted-returns",
-        what: "a slot given back again is taken for the same stack",
-        file: SLOTS,
-        original: "let next = (head & !SLOT).wrapping_add(CHANGE) | (u64::from(slot) + 1);",
-        seeded: "let next = (head & !SLOT) | (u64::from(slot) + 1);",
-        by: &[],
+        original: "const CHANGE: u64 = 1 << 32;\nconst SLOT: u64 = CHANGE - 1;",
+        seeded: "const CHANGE: u64 = 0;\nconst SLOT: u64 = (1 << 32) - 1;",
+        by: &[Random("slots")],
     },
     Bug {
         name: "slots-give-relaxed",
@@ -82,7 +73,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SLOTS,
         original: "match self.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed) {",
         seeded: "match self.head.compare_exchange(head, next, Ordering::Relaxed, Ordering::Relaxed) {",
-        by: &[],
+        by: &[Random("parts::slots_have_one_holder")],
     },
     Bug {
         name: "slots-take-relaxed",
@@ -90,7 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SLOTS,
         original: "let mut head = self.head.load(Ordering::Acquire);",
         seeded: "let mut head = self.head.load(Ordering::Relaxed);",
-        by: &[],
+        by: &[Random("parts::slots_have_one_holder")],
     },
     Bug {
         name: "slots-chain-broken",
@@ -98,7 +89,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SLOTS,
         original: "Ordering::AcqRel, Ordering::Acquire)",
         seeded: "Ordering::Relaxed, Ordering::Relaxed)",
-        by: &[],
+        by: &[Random("parts::slots_have_one_holder")],
     },
     Bug {
         name: "line-forgets-to-wake",
@@ -106,7 +97,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "first.turn.store(true, Ordering::Release);\n                    first.thread.unpark();",
         seeded: "first.turn.store(true, Ordering::Release);",
-        by: &[],
+        by: &[Loom("models::line")],
     },
     Bug {
         name: "line-turn-not-passed",
@@ -114,7 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "first.turn.store(true, Ordering::Release);",
         seeded: "",
-        by: &[],
+        by: &[Loom("models::line")],
     },
     Bug {
         name: "line-turn-relaxed",
@@ -122,7 +113,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "first.turn.store(true, Ordering::Release);",
         seeded: "first.turn.store(true, Ordering::Relaxed);",
-        by: &[],
+        by: &[Loom("models::line")],
     },
     Bug {
         name: "line-turn-load-relaxed",
@@ -130,7 +121,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "self.waiter.turn.load(Ordering::Acquire)",
         seeded: "self.waiter.turn.load(Ordering::Relaxed)",
-        by: &[],
+        by: &[Loom("models::line")],
     },
     Bug {
         name: "line-join-unfenced",
@@ -138,7 +129,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "        fence(Ordering::SeqCst);\n        Place {",
         seeded: "        Place {",
-        by: &[],
+        by: &[Loom("models::line")],
     },
     Bug {
         name: "line-freed-unfenced",
@@ -146,7 +137,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "        // Pairs with the fence in `join`.\n        fence(Ordering::SeqCst);\n        // Relaxed: ordered by the fence.",
         seeded: "        // Relaxed: ordered by the fence.",
-        by: &[],
+        by: &[Loom("models::line")],
     },
     Bug {
         name: "line-empty-relaxed",
@@ -154,6 +145,6 @@ pub(super) const BUGS: &[Bug] = &[
         file: LINE,
         original: "self.line.waiting.fetch_sub(1, Ordering::Release);",
         seeded: "self.line.waiting.fetch_sub(1, Ordering::Relaxed);",
-        by: &[],
+        by: &[Loom("models::line")],
     },
 ];

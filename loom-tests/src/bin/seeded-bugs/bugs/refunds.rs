@@ -1,7 +1,6 @@
 //! Units given back.
 
 use super::{Bug, SNAPSHOT, WINDOW};
-use crate::checks::Check::*;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
@@ -10,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "            if !self.holds(&snapshot) {\n                continue;\n            }\n            if units == 0",
         seeded: "            if units == 0",
-        by: &[],
+        by: &[Random("families::clip_refund")],
     },
     Bug {
         name: "refund-at-a-later-reading",
@@ -18,7 +17,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "&& sight.live < snapshot.len()",
         seeded: "&& false",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "refund-over-returns",
@@ -26,7 +25,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "return Some(units);",
         seeded: "return Some(count);",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "refund-unbounded",
@@ -34,7 +33,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let units = count.min(sight.usage);",
         seeded: "let units = count.min(layout.most());",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "refund-of-any-word",
@@ -42,7 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "                snapshot.given,\n                noted,",
         seeded: "                self.given.load(Ordering::Relaxed),\n                noted,",
-        by: &[],
+        by: &[Random("families::clip_refund")],
     },
     Bug {
         name: "refund-dated-by-the-oldest",
@@ -50,7 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let noted = layout.given(position, layout.tick(last));",
         seeded: "let noted = layout.given(position, layout.tick(snapshot.mark(sight.first)));\n            let _ = last;",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "refund-dated-by-the-newest",
@@ -58,7 +57,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let noted = layout.given(position, layout.tick(last));",
         seeded: "let noted = layout.given(position, snapshot.newest_tick());\n            let _ = last;",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "outdated-refund-cleared-early",
@@ -66,7 +65,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
         seeded: "if outdated && !self.forget_refund(snapshot) {",
-        by: &[],
+        by: &[Random("families::clip_refund")],
     },
     Bug {
         name: "outdated-refund-kept",
@@ -74,7 +73,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if committed && outdated {",
         seeded: "if false && outdated {",
-        by: &[],
+        by: &[Random("alone_turning_ticks")],
     },
     Bug {
         name: "outdated-refund-kept-without-marks",
@@ -82,7 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
         seeded: "if false {",
-        by: &[],
+        by: &[Random("restart_past_refund")],
     },
     Bug {
         name: "refund-cleared-whole",
@@ -90,7 +89,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "compare_exchange(given, Layout::unset(given), Ordering",
         seeded: "compare_exchange(given, 0, Ordering",
-        by: &[],
+        by: &[Random("families::refund")],
     },
     Bug {
         name: "refund-of-marks-gone",
@@ -98,7 +97,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "        if since < 0 || since >= layout.span().cast_signed() {",
         seeded: "        if since >= layout.span().cast_signed() {",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "refund-of-another-turn",
@@ -106,7 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "        if since < 0 || since >= layout.span().cast_signed() {",
         seeded: "        if since < 0 {",
-        by: &[],
+        by: &[Random("a_refund_sleeps")],
     },
     Bug {
         name: "refund-first-mark-kept",
@@ -114,7 +113,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "        Sight { first, base, usage, forgiven: true, ..sight }",
         seeded: "        let _ = first;\n        Sight { base, usage, forgiven: true, ..sight }",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "idle-by-empty-marks",
@@ -122,6 +121,6 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "layout.ticks_between(snapshot.newest_addition(), now)",
         seeded: "layout.ticks_between(snapshot.newest_tick(), now)",
-        by: &[],
+        by: &[Random("alone")],
     },
 ];

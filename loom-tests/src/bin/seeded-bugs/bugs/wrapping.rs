@@ -1,7 +1,6 @@
 //! Forgetting keys, and ticks that wrap.
 
 use super::{Bug, LAYOUT, SNAPSHOT, WINDOW};
-use crate::checks::Check::*;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
@@ -10,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "floor.fetch_max(now, Ordering::Relaxed);\n        // The CAS proves",
         seeded: "// The CAS proves",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "floor-not-raised-by-restart",
@@ -18,7 +17,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        floor.fetch_max(now, Ordering::Relaxed);\n        let cum",
         seeded: "        let _ = floor;\n        let cum",
-        by: &[],
+        by: &[Random("families::ancient_readings")],
     },
     Bug {
         name: "floor-not-read",
@@ -26,7 +25,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "now.max(latest).max(floor())",
         seeded: "now.max(latest).max(floor().min(0))",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "floor-read-before-the-state",
@@ -34,7 +33,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        let mut pin = None;\n        loop {\n            let Some(snapshot) = self.snapshot(layout, &mut pin) else { return Outcome::Dead };",
         seeded: "        let mut pin = None;\n        let early = floor.load(Ordering::Relaxed);\n        let floor_now = AtomicU64::new(early);\n        loop {\n            let floor = &floor_now;\n            let Some(snapshot) = self.snapshot(layout, &mut pin) else { return Outcome::Dead };",
-        by: &[],
+        by: &[Random("families::ancient_readings")],
     },
     Bug {
         name: "retire-whatever-came-in",
@@ -42,7 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "self.commit(&snapshot, Layout::kill(snapshot.state))",
         seeded: "{ self.kill(); true }",
-        by: &[],
+        by: &[Random("families::retire")],
     },
     Bug {
         name: "retire-without-kill",
@@ -50,7 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "self.commit(&snapshot, Layout::kill(snapshot.state))",
         seeded: "self.commit(&snapshot, snapshot.state)",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "retire-busy",
@@ -58,7 +57,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after {",
         seeded: "if self.idle_for(&snapshot, now) < stale_after {",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "retire-fresh",
@@ -66,7 +65,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after {",
         seeded: "if sight.usage != 0 {\n            let _ = stale_after;",
-        by: &[],
+        by: &[Random("families::alone")],
     },
     Bug {
         name: "dead-unnoticed",
@@ -74,7 +73,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        if Layout::is_dead(state) {\n            return None;\n        }\n",
         seeded: "",
-        by: &[],
+        by: &[Random("families::retire")],
     },
     Bug {
         name: "restart-keeps-cum",
@@ -82,7 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());",
         seeded: "let cum = snapshot.cum();",
-        by: &[],
+        by: &[Random("families::ancient_readings")],
     },
     Bug {
         name: "restart-without-exchange",
@@ -90,7 +89,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if snapshot.len() != 0 {\n            self.free_slot(snapshot)?;\n        }",
         seeded: "",
-        by: &[],
+        by: &[Random("families::ancient_readings")],
     },
     Bug {
         name: "restart-raises-latest-first",
@@ -98,7 +97,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "        floor.fetch_max(now, Ordering::Relaxed);\n        let cum",
         seeded: "        floor.fetch_max(now, Ordering::Relaxed);\n        self.latest.fetch_max(now, Ordering::Relaxed);\n        let cum",
-        by: &[],
+        by: &[Random("families::ancient_readings")],
     },
     Bug {
         name: "latest-not-raised",
@@ -106,7 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if now > latest.saturating_add(layout.quarter() / 2) {",
         seeded: "if false {",
-        by: &[],
+        by: &[Random("families::alone_at_the_end_of_time")],
     },
     Bug {
         name: "latest-runs-ahead",
@@ -114,7 +113,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if snapshot.len() == 0 && now > latest.saturating_add(layout.quarter()) {",
         seeded: "if false {",
-        by: &[],
+        by: &[Random("families::restart")],
     },
     Bug {
         name: "announcement-of-another-turn",
@@ -122,7 +121,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {",
         seeded: "if false {",
-        by: &[],
+        by: &[Random("latest_runs_away")],
     },
     Bug {
         name: "old-reading-believed",
@@ -130,7 +129,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: SNAPSHOT,
         original: "        let now = now.max(latest);\n",
         seeded: "",
-        by: &[],
+        by: &[Random("families::alone_wrapping_ticks")],
     },
     Bug {
         name: "any-reading-comparable",
@@ -138,7 +137,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: LAYOUT,
         original: "now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < self.quarter()",
         seeded: "{ let _ = (now, latest); since.unsigned_abs() < self.quarter() }",
-        by: &[],
+        by: &[Random("families::alone_wrapping_ticks")],
     },
     Bug {
         name: "ticks-comparable-too-far",
@@ -146,6 +145,6 @@ pub(super) const BUGS: &[Bug] = &[
         file: LAYOUT,
         original: "now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < self.quarter()",
         seeded: "now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < 2 * self.quarter()",
-        by: &[],
+        by: &[Random("latest_is_raised")],
     },
 ];
