@@ -1,6 +1,7 @@
 //! Admission: what each check is for, rings, the window's edge.
 
 use super::{Bug, SNAPSHOT, WINDOW};
+use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {

@@ -1,6 +1,7 @@
 //! What each ordering is for, and where rings are freed.
 
 use super::{Bug, RING, SNAPSHOT, WINDOW};
+use crate::checks::Check::{Loom, Random, Reclaim};
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {

@@ -1,6 +1,7 @@
 //! Hints, and the protocols beside the window.
 
 use super::{Bug, GRID, HINT, KEPT, LINE, SEARCH, SLOTS};
+use crate::checks::Check::{Loom, Random};
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {

@@ -1,6 +1,7 @@
 //! Units given back.
 
 use super::{Bug, SNAPSHOT, WINDOW};
+use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {

@@ -1,6 +1,7 @@
 //! Forgetting keys, and ticks that wrap.
 
 use super::{Bug, LAYOUT, SNAPSHOT, WINDOW};
+use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
