@@ -136,6 +136,26 @@ fn quarter_turns() {
 }
 
 #[test]
+fn turning_ticks() {
+    // Ticks go round while a thread looks, by steps that are too short for a restart.
+    let family = Family {
+        index_bits: &[4],
+        spans: (2, 6),
+        limit: 3,
+        threads: 3,
+        before: 3,
+        calls: 6,
+        tick: (6, 20),
+        jump: 40,
+        gap: 30,
+        lag: 2,
+        clock: 5_000,
+        ..PLAIN
+    };
+    check("turning_ticks", 6_000, &family);
+}
+
+#[test]
 fn restart_rings() {
     let family = Family {
         index_bits: &[5, 6],

@@ -122,8 +122,14 @@ impl Memory {
         one_in > 0 && self.rng.u32(0..one_in) == 0
     }
 
-    fn is_stale(&mut self) -> bool {
-        self.stale > 0 && self.rng.u32(0..100) < self.stale
+    /// The index of the value that a load sees: mostly the last, else the oldest or any other.
+    fn seen(&mut self, oldest: usize, last: usize) -> usize {
+        let is_stale = oldest < last && self.stale > 0 && self.rng.u32(0..100) < self.stale;
+        match is_stale {
+            true if self.rng.bool() => oldest,
+            true => self.rng.usize(oldest..=last),
+            false => last,
+        }
     }
 
     /// The index of the oldest value of a word that this thread may see.
@@ -218,8 +224,7 @@ pub(crate) fn load(word: usize, order: Ordering) -> u64 {
     point();
     with(|memory| {
         let (oldest, last) = (memory.oldest(word), memory.words[word].values.len() - 1);
-        let index =
-            if oldest < last && memory.is_stale() { memory.rng.usize(oldest..=last) } else { last };
+        let index = memory.seen(oldest, last);
         memory.read(word, index, order)
     })
 }
@@ -242,8 +247,7 @@ pub(crate) fn compare_exchange(
     point();
     with(|memory| {
         let (oldest, last) = (memory.oldest(word), memory.words[word].values.len() - 1);
-        let old =
-            if oldest < last && memory.is_stale() { memory.rng.usize(oldest..last) } else { last };
+        let old = memory.seen(oldest, last);
         // To fail is to load; to succeed takes the last value.
         if memory.words[word].values[old].value != current {
             return Err(memory.read(word, old, failure));
