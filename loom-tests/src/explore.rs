@@ -72,6 +72,9 @@ impl Exploration {
         // Neither a number of iterations nor a time ends an exploration: it is exhausted or fails.
         builder.max_permutations = None;
         builder.max_duration = None;
+        // Nor does it begin in the middle. All of these loom would take from its own variables.
+        builder.checkpoint_file = None;
+        // An execution that is longer than this fails the model.
         builder.max_branches = 50_000;
         let counter = Arc::clone(&self.iterations);
         builder.check(move || {
@@ -83,11 +86,16 @@ impl Exploration {
         });
     }
 
+    /// To be called when all that was to be explored has been: loom's `check` returns only when
+    /// there is nothing left, and panics otherwise, since no limit of ours or its own ends it early.
     fn report(&self) {
         let Self { name, bound, iterations, started } = self;
         let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("?");
+        // Tabs: `loom-tests/results.sh` makes a table of these lines.
         eprintln!(
-            "model {name:<54} bound {bound:<4} {:>9} iterations {:>8.2} s  exhausted",
+            "loom-result\t{test}\t{name}\t{bound}\t{}\t{:.2}\texhausted",
             // Relaxed: as above.
             iterations.load(Ordering::Relaxed),
             started.elapsed().as_secs_f64(),

@@ -14,8 +14,10 @@ impl Admissions {
     pub(crate) fn new(before: &[(u64, u64)], acts: &[Act], answers: &[Answer]) -> Self {
         let mut admissions = Self(before.to_vec());
         for (act, answer) in acts.iter().zip(answers) {
-            if let (Act::Add(_, count), Answer::Decision(Outcome::Admitted { tick, .. })) =
-                (act, answer)
+            if let (
+                Act::Add(_, count) | Act::Insist(_, count),
+                Answer::Decision(Outcome::Admitted { tick, .. }),
+            ) = (act, answer)
             {
                 admissions.0.push((*tick, *count));
             }

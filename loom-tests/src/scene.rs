@@ -8,6 +8,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Act {
     /// Adds so many units at this tick, within the scene's limit.
     Add(u64, u64),
+    /// Adds so many units at this tick, as the Suppressed strategy does it: whoever is rejected
+    /// looks whether the window is dead by then, and asks again if so.
+    Insist(u64, u64),
     /// Does these one after the other, and answers as the last does.
     All(&'static [Act]),
     /// Has the collector free what nobody reads any more, where there is a real one.
@@ -118,6 +121,11 @@ fn act_on(
         Act::Add(now, count) => {
             decided(window.add(layout, floor, now, count, Limit::Within(limit)))
         }
+        Act::Insist(now, count) => {
+            let outcome = window.add(layout, floor, now, count, Limit::Within(limit));
+            let is_over = matches!(outcome, Outcome::Rejected { .. }) && window.is_dead();
+            if is_over { None } else { decided(outcome) }
+        }
         Act::Fill(now) => decided(window.add(layout, floor, now, u64::MAX, Limit::Unbounded)),
         Act::Look(now, count) => decided(window.peek(layout, now, count, Limit::Within(limit))),
         Act::Usage(now) => window.usage(layout, now).map(Answer::Units),
@@ -192,7 +200,8 @@ impl Scene for OneKeyMap {
                 match act {
                     Act::Sweep(_) | Act::Reset | Act::Collect => return Answer::Done(false),
                     Act::Usage(_) | Act::Refund(..) => return Answer::Units(0),
-                    Act::Add(..) | Act::Fill(_) | Act::Look(..) | Act::All(_) => {}
+                    Act::Add(..) | Act::Insist(..) | Act::Fill(_) | Act::Look(..) | Act::All(_) => {
+                    }
                 }
                 // Relaxed: only hands out numbers.
                 let fresh = 1 + self.used.fetch_add(1, Ordering::Relaxed);

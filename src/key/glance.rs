@@ -6,6 +6,7 @@ use crate::key::hint::Relief;
 use crate::key::layout::Layout;
 use crate::key::window::Window;
 use crate::sync::atomic::Ordering;
+use crate::sync::takes_short_way;
 
 /// What a glance tells of an addition.
 pub(crate) enum Glance {
@@ -34,12 +35,15 @@ impl Window {
         count: u64,
         most: u64,
     ) -> Glance {
+        if !takes_short_way() {
+            return Glance::Unclear;
+        }
         // Acquire: as in `Window::snapshot`, and the order of the loads is that, too.
         let state = self.state.load(Ordering::Acquire);
         let marks = self.marks.inline();
         let note = self.note.load();
-        // Relaxed: as in `Window::place`.
-        let latest = self.latest.load(Ordering::Relaxed);
+        // Acquire: as in `Window::place`.
+        let latest = self.latest.load(Ordering::Acquire);
         // Half of what `Layout::comparable` asks: a note's ticks are a bit narrower than a mark's.
         if Layout::is_dead(state) || now.abs_diff(latest) > layout.quarter() / 2 {
             return Glance::Unclear;

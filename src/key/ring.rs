@@ -14,7 +14,8 @@ use crate::sync::{INLINE_MARKS, SMALLEST_RING};
 
 type Ring = [MaybeUninit<AtomicU64>];
 
-/// Storage for marks.
+/// Storage for marks. In this order, see `Window`.
+#[repr(C)]
 pub(crate) struct Marks {
     /// Null while the inline words are in use; else owned by this struct.
     ring: Atomic<Ring>,

@@ -134,6 +134,10 @@ pub(crate) enum Outcome {
 }
 
 /// One key's window.
+///
+/// In this order: what a call looks at first is together, and marks that have moved to a ring leave
+/// the line with the words of the next key.
+#[repr(C)]
 pub(crate) struct Window {
     pub(in crate::key) state: AtomicU64,
     pub(in crate::key) latest: AtomicU64,
@@ -443,9 +447,10 @@ impl Window {
 
     #[inline]
     fn place(&self, snapshot: &Snapshot<'_>, now: u64, floor: impl FnOnce() -> u64) -> Place {
-        // Relaxed: raised before the mark that needs it was announced, hence before the state that
-        // was acquired; a newer value is as good.
-        snapshot.place(now, self.latest.load(Ordering::Relaxed), floor)
+        // Raised before the mark that needs it was announced, hence before the state that was
+        // acquired. Acquire: pairs with the Release where it is raised: whoever finds it raised for
+        // a later state will see that state when it looks again.
+        snapshot.place(now, self.latest.load(Ordering::Acquire), floor)
     }
 
     /// Ticks since the newest mark, or since this window was begun.
@@ -574,8 +579,9 @@ impl Window {
             }
         } else {
             if now > latest.saturating_add(layout.quarter() / 2) {
-                // Relaxed: published by the announcement and the commit that follow.
-                self.latest.fetch_max(now, Ordering::Relaxed);
+                // Release: pairs with the Acquire load in `place`. It is for this state, and not for
+                // those of long before.
+                self.latest.fetch_max(now, Ordering::Release);
             }
             let lap = Snapshot::lap(snapshot.tail(), snapshot.view.len());
             let mark = layout.mark(snapshot.cum(), now, lap);

@@ -2,7 +2,7 @@
 
 use crate::explore::explore;
 use crate::judge::Admissions;
-use crate::scene::Act::{self, Add, Reset, Sweep};
+use crate::scene::Act::{self, Add, Insist, Reset, Sweep};
 use crate::scene::{Answer, OneKeyMap, Scene};
 
 /// Explores a sweep beside additions, on a key of `span` 3 and limit 1 with a unit at 10. Then
@@ -38,6 +38,13 @@ fn sweep_beside_an_old_reading() {
 #[test]
 fn sweep_beside_two_admissions() {
     sweep_beside("retirement beside two ticks", &[Sweep(13), Add(12, 1), Add(14, 1)], 14);
+}
+
+#[test]
+fn sweep_beside_an_insisting_thread() {
+    // Rejected at 12 by the old window, and then finds that dead: whoever begins the fresh one must
+    // know of the floor by then.
+    sweep_beside("retirement beside one who asks again", &[Sweep(13), Insist(12, 1)], 13);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use super::Additions;
 use crate::explore::explore;
 use crate::judge::Admissions;
-use crate::key::Layout;
-use crate::scene::Act::{Add, Refund};
-use crate::scene::Lone;
+use crate::key::{Layout, Outcome};
+use crate::scene::Act::{self, Add, Look, Refund};
+use crate::scene::{Answer, Lone};
 
 /// Ticks of 7 bits: a quarter of their range is 32.
 const NARROW_TICKS: Layout = Layout::with_index_bits(4, 3);
@@ -31,6 +31,40 @@ fn long_idle_key_old_reading() {
     Additions::new(3, 2, &[(10, 1)], &[Add(11, 1), Add(10 + 70, 2)])
         .with_layout(NARROW_TICKS)
         .explore("restart beside a very old clock reading", |_, _| {});
+}
+
+#[test]
+fn long_idle_key_beside_a_look() {
+    // 240 is 230 ticks later, and 26 earlier the nearer way round: whoever places the old mark by a
+    // `latest` of after the restart takes it for one of 266, at which its units still count.
+    const ACTS: &[Act] = &[Add(240, 1), Look(13, 2)];
+    let prepare = || Lone::with_layout(NARROW_TICKS, 2, &[(10, 2)]);
+    explore("restart beside a look at an old reading", ACTS, prepare, |_, answers| {
+        assert!(answers[0].is_admitted());
+        // At 13 the two units of 10 have gone. Those who come after the restart are judged at 240.
+        match answers[1] {
+            Answer::Decision(Outcome::Admitted { usage: 0, .. }) => {}
+            Answer::Decision(Outcome::Rejected { usage: 1, relief: Some(relief) }) => {
+                assert_eq!(relief.tick, 240, "{answers:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn very_old_reading() {
+    // A hundred ticks old: the nearer way round that is 28 later. It is judged at the newest tick.
+    Additions::new(3, 2, &[(200, 1)], &[Add(100, 1), Add(201, 1)])
+        .with_layout(NARROW_TICKS)
+        .explore_one_too_many("a very old clock reading beside a new tick");
+}
+
+#[test]
+fn very_old_readings_on_a_fresh_key() {
+    Additions::new(3, 1, &[], &[Add(100, 1), Add(200, 1)])
+        .with_layout(NARROW_TICKS)
+        .explore("first admission, clock readings far apart", |_, _| {});
 }
 
 #[test]

@@ -1,176 +1,163 @@
 //! Tests of the tests: breaks the core on purpose, one bug at a time, in a copy of the tree, and
-//! shows which model or property notices. A bug that none notices is a hole in the proof.
+//! shows which check notices. A bug that none notices is a hole in the proof.
 //!
 //! ```text
-//! cargo run --release -p trypema-loom-tests --bin seeded-bugs [-- NAME...]
+//! cargo run --release -p trypema-loom-tests --bin seeded-bugs                 # all of them
+//! cargo run --release -p trypema-loom-tests --bin seeded-bugs -- NAME...      # these
+//! cargo run --release -p trypema-loom-tests --bin seeded-bugs -- --applies    # do the texts still stand?
+//! cargo run --release -p trypema-loom-tests --bin seeded-bugs -- --write      # all, and the table
+//! cargo run --release -p trypema-loom-tests --bin seeded-bugs -- --random     # by random runs alone
 //! ```
+//!
+//! Each bug is first shown to the check that noticed it before, then, if that one is content, to
+//! the whole suites: random interleavings, loom models, properties. The first test that fails ends it. Before
+//! all that the checks are run on the tree as it is: one that fails there would prove nothing.
+//!
+//! `--write` puts the table into `loom-tests/results/seeded-bugs.md`.
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 
 mod bugs;
+mod checks;
+mod table;
+mod tree;
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bugs::{BUGS, Bug};
+use bugs::Bug;
+use checks::{Check, Verdict};
+use table::{Row, Table};
 
-/// A suite that has not ended by then is stopped, and the bug counts as noticed: without it the
-/// suites take a small part of this.
-const PATIENCE: Duration = Duration::from_secs(400);
-
-/// What is copied: the library, what tests it, and nothing that is built.
-const TREE: [&str; 9] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "README.md",
-    "src",
-    "tests",
-    "examples",
-    "loom-tests",
-    "benches",
-    "rustfmt.toml",
-];
-
-enum Verdict {
-    Killed(String),
-    Survived,
-    DoesNotBuild(String),
-}
+const OPTIONS: [&str; 3] = ["--applies", "--write", "--random"];
+/// Exit code of a command that makes no sense.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: Vec<&Bug> = BUGS
-        .iter()
-        .filter(|bug| wanted.is_empty() || wanted.iter().any(|name| name == bug.name))
-        .collect();
-    if chosen.is_empty() {
-        println!("no such bug; there are: {}", BUGS.map(|bug| bug.name).join(", "));
-        return ExitCode::from(2);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (options, names): (Vec<_>, Vec<_>) =
+        arguments.iter().map(String::as_str).partition(|argument| argument.starts_with("--"));
+    let is_applies = options.contains(&"--applies");
+    let is_write = options.contains(&"--write");
+    let is_random = options.contains(&"--random");
+    let all = bugs::all();
+    let chosen: Vec<&Bug> =
+        all.iter().filter(|bug| names.is_empty() || names.contains(&bug.name)).collect();
+    let known = |name: &&str| all.iter().any(|bug| bug.name == *name);
+    if !names.iter().all(known) || !options.iter().all(|option| OPTIONS.contains(option)) {
+        println!("usage: [{}] [NAME...]; there are:", OPTIONS.join(" | "));
+        all.iter().for_each(|bug| println!("  {:<36} {}", bug.name, bug.what));
+        return ExitCode::from(USAGE);
+    }
+    if is_write && (is_random || !names.is_empty()) {
+        println!("the table is of all bugs and checks: --write goes with nothing else");
+        return ExitCode::from(USAGE);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let copy = root.join("target/seeded-bugs/tree");
-    let (mut killed, mut failed) = (0, 0);
-    for bug in chosen {
-        let started = Instant::now();
-        let verdict = match seed(&root, &copy, bug) {
-            Ok(()) => judge(&copy, bug),
-            Err(error) => Verdict::DoesNotBuild(error.to_string()),
-        };
-        let (word, by) = match verdict {
-            Verdict::Killed(by) => {
-                killed += 1;
-                ("killed", by)
-            }
-            Verdict::Survived => {
-                failed += 1;
-                ("SURVIVED", String::new())
-            }
-            Verdict::DoesNotBuild(why) => {
-                failed += 1;
-                ("BROKEN", why)
-            }
-        };
-        let seconds = started.elapsed().as_secs();
-        println!("{word:<8} {:<34} {seconds:>4} s  {by}", bug.name);
+    if !all_apply(&root, &chosen) {
+        return ExitCode::FAILURE;
     }
-    println!("seeded bugs: {killed} passed, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Copies the tree and puts the bug in. The text that it replaces must be there exactly once.
-fn seed(root: &Path, copy: &Path, bug: &Bug) -> io::Result<()> {
-    fs::create_dir_all(copy)?;
-    for entry in TREE {
-        let (from, to) = (root.join(entry), copy.join(entry));
-        if from.exists() {
-            copy_changed(&from, &to)?;
-        }
+    if is_applies {
+        return ExitCode::SUCCESS;
     }
-    let file = copy.join(bug.file);
-    let text = fs::read_to_string(root.join(bug.file))?;
-    let found = text.matches(bug.original).count();
-    if found != 1 {
-        let message = format!("{}: the text to replace is there {found} times", bug.file);
-        return Err(io::Error::other(message));
-    }
-    fs::write(file, text.replace(bug.original, bug.seeded))
-}
-
-/// Copies what differs only, so that cargo builds again no more than it must.
-fn copy_changed(from: &Path, to: &Path) -> io::Result<()> {
-    if from.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy_changed(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return Ok(());
-    }
-    let text = fs::read(from)?;
-    if fs::read(to).is_ok_and(|there| there == text) { Ok(()) } else { fs::write(to, text) }
-}
-
-fn judge(copy: &Path, bug: &Bug) -> Verdict {
-    for suite in bug.suites {
-        match run(copy, suite) {
-            Ok(None) => {}
-            Ok(Some(by)) => return Verdict::Killed(format!("{suite}: {by}")),
-            Err(why) => return Verdict::DoesNotBuild(why),
-        }
-    }
-    Verdict::Survived
-}
-
-/// Runs a suite: the first test that failed, or `None` if all passed.
-fn run(copy: &Path, suite: &str) -> Result<Option<String>, String> {
-    const MODELS: [&str; 6] = ["test", "--profile", "loom", "-p", "trypema-loom-tests", "--lib"];
-    let (arguments, flags, build) = match suite {
-        "loom" => (MODELS.to_vec(), "", "../build"),
-        "reclaim" => {
-            let only = [&MODELS[..], &["reclaim"]].concat();
-            (only, "--cfg crossbeam_loom", "../build-reclaim")
-        }
-        properties => (vec!["test", "--test", properties], "", "../build"),
-    };
-    let output: PathBuf = copy.join("../output.txt");
-    let log = fs::File::create(&output).map_err(|error| error.to_string())?;
-    let errors = log.try_clone().map_err(|error| error.to_string())?;
-    let mut child = Command::new(env!("CARGO"))
-        .args(arguments)
-        .args(["--offline", "--quiet", "--target-dir", build])
-        .current_dir(copy)
-        .env("RUST_BACKTRACE", "0")
-        .env("RUSTFLAGS", flags)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let started = Instant::now();
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break Some(status),
-            None if started.elapsed() > PATIENCE => {
-                let _ = child.kill();
-                let _ = child.wait();
-                break None;
-            }
-            None => std::thread::sleep(Duration::from_millis(50)),
+    let table = match run(&root, &chosen, is_random) {
+        Ok(table) => table,
+        Err(why) => {
+            println!("{why}");
+            return ExitCode::FAILURE;
         }
     };
-    let text = fs::read_to_string(&output).unwrap_or_default();
-    // A test that panics while it unwinds takes the whole run down: then its name is in the panic.
-    let failed = text.lines().map(str::trim).find_map(|line| {
-        line.strip_prefix("---- ")
-            .and_then(|line| line.strip_suffix(" stdout ----"))
-            .or_else(|| line.strip_prefix("thread '")?.split_once("' (").map(|(name, _)| name))
-    });
-    match (status, failed) {
-        (Some(status), _) if status.success() => Ok(None),
-        (_, Some(test)) => Ok(Some(test.to_owned())),
-        (None, None) => Ok(Some(format!("did not end in {PATIENCE:?}"))),
-        (Some(_), None) => Err(text.lines().take(12).collect::<Vec<_>>().join("\n")),
+    if is_write && let Err(error) = table.write(&root.join("loom-tests/results/seeded-bugs.md")) {
+        println!("the table could not be written: {error}");
+        return ExitCode::FAILURE;
+    }
+    println!("{}", table.summary());
+    if table.all_killed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether the text that each bug replaces stands in the tree exactly once; says which do not.
+fn all_apply(root: &Path, bugs: &[&Bug]) -> bool {
+    let wrong: Vec<String> =
+        bugs.iter().filter_map(|bug| tree::broken_text(root, bug).err()).collect();
+    wrong.iter().for_each(|why| println!("DOES NOT APPLY  {why}"));
+    println!("{} of {} bugs apply to this tree", bugs.len() - wrong.len(), bugs.len());
+    wrong.is_empty()
+}
+
+fn run(root: &Path, bugs: &[&Bug], is_random: bool) -> Result<Table, String> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let copy = target.join("seeded-bugs/tree");
+    tree::copy(root, &copy).map_err(|error| format!("the tree could not be copied: {error}"))?;
+    let begun = Instant::now();
+    for check in expected(bugs, is_random) {
+        let verdict = check.run(&copy);
+        if !matches!(verdict, Verdict::Content) {
+            return Err(format!("{check} fails without a bug: {verdict:?}"));
+        }
+    }
+    println!("the checks hold without a bug: {:.0} s", begun.elapsed().as_secs_f64());
+    let mut table = Table::default();
+    for bug in bugs {
+        let begun = Instant::now();
+        let verdict = match tree::seed(root, &copy, bug) {
+            Ok(()) => judge(&copy, &plan(bug, is_random)),
+            Err(why) => Verdict::DoesNotBuild(why),
+        };
+        let row = Row { bug: (*bug).clone(), verdict, took: begun.elapsed() };
+        println!("{row}");
+        table.push(row);
+        tree::restore(root, &copy, bug).map_err(|error| format!("{}: {error}", bug.file))?;
+    }
+    Ok(table)
+}
+
+/// What a bug is shown to, in order.
+fn plan(bug: &Bug, is_random: bool) -> Vec<Check> {
+    if is_random {
+        return vec![Check::Random("")];
+    }
+    let rest = Check::ALL.iter().filter(|check| !bug.by.contains(check));
+    bug.by.iter().chain(rest).copied().collect()
+}
+
+/// The checks that bugs are first shown to, each once.
+fn expected(bugs: &[&Bug], is_random: bool) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    for bug in bugs {
+        let first = plan(bug, is_random)[0];
+        if !checks.contains(&first) {
+            checks.push(first);
+        }
+    }
+    checks
+}
+
+/// A check that has not ended by then counts as one that noticed: without a bug it takes a small
+/// part of this.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn judge(copy: &Path, checks: &[Check]) -> Verdict {
+    for check in checks {
+        match check.run(copy) {
+            Verdict::Content => {}
+            verdict => return verdict,
+        }
+    }
+    Verdict::Content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_applies() {
+        let all = bugs::all();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        assert!(all_apply(&root, &all.iter().collect::<Vec<_>>()));
+        for (index, bug) in all.iter().enumerate() {
+            assert!(all[..index].iter().all(|other| other.name != bug.name), "{}", bug.name);
+        }
     }
 }

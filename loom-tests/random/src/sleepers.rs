@@ -1,0 +1,171 @@
+//! Threads that fall asleep, each at every point where it could: for races that take several
+//! threads, each of which sleeps at one particular place, which chance would not find.
+//!
+//! A script says in which order threads run, and where each is woken again. How far it gets each
+//! time, counted in accesses to memory, is varied: every combination is run. So a script stays good
+//! when the code between the accesses, or their number, changes.
+
+use crate::act::Act;
+use crate::key::Layout;
+use crate::memory::Pace;
+use crate::run::{Planned, Shape, Turns, run};
+
+struct Script {
+    name: &'static str,
+    layout: Layout,
+    limit: u64,
+    clock: u64,
+    before: &'static [Act],
+    /// What each thread calls, and how many ticks after `clock` each reading is.
+    threads: Vec<Vec<(Act, u64)>>,
+    /// The threads that run, one after the other, until they fall asleep. Those with the same
+    /// second number get equally far.
+    order: &'static [(usize, usize)],
+    /// The most accesses that a thread makes before it falls asleep. An addition makes about ten
+    /// before it commits.
+    furthest: usize,
+    /// How often each combination is run, and how many loads in a hundred may see an old value.
+    repeats: u64,
+    stale: u32,
+}
+
+/// Runs to its end, in the place of a number of an order.
+const END: usize = usize::MAX;
+
+impl Script {
+    fn check(&self) {
+        let begun = std::time::Instant::now();
+        let numbers = self.order.iter().map(|(_, number)| *number).filter(|number| *number != END);
+        let distances = 1 + numbers.max().expect("somebody sleeps");
+        let combinations = self.furthest.pow(u32::try_from(distances).expect("few"));
+        for combination in 0..combinations {
+            let distance = |number: usize| {
+                if number == END {
+                    return END;
+                }
+                let place = self.furthest.pow(u32::try_from(number).expect("few"));
+                1 + combination / place % self.furthest
+            };
+            let stops = self.order.iter().map(|(thread, number)| (*thread, distance(*number)));
+            let shape = Shape {
+                layout: self.layout,
+                limit: self.limit,
+                clock: self.clock,
+                before: self
+                    .before
+                    .iter()
+                    .map(|act| (0, Planned { act: *act, age: 0, later: 0 }))
+                    .collect(),
+                racing: self
+                    .threads
+                    .iter()
+                    .map(|calls| calls.iter().map(|&(act, later)| Planned { act, age: 0, later }))
+                    .map(Iterator::collect)
+                    .collect(),
+                pace: Pace { switch: 1, tick: 0, jump: 0, stale: self.stale },
+                turns: Turns::Told(stops.collect()),
+            };
+            for seed in 0..self.repeats {
+                if let Err(wrong) = run(seed, &shape, false) {
+                    let _ = run(seed, &shape, true);
+                    panic!("{}: {wrong}", self.name);
+                }
+            }
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let runs = combinations as u64 * self.repeats;
+        eprintln!("random-result\tsleepers: {}\t{runs}\t{seconds:.2}", self.name);
+    }
+}
+
+/// Ticks of 7 bits: a quarter of their range is 32.
+const NARROW: Layout = Layout::with_index_bits(4, 3);
+
+#[test]
+fn latest_is_raised_in_steps() {
+    // Each reading is a quarter turn past the last, less one tick, and each of the first two threads
+    // may sleep between raising `latest` and announcing its mark. The third is more than half a
+    // turn past the newest mark.
+    let script = Script {
+        name: "`latest` raised in steps beside a mark",
+        layout: NARROW,
+        limit: 2,
+        clock: 5_000,
+        before: &[Act::Add(2)],
+        threads: vec![vec![(Act::Add(1), 31)], vec![(Act::Add(1), 62)], vec![(Act::Add(1), 93)]],
+        order: &[(1, 0), (2, 1), (3, 2)],
+        furthest: 22,
+        repeats: 1,
+        stale: 0,
+    };
+    script.check();
+}
+
+#[test]
+fn latest_runs_away_from_an_announcement() {
+    // The first two threads find the slot of a fresh window free and sleep; the third announces
+    // a mark there and sleeps; the first two raise `latest` by a quarter turn each, and sleep. For the
+    // fourth that mark is almost a whole turn old.
+    let script = Script {
+        name: "`latest` runs away from an announcement",
+        layout: NARROW,
+        limit: 2,
+        clock: 5_000,
+        // Turned away, by a window that is made for it.
+        before: &[Act::Add(3)],
+        threads: vec![
+            vec![(Act::Add(1), 31)],
+            vec![(Act::Add(1), 62)],
+            vec![(Act::Add(1), 0)],
+            vec![(Act::Add(1), 93)],
+        ],
+        order: &[(1, 0), (2, 0), (3, 1), (1, 2), (2, 2), (4, 3)],
+        furthest: 12,
+        repeats: 1,
+        stale: 0,
+    };
+    script.check();
+}
+
+#[test]
+fn a_refund_sleeps_for_half_a_turn() {
+    // What it gives back has left the window long before it says so, and its tick looks later than
+    // those of the marks that are there by then.
+    for later in [60, 70, 90, 120] {
+        let script = Script {
+            name: "a refund sleeps for half a turn of the ticks",
+            layout: NARROW,
+            limit: 3,
+            clock: 5_000,
+            before: &[Act::Add(3)],
+            threads: vec![vec![(Act::Refund(2), 0)], vec![(Act::Add(1), later)]],
+            order: &[(1, 0), (2, 1)],
+            furthest: 22,
+            repeats: 1,
+            stale: 0,
+        };
+        script.check();
+    }
+}
+
+#[test]
+fn latest_goes_round_beside_a_look() {
+    // The look has read the state of before, and finds a `latest` that is almost a turn of the ticks
+    // past its mark. If it may see that and yet the old state again, it places the mark wrongly.
+    let script = Script {
+        name: "`latest` goes round beside a look",
+        layout: NARROW,
+        limit: 2,
+        clock: 5_000,
+        before: &[Act::Add(2)],
+        threads: vec![
+            vec![(Act::Peek(1), 1)],
+            [28, 56, 84, 104].map(|later| (Act::Add(1), later)).to_vec(),
+        ],
+        order: &[(1, 0), (2, END)],
+        furthest: 10,
+        repeats: 2_000,
+        stale: 40,
+    };
+    script.check();
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs the loom models and the random interleavings, and writes what came of them into
+# loom-tests/results/models.md, with the versions and the date.
+#
+#   loom-tests/results.sh                                   # as CI runs them
+#   TRYPEMA_LOOM_BOUND=3 TRYPEMA_RANDOM_RUNS=300000 loom-tests/results.sh   # the long run
+#
+# A suite that fails ends this; nothing is written then.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+lines=$(mktemp)
+trap 'rm -f "$lines"' EXIT
+
+# Results go to standard error, a line each, fields apart by tabs; standard output says which test
+# runs, and may stand before them. --nocapture: otherwise they are printed for failures alone.
+for package in trypema-loom-tests trypema-random-tests; do
+    cargo test --locked --profile loom -p "$package" --lib -- --nocapture 2>>"$lines" ||
+        { grep -v -- '-result' "$lines" >&2; exit 1; }
+done
+
+# rows KIND FORMAT: the lines of one kind, sorted, as rows of a table.
+rows() {
+    grep -a "^$1-result" "$lines" | sort -t "$(printf '\t')" -k 2,3 | cut -f 2- |
+        awk -F '\t' '{ for (i = 1; i <= NF; i++) printf "| %s ", $i; print "|" }'
+}
+
+models=$(rows loom)
+runs=$(rows random)
+[[ -n $models && -n $runs ]] || { printf 'error: no results among the output\n' >&2; exit 1; }
+mkdir -p loom-tests/results
+{
+    printf '# Models and random runs\n\n'
+    printf 'Written by `loom-tests/results.sh` on %s, with %s, on %s cores.\n\n' \
+        "$(date -u +%Y-%m-%d)" "$(rustc --version)" "$(nproc)"
+    printf 'Environment: TRYPEMA_LOOM_BOUND=%s, TRYPEMA_RANDOM_RUNS=%s (empty: as CI runs them).\n\n' \
+        "${TRYPEMA_LOOM_BOUND:-}" "${TRYPEMA_RANDOM_RUNS:-}"
+    printf '## Loom models\n\n| test | model | preemptions | iterations | s | |\n|---|---|--:|--:|--:|---|\n'
+    printf '%s\n' "$models"
+    printf '\n## Random interleavings\n\n| family | runs | s |\n|---|--:|--:|\n'
+    printf '%s\n' "$runs"
+} >loom-tests/results/models.md
+printf 'wrote loom-tests/results/models.md: %d models, %d families\n' \
+    "$(wc -l <<<"$models")" "$(wc -l <<<"$runs")"

@@ -1,0 +1,38 @@
+//! The bugs. Each replaces a text that stands exactly once in its file.
+
+mod admission;
+mod orderings;
+mod others;
+mod refunds;
+mod wrapping;
+
+use crate::checks::Check;
+
+/// A way to break the library.
+#[derive(Debug, Clone)]
+pub(crate) struct Bug {
+    pub(crate) name: &'static str,
+    /// What is broken, for the table.
+    pub(crate) what: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) original: &'static str,
+    pub(crate) seeded: &'static str,
+    /// What noticed it before, and is asked first.
+    pub(crate) by: &'static [Check],
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Bug> {
+    [orderings::BUGS, admission::BUGS, refunds::BUGS, wrapping::BUGS, others::BUGS].concat()
+}
+
+const WINDOW: &str = "src/key/window.rs";
+const SNAPSHOT: &str = "src/key/snapshot.rs";
+const LAYOUT: &str = "src/key/layout.rs";
+const HINT: &str = "src/key/hint.rs";
+const SEARCH: &str = "src/key/search.rs";
+const RING: &str = "src/key/ring.rs";
+const KEPT: &str = "src/key/kept.rs";
+const SLOTS: &str = "src/store/slots.rs";
+const LINE: &str = "src/wait/line.rs";
+const GRID: &str = "src/policy/grid.rs";
