@@ -666,9 +666,9 @@ impl Window {
         floor.fetch_max(now, Ordering::Relaxed);
         let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
         if self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {
-            // Relaxed: published by the commit of the mark that needs it. Not before the restart:
-            // while there are marks it vouches for them.
-            self.latest.fetch_max(now, Ordering::Relaxed);
+            // Release: pairs with the Acquire load in `place`. Not before the restart: while there
+            // are marks it vouches for them.
+            self.latest.fetch_max(now, Ordering::Release);
         }
         None
     }
