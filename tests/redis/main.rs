@@ -1,0 +1,18 @@
+//! Limiters over Redis, against real servers: each test starts what it needs on free loopback ports
+//! and in directories of its own (see [`server`]), so that tests run side by side, and nothing is
+//! left when they end.
+//!
+//! Debian's `redis-server` and `redis-sentinel` have to be on the path. `.ci/test` installs them.
+#![allow(clippy::unwrap_used, reason = "what the machine refuses fails the test, with a location")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+#[allow(dead_code, reason = "each is used by some of the tests to come")]
+mod certificates;
+mod cluster;
+mod harness;
+mod ports;
+mod proxy;
+mod sentinel;
+mod server;
