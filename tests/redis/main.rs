@@ -8,11 +8,23 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod agreement;
 #[allow(dead_code, reason = "each is used by some of the tests to come")]
 mod certificates;
 mod cluster;
+mod faults;
+mod footprint;
 mod harness;
 mod ports;
+mod processes;
 mod proxy;
 mod sentinel;
 mod server;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// For tests that take times, and for those that keep all cores busy: one of them at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -30,7 +30,7 @@ pub(crate) enum Fault {
 }
 
 struct State {
-    upstream: SocketAddr,
+    upstream: Mutex<SocketAddr>,
     fault: Mutex<Fault>,
     fault_changed: Condvar,
     /// Both ends of every connection so far.
@@ -56,7 +56,7 @@ impl Proxy {
     /// In front of the server at this port.
     pub(crate) fn to(port: u16) -> Self {
         let state = Arc::new(State {
-            upstream: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into(),
+            upstream: Mutex::new(at(port)),
             fault: Mutex::new(Fault::None),
             fault_changed: Condvar::new(),
             streams: Mutex::default(),
@@ -73,6 +73,11 @@ impl Proxy {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// New connections are to the server at this port.
+    pub(crate) fn lead_to(&self, port: u16) {
+        *lock(&self.state.upstream) = at(port);
     }
 
     pub(crate) fn set(&self, fault: Fault) {
@@ -145,7 +150,8 @@ impl Acceptor {
                 // Who has gone again by now is no longer of interest.
                 let Ok(client) = client else { continue };
                 state.connections.fetch_add(1, Ordering::Relaxed); // A count.
-                match TcpStream::connect(state.upstream) {
+                let upstream = *lock(&state.upstream);
+                match TcpStream::connect(upstream) {
                     Ok(server) => join(&state, client, server),
                     // As the server would have it: the connection is there, and ends.
                     Err(_) => _ = client.shutdown(Shutdown::Both),
@@ -247,6 +253,10 @@ impl Hanging {
         }
         Self { _listener: listener, _queued: queued }
     }
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
