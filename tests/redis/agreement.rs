@@ -21,6 +21,8 @@ use crate::common::until::FOREVER;
 use crate::common::{Grid, Provider};
 use crate::server::{RedisServer, ask};
 
+/// Time in microseconds is exact below 2^53 of them, which is 285 years. Windows reach beyond this.
+const LATEST_NS: u128 = 280 * 365 * 86_400_000_000_000;
 /// Counts are exact below 2^53.
 const MOST: u64 = (1 << 53) - 1;
 const NAMES: [&str; 3] =
@@ -136,6 +138,8 @@ struct Absolute {
 }
 
 impl Provider for Absolute {
+    const LATEST_NS: u128 = LATEST_NS;
+
     fn start(grid: Grid) -> Self {
         let (limiter, clock) = empty(|builder| builder.denial_cache(Duration::ZERO), grid);
         Self { limiter, clock }
@@ -205,6 +209,8 @@ thread_local! {
 }
 
 impl Provider for Cached {
+    const LATEST_NS: u128 = LATEST_NS;
+
     fn start(grid: Grid) -> Self {
         let (limiter, clock) = empty(|builder| builder.denial_cache(FOREVER), grid);
         let cached = Absolute { limiter, clock: clock.clone() };
@@ -282,6 +288,8 @@ struct Suppressed {
 }
 
 impl ThinnedProvider for Suppressed {
+    const LATEST_NS: u128 = LATEST_NS;
+
     fn start(settings: Settings, draws: Arc<Told>) -> Self {
         let (limiter, clock) = empty(
             |builder| {

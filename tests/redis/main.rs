@@ -9,7 +9,7 @@
 mod common;
 
 mod agreement;
-#[allow(dead_code, reason = "each is used by some of the tests to come")]
+mod away;
 mod certificates;
 mod cluster;
 mod faults;
@@ -20,6 +20,7 @@ mod processes;
 mod proxy;
 mod sentinel;
 mod server;
+mod topologies;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
