@@ -52,7 +52,7 @@ impl Cluster {
             let own = nodes.lines().find(|line| line.contains("myself")).expect("it knows itself");
             own.split(' ').skip(8).filter(|word| !word.starts_with('[')).any(|range| {
                 let (first, last) = range.split_once('-').unwrap_or((range, range));
-                (first.parse().unwrap()..=last.parse().unwrap()).contains(&slot)
+                (first.parse::<u16>().unwrap()..=last.parse().unwrap()).contains(&slot)
             })
         };
         self.nodes.iter().position(owns).expect("every slot has a node")

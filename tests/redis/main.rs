@@ -14,6 +14,7 @@ mod certificates;
 mod cluster;
 mod faults;
 mod footprint;
+mod gateway;
 mod harness;
 mod ports;
 mod processes;

@@ -103,7 +103,8 @@ impl Load {
 /// What a child is told, and where it writes down its admissions, a line each.
 const TOLD: &str = "TRYPEMA_TEST_CHILD";
 
-fn now() -> u64 {
+/// Nanoseconds of the clock that the server reads too.
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     u64::try_from(since.as_nanos()).unwrap()
 }
@@ -156,13 +157,24 @@ fn child() {
 }
 
 /// A process that ends with the test that started it.
-struct Own(Child);
+pub(crate) struct Own(pub(crate) Child);
 
 impl Drop for Own {
     fn drop(&mut self) {
         _ = self.0.kill();
         _ = self.0.wait();
     }
+}
+
+/// This binary, for one of its tests alone, which finds what it is told in the environment.
+pub(crate) fn start_again(test: &str, variable: &str, told: &str, stdin: Stdio) -> Own {
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--test-threads=1"])
+        .env(variable, told)
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .spawn();
+    Own(child.unwrap())
 }
 
 fn never_over(load: Load, cache: Duration) {
@@ -174,13 +186,7 @@ fn never_over(load: Load, cache: Duration) {
     let start = |file: &std::path::PathBuf| {
         let told =
             format!("{} {} {} {}", server.url(), load.name(), cache.as_millis(), file.display());
-        let child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "processes::child", "--test-threads=1"])
-            .env(TOLD, told)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        Own(child.unwrap())
+        start_again("processes::child", TOLD, &told, Stdio::piped())
     };
     let mut children = files.iter().map(start).collect::<Vec<_>>();
     crate::cluster::eventually("all are connected", || {
