@@ -139,10 +139,11 @@ pub(super) fn stepped_back() -> Row {
         let answer = limiter.absolute().inc(KEY, &two, 1);
         Asked { answer, took: begun.elapsed() }
     };
-    // What was full stays full, and its hint is by the latest time that is known: a minute, and
-    // the bucket.
+    // What was full stays full, until the clock is again where it was, and a minute and a bucket
+    // further; the hint knows.
     let rejected = inc("full");
-    assert_eq!(rejected.retry_after(), Some(Duration::from_millis(60_100)), "{rejected:?}");
+    let hint = Duration::from_millis(hour + 60_100);
+    assert_eq!(rejected.retry_after(), Some(hint), "{rejected:?}");
     assert_eq!(limiter.absolute().usage("full").unwrap(), 2);
     set(2 * hour + 60_099);
     assert!(!inc("full").is_allowed());
