@@ -25,7 +25,7 @@ use crate::server::{RedisServer, ask};
 const LATEST_NS: u128 = 280 * 365 * 86_400_000_000_000;
 /// Counts are exact below 2^53.
 const MOST: u64 = (1 << 53) - 1;
-const NAMES: [&str; 3] =
+pub(crate) const NAMES: [&str; 3] =
     ["alice", "bob", "a key with spaces, and not of ASCII alone: \u{e9}\u{4e16}"];
 
 thread_local! {
@@ -132,8 +132,8 @@ strategy!(trypema::RedisAbsolute, |usage| usage);
 strategy!(trypema::RedisSuppressed, |usage: trypema::SuppressedUsage| usage.admitted);
 
 /// Every question is asked of the server.
-struct Absolute {
-    limiter: RedisRateLimiter,
+pub(crate) struct Absolute {
+    pub(crate) limiter: RedisRateLimiter,
     clock: ManualClock,
 }
 
@@ -352,7 +352,7 @@ impl ThinnedProvider for Suppressed {
 }
 
 /// Runs so many cases, or as many as the environment says, and returns how many.
-fn check<S: Strategy>(
+pub(crate) fn check<S: Strategy>(
     cases: u32,
     kept_in: &'static str,
     strategy: &S,

@@ -10,6 +10,7 @@ mod common;
 
 mod agreement;
 mod away;
+mod batches;
 mod certificates;
 mod cluster;
 mod faults;
