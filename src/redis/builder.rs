@@ -2,13 +2,29 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use crate::TrypemaError;
 use crate::clock::Clock;
 use crate::key::Layout;
 use crate::policy::Grid;
+use crate::policy::suppressed::Thinning;
 use crate::random::Random;
+use crate::redis::core::{Away, Core};
+use crate::redis::denials::Denials;
+use crate::redis::directory::Directory;
+use crate::redis::net::Connector;
+use crate::redis::net::node::Limits;
+use crate::redis::net::tls::{Certificates, Tls};
+use crate::redis::net::url::{Target, Topology};
+use crate::redis::script::Settings;
 use crate::redis::{OnUnavailable, RedisRateLimiter};
+use crate::{LocalRateLimiter, TrypemaError};
+
+/// Of deadlines and pauses.
+const LONGEST: Duration = Duration::from_secs(86_400);
+/// The most keys that a limiter which stands in for Redis holds.
+const MOST_LOCAL_KEYS: usize = 100_000;
 
 /// Settings of a [`RedisRateLimiter`], made by
 /// [`RedisRateLimiter::builder`](RedisRateLimiter::builder).
@@ -194,11 +210,92 @@ impl RedisRateLimiterBuilder {
     /// Checks the settings and builds the limiter. Nothing is connected to yet.
     ///
     /// # Errors
-    /// [`TrypemaError::InvalidConfig`].
+    /// [`TrypemaError::InvalidConfig`] for a URL that makes no sense; for a window, bucket or
+    /// `hard_limit_factor` that [`LocalRateLimiterBuilder`](crate::LocalRateLimiterBuilder) would not
+    /// take either; for a prefix with `:`, `{` or `}` in it; for a pool, deadline, breaker or pause of
+    /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for
+    /// certificates that cannot be read.
     pub fn build(self) -> Result<RedisRateLimiter, TrypemaError> {
-        let _grid = Grid::new(self.window, self.bucket, Layout::LONGEST_SPAN)?;
-        let _ = self.url;
-        Ok(RedisRateLimiter::new())
+        let mut target = Target::parse(&self.url)?;
+        if let Some((user, password)) = self.credentials {
+            target.user = Some(user).filter(|user| !user.is_empty());
+            target.password = Some(password);
+        }
+        let grid = Grid::new(self.window, self.bucket, Layout::LONGEST_SPAN)?;
+        let factor = self.hard_limit_factor;
+        if !(factor.is_finite() && factor >= 1.0) {
+            let allowed = "it must be a finite number, at least 1";
+            return Err(TrypemaError::config("hard_limit_factor", factor, allowed));
+        }
+        if self.prefix.contains([':', '{', '}']) {
+            let allowed = "it must not contain any of :, { and }";
+            return Err(TrypemaError::config("prefix", self.prefix, allowed));
+        }
+        if self.pool_size == 0 {
+            return Err(TrypemaError::config("pool_size", 0, "it must be at least 1"));
+        }
+        let (failures, pause) = self.breaker;
+        if failures == 0 {
+            return Err(TrypemaError::config("breaker", 0, "it must be at least 1 failure"));
+        }
+        for (field, time) in [("deadline", self.deadline), ("breaker", pause)] {
+            if time.is_zero() || time > LONGEST {
+                let allowed = "it must be above zero, and at most a day";
+                return Err(TrypemaError::config(field, time, allowed));
+            }
+        }
+        let share = self.local_share;
+        if !(share > 0.0 && share <= 1.0) {
+            let allowed = "it must be above 0 and at most 1";
+            return Err(TrypemaError::config("local_share", share, allowed));
+        }
+        let certificates = Certificates { roots: self.tls_roots, client: self.tls_client };
+        let tls = if target.tls { Some(Arc::new(Tls::new(&certificates)?)) } else { None };
+
+        let local = match self.on_unavailable {
+            OnUnavailable::Local => Some(
+                LocalRateLimiter::builder()
+                    .window(self.window)
+                    .bucket(self.bucket)
+                    .hard_limit_factor(factor)
+                    .suppression_refresh(self.suppression_refresh)
+                    .max_keys(MOST_LOCAL_KEYS)
+                    .build()?,
+            ),
+            _ => None,
+        };
+        let thinning = Thinning::new(&grid, factor, self.suppression_refresh);
+        let told_time = self.server_time.is_some();
+        let opened = Arc::new(AtomicU64::new(0));
+        let connector = |user, password, database, masters_only| Connector {
+            tls: tls.clone(),
+            user,
+            password,
+            database,
+            masters_only,
+            opened: Arc::clone(&opened),
+        };
+        let (sentinel_user, sentinel_password) = match self.sentinel_credentials {
+            Some((user, password)) => (Some(user).filter(|user| !user.is_empty()), Some(password)),
+            None => (None, None),
+        };
+        let scouts = connector(sentinel_user, sentinel_password, 0, false);
+        let masters_only = matches!(target.topology, Topology::Sentinel { .. });
+        let connector = connector(target.user, target.password, target.database, masters_only);
+        let limits = Limits { pool_size: self.pool_size, failures, pause };
+        let core = Core {
+            grid,
+            thinning,
+            prefix: self.prefix,
+            directory: Directory::new(target.topology, limits, connector, scouts),
+            deadline: self.deadline,
+            away: Away { policy: self.on_unavailable, local, share, pause },
+            random: self.random,
+            server_time: self.server_time,
+            opened,
+        };
+        let denials = Denials::new(self.denial_cache, self.denial_cache_keys);
+        Ok(RedisRateLimiter::new(core, &Settings { grid, thinning, told_time }, denials))
     }
 }
 
