@@ -314,15 +314,21 @@ impl ThinnedProvider for Suppressed {
     fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
         let (handle, key) = (self.limiter.suppressed(), NAMES[usize::from(key)]);
         let answer = handle.inc(key, rate, count);
-        if too_large(&answer) {
+        if too_large(&answer) && *rate == RateLimit::unlimited() {
             handle.fill_up(key, count);
             return RateLimitDecision::Allowed;
         }
-        answer.unwrap()
+        // Of any limited rate, what is too large to count is above the hard limit.
+        answer.or_else(|_| handle.inc(key, &nothing(), MOST)).unwrap()
     }
 
     fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        self.limiter.suppressed().is_allowed(NAMES[usize::from(key)], rate, count).unwrap()
+        let (handle, key) = (self.limiter.suppressed(), NAMES[usize::from(key)]);
+        let answer = handle.is_allowed(key, rate, count);
+        if too_large(&answer) && *rate == RateLimit::unlimited() {
+            return RateLimitDecision::Allowed;
+        }
+        answer.or_else(|_| handle.is_allowed(key, &nothing(), MOST)).unwrap()
     }
 
     fn suppression_factor(&self, key: u8, rate: &RateLimit) -> f64 {

@@ -58,8 +58,8 @@ impl Watched {
     pub(crate) fn until_failed_over(&self) {
         let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
         eventually("the replica is the primary", || {
-            let info: String = self.servers[1].ask("INFO replication");
-            info.contains("role:master")
+            let info = self.servers[1].try_ask::<String>("INFO replication");
+            info.is_some_and(|info| info.contains("role:master"))
                 && self.sentinels.iter().all(|sentinel| {
                     let (_, port): (String, u16) = sentinel.ask(&question);
                     port == self.servers[1].port()

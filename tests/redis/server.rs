@@ -218,6 +218,10 @@ impl RedisServer {
     /// A connection of the test's own, past whatever stands between the limiter and the server:
     /// over the unix socket, as the user who may do everything.
     pub(crate) fn connection(&self) -> redis::Connection {
+        self.connect().expect("the server answers")
+    }
+
+    fn connect(&self) -> redis::RedisResult<redis::Connection> {
         let socket = self.socket();
         let user = if self.setup.guarded {
             format!("?user=admin&pass={ADMIN_PASSWORD}")
@@ -230,9 +234,15 @@ impl RedisServer {
             format!("redis+unix://{}{user}", socket.display())
         };
         let client = redis::Client::open(url).unwrap();
-        let connection = client.get_connection_with_timeout(FOREVER).expect("the server answers");
-        connection.set_read_timeout(Some(FOREVER)).unwrap();
-        connection
+        let connection = client.get_connection_with_timeout(FOREVER)?;
+        connection.set_read_timeout(Some(FOREVER))?;
+        Ok(connection)
+    }
+
+    /// The answer to a question, if the server gives one: sentinels end all connections of a server
+    /// whose role they change.
+    pub(crate) fn try_ask<T: redis::FromRedisValue>(&self, words: &str) -> Option<T> {
+        try_ask(&mut self.connect().ok()?, words).ok()
     }
 
     /// Asks the server a question, words separated by spaces.
@@ -274,8 +284,14 @@ impl RedisServer {
 /// Asks a question, words separated by spaces.
 #[track_caller]
 pub(crate) fn ask<T: redis::FromRedisValue>(connection: &mut redis::Connection, words: &str) -> T {
-    let mut words_ = words.split_whitespace();
-    let mut command = redis::cmd(words_.next().expect("a command"));
-    words_.for_each(|word| _ = command.arg(word));
-    command.query(connection).unwrap_or_else(|error| panic!("{words}: {error}"))
+    try_ask(connection, words).unwrap_or_else(|error| panic!("{words}: {error}"))
+}
+
+fn try_ask<T: redis::FromRedisValue>(
+    connection: &mut redis::Connection,
+    words: &str,
+) -> redis::RedisResult<T> {
+    let mut command = redis::Cmd::new();
+    words.split_whitespace().for_each(|word| _ = command.arg(word));
+    command.query(connection)
 }

@@ -110,7 +110,7 @@ fn tls_with_a_clients_certificate() {
 #[test]
 fn user_of_the_acl() {
     let rules = "~trypema:* +evalsha +eval +script|load +time +get +set +getrange +setrange +append \
-                 +strlen +pexpire +del +select +client|setinfo";
+                 +strlen +pexpire +del +select";
     let server = Setup::new().user("limits", "p@ss:word", rules).start();
     let url = server.url().replace("//", "//limits:p%40ss%3Aword@");
     works(&builder(url).build().unwrap());
@@ -260,6 +260,77 @@ fn a_lost_node_of_a_cluster_is_an_outage() {
     eventually("all is well again", || {
         limiter.absolute().inc_many(&calls).iter().all(Result::is_ok)
     });
+}
+
+/// A node that hangs takes its own part of a batch with it, and no other.
+#[test]
+fn a_stopped_node_of_a_cluster_hides_nothing_of_the_others() {
+    let cluster = Cluster::start();
+    let limiter = builder(cluster.url())
+        .deadline(Duration::from_millis(600))
+        .breaker(u32::MAX, FOREVER)
+        .build()
+        .unwrap();
+    let names = (0..30).map(|number| format!("user {number}")).collect::<Vec<_>>();
+    let rate = five();
+    let calls = names.iter().map(|name| (name.as_str(), &rate, 1)).collect::<Vec<_>>();
+    assert!(limiter.absolute().inc_many(&calls).iter().all(Result::is_ok));
+    for (stopped, node) in cluster.nodes.iter().enumerate() {
+        // Known by what the node itself holds, before it is stopped.
+        let theirs: Vec<String> = node.ask("KEYS *");
+        node.pause();
+        let answers = limiter.absolute().inc_many(&calls);
+        node.resume();
+        for (name, answer) in names.iter().zip(answers) {
+            let lost = theirs.contains(&format!("trypema:a:{name}"));
+            assert_eq!(answer.is_err(), lost, "{name}, node {stopped} stopped: {answer:?}");
+        }
+        eventually("all is well", || limiter.absolute().inc_many(&calls).iter().all(Result::is_ok));
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_fail_at_once() {
+    let url = "redis://127.0.0.1:1";
+    let (ms, zero) = (Duration::from_millis, Duration::ZERO);
+    for (field, bad) in [
+        ("window", builder(url).window(zero)),
+        ("window", builder(url).window(Duration::MAX)),
+        ("bucket", builder(url).bucket(Duration::from_micros(1_500))),
+        ("bucket", builder(url).window(ms(10)).bucket(ms(11))),
+        ("hard_limit_factor", builder(url).hard_limit_factor(0.5)),
+        ("hard_limit_factor", builder(url).hard_limit_factor(f64::NAN)),
+        ("prefix", builder(url).prefix("a:b")),
+        ("prefix", builder(url).prefix("{a}")),
+        ("pool_size", builder(url).pool_size(0)),
+        ("deadline", builder(url).deadline(zero)),
+        ("deadline", builder(url).deadline(Duration::MAX)),
+        ("breaker", builder(url).breaker(0, ms(1))),
+        ("breaker", builder(url).breaker(1, Duration::MAX)),
+        ("local_share", builder(url).local_share(0.0)),
+        ("local_share", builder(url).local_share(1.5)),
+        ("tls_roots", builder("rediss://127.0.0.1:1").tls_roots("no certificate")),
+    ] {
+        match bad.build() {
+            Err(TrypemaError::InvalidConfig { field: its_field, .. }) => {
+                assert_eq!(its_field, field);
+            }
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+    // As long as can be.
+    builder(url)
+        .denial_cache(Duration::MAX)
+        .suppression_refresh(Duration::MAX)
+        .hard_limit_factor(f64::MAX)
+        .build()
+        .unwrap();
+    let limiter = builder(url).build().unwrap();
+    for key in ["", &"k".repeat(256)] {
+        let error = limiter.absolute().inc(key, &five(), 1).unwrap_err();
+        assert!(matches!(error, TrypemaError::InvalidKey { .. }), "{error:?}");
+        assert_eq!(limiter.suppressed().inc(key, &five(), 0).unwrap_err(), error);
+    }
 }
 
 #[test]

@@ -129,13 +129,19 @@ pub(super) fn describe(answer: &Answer) -> String {
     format!("{variant}: *{}*", plain(&error.to_string()))
 }
 
-/// Ports and times differ from run to run.
+/// Ports and times differ from run to run, and hashes from version to version.
 fn plain(message: &str) -> String {
     let words = message.split(' ').map(|word| {
         let core = word.trim_end_matches([':', ',', '.', ')']);
         let end = &word[core.len()..];
         match core.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => format!("{host}:PORT{end}"),
+            Some((host, port)) if port.parse::<u16>().is_ok() => {
+                let which = if host.contains('.') { "PORT" } else { "LINE" };
+                format!("{host}:{which}{end}")
+            }
+            _ if core.len() == 40 && core.chars().all(|c| c.is_ascii_hexdigit()) => {
+                format!("HASH{end}")
+            }
             _ if core.ends_with("ms") && core.starts_with(|c: char| c.is_ascii_digit()) => {
                 format!("TIME{end}")
             }

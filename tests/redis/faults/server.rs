@@ -3,17 +3,20 @@
 use std::thread;
 use std::time::Duration;
 
-use super::scene::{KEY, Scene, ask, builder, describe, then, warm_up};
+use super::scene::{Asked, KEY, Scene, ask, builder, counted, describe, then, warm_up};
 use super::{DEADLINE, Row};
 use crate::cluster::eventually;
 use crate::server::RedisServer;
 
 pub(super) fn killed() -> Row {
-    let mut scene = Scene::new();
-    scene.server.kill();
-    let asked = scene.ask();
-    scene.server.restart();
-    scene.row("server killed", &asked)
+    let mut server = RedisServer::start();
+    let limiter = builder(server.url()).build().unwrap();
+    warm_up(&limiter);
+    server.kill();
+    let Asked { answer, took } = ask(&limiter, KEY);
+    server.restart();
+    let then = then(&limiter);
+    Row { fault: "server killed", gets: describe(&answer), took, counted: counted(&server), then }
 }
 
 /// While it has the question: it waits its turn behind a script that takes forever.
@@ -49,6 +52,17 @@ pub(super) fn stopped() -> Row {
     scene.row("server stopped (SIGSTOP)", &asked)
 }
 
+/// The same for a caller with another deadline; how long it took.
+pub(super) fn stopped_for(deadline: Duration) -> (Duration, Duration) {
+    let server = RedisServer::start();
+    let limiter = builder(server.url()).deadline(deadline).build().unwrap();
+    eventually("there is a connection", || ask(&limiter, "warm").answer.is_ok());
+    server.pause();
+    let asked = ask(&limiter, KEY);
+    assert!(asked.answer.is_err());
+    (deadline, asked.took)
+}
+
 /// The server sees the caller go, and drops the question.
 pub(super) fn paused() -> Row {
     let scene = Scene::new();
@@ -76,7 +90,7 @@ pub(super) fn left_alone() -> Row {
         "the next call works" => "the next call works".to_owned(),
         _ => "works when the breaker's pause is over".to_owned(),
     };
-    let counted = super::scene::counted(&server);
+    let counted = counted(&server);
     Row {
         fault: "server killed, after five failures in a row",
         gets: describe(&asked.answer),
