@@ -1,5 +1,5 @@
 -- JUDGING: whether `count` more units fit under `capacity`. If they do not, the answer is how many
--- milliseconds to wait, and the units that still count then; -1 and the usage, if they never fit.
+-- microseconds to wait, and the units that still count then; -1 and the usage, if they never fit.
 local usage = cum - base
 if usage + count > capacity then
   if count > capacity then return {-1, usage} end
@@ -20,6 +20,5 @@ if usage + count > capacity then
       end
     end
   end
-  local wait = (gone + SPAN) * G - now + 999
-  return {(wait - wait % 1000) / 1000, left}
+  return {(gone + SPAN) * G - now, left}
 end

@@ -16,8 +16,9 @@ if stale then
     end
     if from < base then from = base end
   end
-  local over_window = (cum - base + dcum - dbase) / WINDOW_S
-  local over_recent = (cum - from + dcum - dfrom) / RECENT_S
+  -- Differences first: sums of large counts would round.
+  local over_window = ((cum - base) + (dcum - dbase)) / WINDOW_S
+  local over_recent = ((cum - from) + (dcum - dfrom)) / RECENT_S
   perceived = over_window > over_recent and over_window or over_recent
   good_until = now + REFRESH
   if good_until > 9007199254740991 then good_until = 9007199254740991 end

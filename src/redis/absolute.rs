@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ::redis::Value;
 
 use crate::redis::RedisStats;
-use crate::redis::answer::{self, makes_sense};
+use crate::redis::answer::{self, Judged, makes_sense};
 use crate::redis::command::{Argument, Command};
 use crate::redis::core::{Core, LONGEST_WAIT, Side, check_count, check_key, understood};
 use crate::redis::denials::{Ask, Denials, Ticket};
@@ -319,8 +319,8 @@ impl RedisAbsolute {
     ) -> Result<(RateLimitDecision, Source), TrypemaError> {
         let Shared { side, denials } = &*self.shared;
         let asked = understood(reply, answer::absolute);
-        if let (Ok(decision), Some(denials), Some((ask, Some(ticket)))) = (&asked, denials, ask) {
-            denials.remember(key, ask, ticket, decision);
+        if let (Ok(judged), Some(denials), Some((ask, Some(ticket)))) = (&asked, denials, ask) {
+            denials.remember(key, ask, ticket, judged);
         }
         let local = |limiter: &LocalRateLimiter| {
             let rate = &side.core.local_rate(rate);
@@ -329,7 +329,7 @@ impl RedisAbsolute {
                 Way::Look => limiter.absolute().is_allowed(key, rate, count),
             }
         };
-        side.settle(count, asked, local)
+        side.settle(count, asked.map(Judged::decision), local)
     }
 
     /// Units may have been given back, even if the server's answer was lost.

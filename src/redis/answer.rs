@@ -20,29 +20,53 @@ pub(crate) fn makes_sense<T>(read: &Read<T>) -> bool {
     !matches!(read, Err(Misread::Nonsense))
 }
 
+/// What the server says under Absolute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    Fits,
+    /// In so many microseconds, with so many units still counted then.
+    Later {
+        wait_us: u64,
+        left: u64,
+    },
+    Never {
+        usage: u64,
+    },
+}
+
+impl Judged {
+    pub(crate) fn decision(self) -> RateLimitDecision {
+        match self {
+            Self::Fits => RateLimitDecision::Allowed,
+            Self::Later { wait_us, left } => {
+                RateLimitDecision::rejected(Some(wait_us.div_ceil(1_000)), left)
+            }
+            Self::Never { usage } => RateLimitDecision::rejected(None, usage),
+        }
+    }
+}
+
 /// What came of waiting under Suppressed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Waited {
     Admitted(RateLimitDecision),
-    /// Above the hard limit for so many milliseconds.
-    Milliseconds(u64),
+    /// Above the hard limit for so many microseconds.
+    Microseconds(u64),
     /// Another draw may do.
     Redraw,
 }
 
 /// Absolute: 1, or how long to wait (-1: for ever) and what counts then.
-pub(crate) fn absolute(value: &Value) -> Read<RateLimitDecision> {
+pub(crate) fn absolute(value: &Value) -> Read<Judged> {
     match value {
         Value::Array(hints) => match hints[..] {
-            [Value::Int(-1), Value::Int(usage)] => {
-                Ok(RateLimitDecision::rejected(None, whole(usage)?))
-            }
+            [Value::Int(-1), Value::Int(usage)] => Ok(Judged::Never { usage: whole(usage)? }),
             [Value::Int(wait), Value::Int(left)] => {
-                Ok(RateLimitDecision::rejected(Some(whole(wait)?), whole(left)?))
+                Ok(Judged::Later { wait_us: whole(wait)?, left: whole(left)? })
             }
             _ => Err(Misread::Nonsense),
         },
-        value => recorded(value).map(|()| RateLimitDecision::Allowed),
+        value => recorded(value).map(|()| Judged::Fits),
     }
 }
 
@@ -64,9 +88,7 @@ pub(crate) fn waited(value: &Value) -> Read<Waited> {
         Value::Int(-1) => Ok(Waited::Redraw),
         Value::Array(parts) if matches!(parts[..], [Value::Int(_), Value::Int(_)]) => {
             match absolute(value)? {
-                RateLimitDecision::Rejected { retry_after_ms: Some(wait), .. } => {
-                    Ok(Waited::Milliseconds(wait))
-                }
+                Judged::Later { wait_us, .. } => Ok(Waited::Microseconds(wait_us)),
                 _ => Err(Misread::Nonsense),
             }
         }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MonotonicClock, Source};
 use crate::key::Layout;
 use crate::policy::Grid;
 use crate::policy::suppressed::Thinning;
@@ -48,7 +48,7 @@ pub struct RedisRateLimiterBuilder {
     tls_client: Option<(Vec<u8>, Vec<u8>)>,
     credentials: Option<(String, String)>,
     sentinel_credentials: Option<(String, String)>,
-    server_time: Option<Box<dyn Clock>>,
+    server_time: Option<Arc<dyn Clock>>,
 }
 
 impl RedisRateLimiterBuilder {
@@ -203,7 +203,7 @@ impl RedisRateLimiterBuilder {
     /// over-admit. Keys then live for a day longer, since the server forgets by its own time.
     #[doc(hidden)]
     pub fn server_time(mut self, clock: impl Clock + 'static) -> Self {
-        self.server_time = Some(Box::new(clock));
+        self.server_time = Some(Arc::new(clock));
         self
     }
 
@@ -266,6 +266,11 @@ impl RedisRateLimiterBuilder {
         };
         let thinning = Thinning::new(&grid, factor, self.suppression_refresh);
         let told_time = self.server_time.is_some();
+        // Where tests tell the server's time, that of this process goes with it.
+        let clock = match &self.server_time {
+            Some(clock) => Source::Custom(Box::new(Arc::clone(clock))),
+            None => Source::Monotonic(MonotonicClock::new()),
+        };
         let opened = Arc::new(AtomicU64::new(0));
         let connector = |user, password, database, masters_only| Connector {
             tls: tls.clone(),
@@ -294,7 +299,7 @@ impl RedisRateLimiterBuilder {
             server_time: self.server_time,
             opened,
         };
-        let denials = Denials::new(self.denial_cache, self.denial_cache_keys);
+        let denials = Denials::new(self.denial_cache, self.denial_cache_keys, clock);
         Ok(RedisRateLimiter::new(core, &Settings { grid, thinning, told_time }, denials))
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Core {
     pub(crate) away: Away,
     pub(crate) random: Option<Box<dyn Random>>,
     /// Tests only.
-    pub(crate) server_time: Option<Box<dyn Clock>>,
+    pub(crate) server_time: Option<Arc<dyn Clock>>,
     pub(crate) opened: Arc<AtomicU64>,
 }
 

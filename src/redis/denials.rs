@@ -12,22 +12,23 @@ use core::time::Duration;
 
 use papaya::HashMap;
 
+use crate::clock::Source;
+use crate::redis::answer::Judged;
 use crate::redis::epochs::Epochs;
-use crate::{Clock, DefaultHashBuilder, Key, MonotonicClock, RateLimitDecision};
+use crate::{DefaultHashBuilder, Key, RateLimitDecision};
 
 /// Keys that share an epoch lose each other's entries when units are given back.
 const EPOCHS: usize = 1024;
-const NANOS_PER_MILLI: u64 = 1_000_000;
 
 pub(crate) struct Denials {
     entries: HashMap<Key, Denial, DefaultHashBuilder>,
     hasher: DefaultHashBuilder,
     epochs: Epochs,
-    clock: MonotonicClock,
-    longest_ns: u64,
+    clock: Source,
+    longest_us: u64,
     most: usize,
     /// When to look for entries that are too old, if there is no room.
-    next_sweep_ns: AtomicU64,
+    next_sweep_us: AtomicU64,
 }
 
 /// An ask.
@@ -41,10 +42,10 @@ struct Denial {
     ask: Ask,
     epoch: u64,
     /// When the ask would be admitted, as far as was known.
-    until_ns: u64,
+    until_us: u64,
     /// When to ask again all the same.
-    stale_ns: u64,
-    remaining: u64,
+    stale_us: u64,
+    left: u64,
 }
 
 /// Shows when the server was asked.
@@ -55,7 +56,7 @@ pub(crate) struct Ticket {
 
 impl Denials {
     /// `None`: nothing is to be remembered.
-    pub(crate) fn new(longest: Duration, most: usize) -> Option<Self> {
+    pub(crate) fn new(longest: Duration, most: usize, clock: Source) -> Option<Self> {
         if longest.is_zero() || most == 0 {
             return None;
         }
@@ -64,10 +65,10 @@ impl Denials {
             entries: HashMap::builder().hasher(hasher.clone()).build(),
             hasher,
             epochs: Epochs::new(EPOCHS),
-            clock: MonotonicClock::new(),
-            longest_ns: u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX),
+            clock,
+            longest_us: u64::try_from(longest.as_micros()).unwrap_or(u64::MAX),
             most,
-            next_sweep_ns: AtomicU64::new(0),
+            next_sweep_us: AtomicU64::new(0),
         })
     }
 
@@ -78,12 +79,12 @@ impl Denials {
         if denial.ask != ask {
             return None;
         }
-        let now = self.clock.now_nanos();
-        if now >= denial.stale_ns || denial.epoch != self.epochs.current(self.hash(key)) {
+        let now = self.now_us();
+        if now >= denial.stale_us || denial.epoch != self.epochs.current(self.hash(key)) {
             return None;
         }
-        let left_ms = (denial.until_ns - now).div_ceil(NANOS_PER_MILLI);
-        Some(RateLimitDecision::rejected(Some(left_ms), denial.remaining))
+        let wait_us = denial.until_us - now;
+        Some(Judged::Later { wait_us, left: denial.left }.decision())
     }
 
     /// Before the server is asked.
@@ -92,29 +93,18 @@ impl Denials {
     }
 
     /// Remembers what the server has said to whoever has the ticket.
-    pub(crate) fn remember(
-        &self,
-        key: &str,
-        ask: Ask,
-        ticket: Ticket,
-        decision: &RateLimitDecision,
-    ) {
-        let &RateLimitDecision::Rejected { retry_after_ms: Some(ms), remaining_after_waiting } =
-            decision
-        else {
-            return;
-        };
+    pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, judged: &Judged) {
+        let &Judged::Later { wait_us, left } = judged else { return };
         // From the moment of the reply on, which is not before the server decided: whoever comes
         // back when the hint says so is admitted.
-        let now = self.clock.now_nanos();
-        let until_ns = now.saturating_add(ms.saturating_mul(NANOS_PER_MILLI));
-        let stale_ns = until_ns.min(now.saturating_add(self.longest_ns));
+        let now = self.now_us();
+        let until_us = now.saturating_add(wait_us);
+        let stale_us = until_us.min(now.saturating_add(self.longest_us));
         let entries = self.entries.pin();
         if entries.len() >= self.most && !entries.contains_key(key) && !self.make_room(now) {
             return;
         }
-        let remaining = remaining_after_waiting;
-        let denial = Denial { ask, epoch: ticket.epoch, until_ns, stale_ns, remaining };
+        let denial = Denial { ask, epoch: ticket.epoch, until_us, stale_us, left };
         entries.insert(Key::from(key), denial);
     }
 
@@ -127,20 +117,25 @@ impl Denials {
     /// Drops entries that are too old. Not at every call: that would be a look at all of them.
     #[cold]
     fn make_room(&self, now: u64) -> bool {
-        let due = self.next_sweep_ns.load(Ordering::Relaxed);
-        let next = now.saturating_add(self.longest_ns / 4);
+        let due = self.next_sweep_us.load(Ordering::Relaxed);
+        let next = now.saturating_add(self.longest_us / 4);
         // Relaxed: it only keeps others from sweeping at the same time.
         if now < due
             || self
-                .next_sweep_ns
+                .next_sweep_us
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
                 .is_err()
         {
             return false;
         }
         let entries = self.entries.pin();
-        entries.retain(|_, denial| now < denial.stale_ns);
+        entries.retain(|_, denial| now < denial.stale_us);
         entries.len() < self.most
+    }
+
+    /// In the unit of the server's hints.
+    fn now_us(&self) -> u64 {
+        self.clock.now_nanos() / 1_000
     }
 
     fn hash(&self, key: &str) -> u64 {

@@ -348,7 +348,7 @@ impl RedisSuppressed {
         let command = self.thinning(&more.wait, key, rate, count)?;
         let asked = side.ask(&command, answer::waited).map(|waited| match waited {
             Waited::Admitted(decision) => (Some(decision), Duration::ZERO),
-            Waited::Milliseconds(wait) => (None, Duration::from_millis(wait).min(LONGEST_WAIT)),
+            Waited::Microseconds(wait) => (None, Duration::from_micros(wait).min(LONGEST_WAIT)),
             Waited::Redraw => (None, redraw),
         });
         let (decision, source) = match asked {

@@ -14,7 +14,6 @@ const CHUNK: usize = 4096;
 /// A buffer that a large batch has left behind is not kept for the small ones after it.
 const LARGEST_KEPT: usize = 64 * 1024;
 
-#[expect(clippy::large_enum_variant, reason = "one for each connection, and most are plain")]
 pub(crate) enum Wire {
     Plain(Timed),
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
