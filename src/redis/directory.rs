@@ -14,8 +14,10 @@ mod view;
 
 use core::time::Duration;
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
 use std::time::Instant;
 
 use crate::redis::command::Command;
@@ -108,19 +110,16 @@ impl Directory {
             Ok(view) => view,
             Err(failure) => return commands.iter().map(|_| Err(failure.clone())).collect(),
         };
-        let mut results = commands.iter().map(|_| Err(self.nobody())).collect::<Vec<_>>();
-        for (node, which) in view.by_owner(commands.iter().map(|command| command.key.as_str())) {
-            let asked = which.iter().map(|index| &commands[*index]).collect::<Vec<_>>();
-            let answers = node.ask(&asked, false, deadline);
-            for (nth, index) in which.into_iter().enumerate() {
-                let answer = match &answers {
-                    Ok(answers) => answers[nth].clone(),
-                    Err(failure) => Err(failure.kind.clone()),
-                };
-                results[index] = self.settle(&commands[index], Arc::clone(node), answer, deadline);
+        let groups = view.by_owner(commands.iter().map(|command| command.key.as_str()));
+        let answers = ask_each(&groups, commands, deadline);
+        let mut results = commands.iter().map(|_| None).collect::<Vec<_>>();
+        for ((node, which), answers) in groups.into_iter().zip(answers) {
+            for (index, answer) in which.into_iter().zip(answers) {
+                let settled = self.settle(&commands[index], Arc::clone(node), answer, deadline);
+                results[index] = Some(settled);
             }
         }
-        results
+        results.into_iter().map(|result| result.unwrap_or_else(|| Err(self.nobody()))).collect()
     }
 
     /// Follows where the server has sent us, and doubts the view where it has failed.
@@ -313,6 +312,39 @@ impl Directory {
         let cause = "no node of the cluster has the key's slot".to_owned();
         Kind::Refused { code: "CLUSTERDOWN".into(), cause }.at(self.name())
     }
+}
+
+/// Asks each node for its part of the commands, all at the same time: one that hangs takes the time
+/// of no other.
+fn ask_each(
+    groups: &[(&Arc<Node>, Vec<usize>)],
+    commands: &[Command<'_>],
+    deadline: Deadline,
+) -> Vec<Vec<Answer>> {
+    let ask = |(node, which): &(&Arc<Node>, Vec<usize>)| {
+        let asked = which.iter().map(|index| &commands[*index]).collect::<Vec<_>>();
+        match node.ask(&asked, false, deadline) {
+            Ok(answers) => answers,
+            Err(failure) => which.iter().map(|_| Err(failure.kind.clone())).collect(),
+        }
+    };
+    let Some((here, elsewhere)) = groups.split_first() else { return Vec::new() };
+    thread::scope(|scope| {
+        let started = elsewhere.iter().map(|group| {
+            let named = thread::Builder::new().name("trypema-batch".into());
+            (group, named.spawn_scoped(scope, || ask(group)))
+        });
+        let started = started.collect::<Vec<_>>();
+        let mut answers = vec![ask(here)];
+        for (group, started) in started {
+            // Where there is no thread to be had, one after the other.
+            answers.push(match started {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => ask(group),
+            });
+        }
+        answers
+    })
 }
 
 fn no_answer() -> Kind {

@@ -2,8 +2,8 @@
 //!
 //! A socket's own timeout is for one read, and begins anew with each byte that drips in. So before
 //! each read and write it is set to what is left of the call; where the last one is good enough, that
-//! costs nothing. The system rounds timeouts up to its timer's ticks (4 ms and more), so they are set
-//! a little early, and the rest is waited for by `poll`, which is exact.
+//! costs nothing. The system's timeouts are coarse (Linux is up to an eighth late, and by 4 ms and more
+//! in any case), so they are set early, and the rest is waited for by `poll`, which is exact.
 
 use core::time::Duration;
 use std::io::{self, Read, Write};
@@ -15,6 +15,8 @@ use crate::redis::net::Deadline;
 
 /// Of what is left, what is left to `poll`, where there is one.
 const EARLY: Duration = Duration::from_millis(if cfg!(unix) { 12 } else { 0 });
+/// Of what is left, the part by which timeouts may be late.
+const COARSE: u32 = 8;
 /// A timeout that is this much too late is good enough: `EARLY` makes up for it.
 const LATE: Duration = Duration::from_millis(2);
 
@@ -72,7 +74,8 @@ impl Timed {
     }
 
     fn arm(&mut self, way: Way, left: Duration) -> io::Result<()> {
-        let timeout = left.saturating_sub(EARLY).max(Duration::from_millis(1));
+        let early = if cfg!(unix) { EARLY + left / COARSE } else { EARLY };
+        let timeout = left.saturating_sub(early).max(Duration::from_millis(1));
         let current = match way {
             Way::In => &mut self.read_timeout,
             Way::Out => &mut self.write_timeout,
