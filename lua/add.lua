@@ -43,10 +43,10 @@ elseif tick == newest then
   if n == 0 then
     call('SETRANGE', key, '0', pack(SAME_OF_ONE, cum, newest, dcum, good_until, perceived))
   elseif marks then
-    call('SET', key, marks .. pack(MANY, cum, newest, base, nbase, start, otick, first, n, dcum, dbase,
-      dstart, good_until, perceived), 'PX', TTL)
+    call('SET', key, marks .. pack(MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
+      dcum, dbase, dstart, good_until, perceived), 'PX', TTL)
   else
-    call('SETRANGE', key, n * M, pack(SAME_OF_MANY, cum, newest, base, nbase, start, otick, first, n,
+    call('SETRANGE', key, n * M, pack(SAME_OF_MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
       dcum, dbase, dstart, good_until, perceived))
   end
 else
@@ -61,7 +61,7 @@ else
     if marks then first, n = 0, n - first end
   end
   local grown = pack(MARK, newest, start, dstart) .. pack(MANY, cum, tick, base, nbase, was, otick,
-    first, n + 1, dcum, dbase, dwas, good_until, perceived)
+    first, n + 1, SEAL, dcum, dbase, dwas, good_until, perceived)
   if marks then
     call('SET', key, marks .. grown, 'PX', TTL)
   else

@@ -7,7 +7,8 @@
 -- has to add buckets up, however many there are.
 --
 --   one bucket:    | cum | newest |
---   more buckets:  | mark 0 | .. | mark n-1 | cum | newest | base | nbase | start | otick | first | n |
+--   more buckets:  | mark 0 | .. | mark n-1 | end |
+--   the end:       | cum | newest | base | nbase | start | otick | first | n | seal |
 --   a mark:        | tick | start |
 --
 --   cum      units admitted, from some origin
@@ -20,6 +21,7 @@
 --            long to wait without looking at marks
 --   first    the index of the oldest live mark; n: only the newest bucket is live
 --   n        how many marks there are
+--   seal     SEAL, two bytes that no text has: so that other values are told from this
 --
 -- With one bucket, base and start are 0. All are unsigned integers, little-endian: ticks in 6 bytes,
 -- counts in 7, indices in 3. Numbers in Lua are doubles, so counts stay below 2^53. Suppressed counts
@@ -95,20 +97,25 @@ tick = tick - tick % 1
 local s = call('GETRANGE', key, READ, '-1')
 -- off: where in the value `s` begins. empty: nothing counts, and there is nothing worth keeping.
 local len, off, empty = #s, 0, false
-local cum, newest, base, nbase, start, otick, first, n, dcum, dbase, dstart, good_until, perceived
+local cum, newest, base, nbase, start, otick, first, n, seal
+local dcum, dbase, dstart, good_until, perceived
+local foreign = false
 if len >= END then
-  cum, newest, base, nbase, start, otick, first, n, dcum, dbase, dstart, good_until, perceived =
+  cum, newest, base, nbase, start, otick, first, n, seal, dcum, dbase, dstart, good_until, perceived =
     unpack(MANY, s, len - END + 1)
   off = n * M + END - len
-  if off ~= 0 and n <= 8 then
-    return redis.error_reply('WRONGTYPE Not the window of a rate limiter under this key')
-  end
+  foreign = seal ~= SEAL or off ~= 0 and n <= 8
 elseif len == ONE_END then
   cum, newest, dcum, good_until, perceived = unpack(ONE, s)
   base, start, first, n, dbase, dstart = 0, 0, 0, 0, 0, 0
+  -- As a count, seven letters are more than any.
+  foreign = cum > 9007199254740991
 elseif len == 0 then
   newest, good_until, perceived = -SPAN, 0, 0
 else
+  foreign = true
+end
+if foreign then
   return redis.error_reply('WRONGTYPE Not the window of a rate limiter under this key')
 end
 
