@@ -20,6 +20,7 @@ mod harness;
 mod ports;
 mod processes;
 mod proxy;
+mod scripts;
 mod sentinel;
 mod server;
 mod topologies;
