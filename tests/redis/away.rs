@@ -122,7 +122,7 @@ fn an_open_breaker_asks_nothing_and_one_call_probes() {
     let (server, proxy, limiter) = scene(OnUnavailable::Error, pause);
     let absolute = limiter.absolute();
     // Connections are accepted, and end at once, so that the proxy sees every attempt.
-    proxy.set(Fault::Cut(0));
+    proxy.set(Fault::Close);
     let mut failures = 0;
     while !matches!(absolute.usage("key"), Err(TrypemaError::Unavailable { .. })) {
         failures += 1;

@@ -113,7 +113,7 @@ fn the_proxy_gets_in_the_way() {
     assert_eq!(proxy.seen().connections, before.connections + 1);
     assert_eq!(proxy.seen().bytes, before.bytes + 14);
 
-    proxy.set(Fault::Cut(5));
+    proxy.set(Fault::CutOnce(5));
     let mut cut = Vec::new();
     proxied(&proxy).read_to_end(&mut cut).unwrap();
     assert_eq!(cut, b"$7\r\n1");

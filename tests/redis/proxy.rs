@@ -15,14 +15,18 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType};
 
+use crate::cluster::eventually;
 use crate::ports::free_port;
 
 /// What becomes of the replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// The connection ends after so many bytes of the next reply.
-    Cut(usize),
+    /// The connection ends after so many bytes of the next reply. Once: whoever asks again is
+    /// answered.
+    CutOnce(usize),
+    /// Connections end in place of a reply.
+    Close,
     /// Each piece comes so much later.
     Late(Duration),
     /// One byte at a time, with such a pause before each.
@@ -81,8 +85,7 @@ impl Proxy {
     }
 
     pub(crate) fn set(&self, fault: Fault) {
-        *lock(&self.state.fault) = fault;
-        self.state.fault_changed.notify_all();
+        self.state.set(fault);
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -117,7 +120,13 @@ impl Proxy {
 
     /// Listens again.
     pub(crate) fn accept(&mut self) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let mut listener = None;
+        // The system may take a moment to let go of connections that were never accepted.
+        eventually("the port is free", || {
+            listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).ok();
+            listener.is_some()
+        });
+        let listener = listener.expect("it is free");
         self.acceptor = Some(Acceptor::start(listener, Arc::clone(&self.state)));
     }
 }
@@ -201,12 +210,19 @@ fn pump(from: &TcpStream, to: &TcpStream, hand_on: impl Fn(&[u8], &mut &TcpStrea
 }
 
 impl State {
+    fn set(&self, fault: Fault) {
+        *lock(&self.fault) = fault;
+        self.fault_changed.notify_all();
+    }
+
     /// Hands a reply on as the fault has it, and says whether the connection goes on.
     fn hand_on(&self, reply: &[u8], to: &mut &TcpStream) -> bool {
         let fault = *lock(&self.fault);
         match fault {
             Fault::None => to.write_all(reply).is_ok(),
-            Fault::Cut(count) => {
+            Fault::Close => false,
+            Fault::CutOnce(count) => {
+                self.set(Fault::None);
                 _ = to.write_all(&reply[..count.min(reply.len())]);
                 false
             }

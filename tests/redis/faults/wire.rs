@@ -23,7 +23,7 @@ fn with(fault: Fault, name: &'static str) -> Row {
 }
 
 pub(super) fn cut() -> Row {
-    with(Fault::Cut(2), "reply cut in the middle")
+    with(Fault::CutOnce(2), "reply cut in the middle")
 }
 
 pub(super) fn late() -> Row {
