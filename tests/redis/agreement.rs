@@ -400,18 +400,18 @@ fn absolute<P: Provider>(number: u32, most_ops: usize, kept_in: &'static str) {
 
 #[test]
 fn short_cases_agree() {
-    absolute::<Absolute>(300, 60, "tests/proptest-regressions/redis-short.txt");
+    absolute::<Absolute>(1_500, 60, "tests/proptest-regressions/redis-short.txt");
 }
 
 #[test]
 fn long_cases_agree() {
-    absolute::<Absolute>(8, 1_500, "tests/proptest-regressions/redis-long.txt");
+    absolute::<Absolute>(16, 1_500, "tests/proptest-regressions/redis-long.txt");
 }
 
 #[test]
 fn repeated_denials_agree() {
-    absolute::<Cached>(200, 60, "tests/proptest-regressions/redis-denials.txt");
-    assert!(REPEATED.get() > 200, "{} repeated", REPEATED.get());
+    absolute::<Cached>(800, 60, "tests/proptest-regressions/redis-denials.txt");
+    assert!(REPEATED.get() > 800, "{} repeated", REPEATED.get());
 }
 
 fn suppressed(cases: u32, most_ops: usize, kept_in: &'static str) {
@@ -432,10 +432,10 @@ fn suppressed(cases: u32, most_ops: usize, kept_in: &'static str) {
 
 #[test]
 fn short_cases_of_suppressed_agree() {
-    suppressed(300, 60, "tests/proptest-regressions/redis-suppressed.txt");
+    suppressed(1_500, 60, "tests/proptest-regressions/redis-suppressed.txt");
 }
 
 #[test]
 fn long_cases_of_suppressed_agree() {
-    suppressed(5, 800, "tests/proptest-regressions/redis-suppressed-long.txt");
+    suppressed(12, 800, "tests/proptest-regressions/redis-suppressed-long.txt");
 }

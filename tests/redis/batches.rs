@@ -29,7 +29,7 @@ fn batches_agree_with_the_model() {
         assert_eq!(rate.capacity(duration(1_000_000_000)), capacity);
         rate
     });
-    check(150, "tests/proptest-regressions/redis-batches.txt", &batches(), |batches| {
+    check(400, "tests/proptest-regressions/redis-batches.txt", &batches(), |batches| {
         let (provider, mut model) = (Absolute::start(GRID), Model::new(GRID, u64::MAX));
         for (step_ms, batch) in batches {
             let now_ns = model.now_ns() + u128::from(*step_ms) * 1_000_000;
