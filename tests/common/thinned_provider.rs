@@ -39,6 +39,8 @@ impl Random for Told {
 pub(crate) trait ThinnedProvider {
     /// The latest moment that it is tried at, in nanoseconds.
     const LATEST_NS: u128 = LATEST_NS;
+    /// The shortest time that it can tell, in nanoseconds.
+    const GRAIN_NS: u128 = 1;
 
     /// A limiter without keys, at time zero.
     fn start(settings: Settings, draws: Arc<Told>) -> Self;

@@ -272,6 +272,7 @@ impl<'a, P: ThinnedProvider> ThinnedTrial<'a, P> {
 
     /// Steps back, and steps out of range, are not taken.
     fn go_to(&mut self, then_ns: u128) {
+        let then_ns = then_ns / P::GRAIN_NS * P::GRAIN_NS;
         if (self.model.now_ns()..=P::LATEST_NS).contains(&then_ns) {
             self.model.set_time(then_ns);
             self.provider.set_time(duration(then_ns));

@@ -289,6 +289,9 @@ struct Suppressed {
 
 impl ThinnedProvider for Suppressed {
     const LATEST_NS: u128 = LATEST_NS;
+    // Buckets are whole milliseconds, and hints are rounded up to them. But how long a perceived
+    // rate is kept shows to the microsecond.
+    const GRAIN_NS: u128 = 1_000;
 
     fn start(settings: Settings, draws: Arc<Told>) -> Self {
         let (limiter, clock) = empty(
