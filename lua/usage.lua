@@ -1,2 +1,2 @@
 -- The units that count: admitted, and declined.
-return {cum - base, declined and dcum - dbase or 0}
+return pack('<I7I7', cum - base, declined and dcum - dbase or 0)

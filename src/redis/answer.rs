@@ -56,42 +56,38 @@ pub(crate) enum Waited {
     Redraw,
 }
 
-/// Absolute: 1, or how long to wait (-1: for ever) and what counts then.
+/// Absolute: 1, or how long to wait and what counts then, or what counts.
 pub(crate) fn absolute(value: &Value) -> Read<Judged> {
-    match value {
-        Value::Array(hints) => match hints[..] {
-            [Value::Int(-1), Value::Int(usage)] => Ok(Judged::Never { usage: whole(usage)? }),
-            [Value::Int(wait), Value::Int(left)] => {
-                Ok(Judged::Later { wait_us: whole(wait)?, left: whole(left)? })
-            }
-            _ => Err(Misread::Nonsense),
-        },
-        value => recorded(value).map(|()| Judged::Fits),
+    let Value::BulkString(bytes) = value else {
+        return recorded(value).map(|()| Judged::Fits);
+    };
+    match counts(bytes)[..] {
+        [Some(wait_us), Some(left)] => Ok(Judged::Later { wait_us, left }),
+        [Some(usage), None] => Ok(Judged::Never { usage }),
+        _ => Err(Misread::Nonsense),
     }
 }
 
 /// Suppressed: 1, or whether it was admitted and the factor.
 pub(crate) fn suppressed(value: &Value) -> Read<RateLimitDecision> {
-    match value {
-        Value::Array(parts) => match &parts[..] {
-            [Value::Int(admitted @ 0..=1), share] => {
-                Ok(RateLimitDecision::suppressed(factor(share)?, *admitted == 1))
-            }
-            _ => Err(Misread::Nonsense),
-        },
-        value => recorded(value).map(|()| RateLimitDecision::Allowed),
+    let Value::BulkString(bytes) = value else {
+        return recorded(value).map(|()| RateLimitDecision::Allowed);
+    };
+    match bytes.split_first() {
+        Some((admitted @ 0..=1, share)) => {
+            Ok(RateLimitDecision::suppressed(share_of(share)?, *admitted == 1))
+        }
+        _ => Err(Misread::Nonsense),
     }
 }
 
 pub(crate) fn waited(value: &Value) -> Read<Waited> {
     match value {
         Value::Int(-1) => Ok(Waited::Redraw),
-        Value::Array(parts) if matches!(parts[..], [Value::Int(_), Value::Int(_)]) => {
-            match absolute(value)? {
-                Judged::Later { wait_us, .. } => Ok(Waited::Microseconds(wait_us)),
-                _ => Err(Misread::Nonsense),
-            }
-        }
+        Value::BulkString(bytes) if bytes.len() == DOUBLE => match absolute(value)? {
+            Judged::Later { wait_us, .. } => Ok(Waited::Microseconds(wait_us)),
+            _ => Err(Misread::Nonsense),
+        },
         value => suppressed(value).map(Waited::Admitted),
     }
 }
@@ -107,30 +103,44 @@ pub(crate) fn recorded(value: &Value) -> Read<()> {
 
 /// Admitted and declined.
 pub(crate) fn usage(value: &Value) -> Read<(u64, u64)> {
-    match value {
-        Value::Array(parts) => match parts[..] {
-            [Value::Int(admitted), Value::Int(declined)] => {
-                Ok((whole(admitted)?, whole(declined)?))
-            }
-            _ => Err(Misread::Nonsense),
-        },
+    let Value::BulkString(bytes) = value else { return Err(Misread::Nonsense) };
+    match counts(bytes)[..] {
+        [Some(admitted), Some(declined)] => Ok((admitted, declined)),
         _ => Err(Misread::Nonsense),
     }
 }
 
 pub(crate) fn count(value: &Value) -> Read<u64> {
     match value {
-        Value::Int(count) => whole(*count),
+        Value::Int(count) => u64::try_from(*count).map_err(|_| Misread::Nonsense),
         _ => Err(Misread::Nonsense),
     }
 }
 
 pub(crate) fn factor(value: &Value) -> Read<f64> {
-    let Value::BulkString(text) = value else { return Err(Misread::Nonsense) };
-    let number = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    number.filter(|factor| (0.0..=1.0).contains(factor)).ok_or(Misread::Nonsense)
+    let Value::BulkString(bytes) = value else { return Err(Misread::Nonsense) };
+    share_of(bytes)
 }
 
-fn whole(number: i64) -> Read<u64> {
-    u64::try_from(number).map_err(|_| Misread::Nonsense)
+fn share_of(bytes: &[u8]) -> Read<f64> {
+    let share = bytes.try_into().ok().map(f64::from_le_bytes);
+    share.filter(|share| (0.0..=1.0).contains(share)).ok_or(Misread::Nonsense)
+}
+
+/// Bytes of a packed count.
+const COUNT: usize = 7;
+const DOUBLE: usize = 2 * COUNT;
+
+/// One packed count or two; nothing of what is neither.
+fn counts(bytes: &[u8]) -> [Option<u64>; 2] {
+    let count = |bytes: &[u8]| {
+        let mut wide = [0; 8];
+        wide.get_mut(..COUNT)?.copy_from_slice(bytes);
+        Some(u64::from_le_bytes(wide))
+    };
+    match bytes.len() {
+        COUNT => [count(bytes), None],
+        DOUBLE => [count(&bytes[..COUNT]), count(&bytes[COUNT..])],
+        _ => [None, None],
+    }
 }
