@@ -13,6 +13,7 @@ mod away;
 mod batches;
 mod certificates;
 mod cluster;
+mod denials;
 mod faults;
 mod footprint;
 mod gateway;
