@@ -79,6 +79,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    #[cfg(feature = "redis")]
+    pub(crate) fn now_nanos(&self) -> u64 {
+        match self {
+            Self::Monotonic(clock) => clock.now_nanos(),
+            Self::Custom(clock) => clock.now_nanos(),
+        }
+    }
+
     pub(crate) fn watch(&self, thread: &Thread) -> Option<Watch> {
         match self {
             Self::Monotonic(clock) => clock.watch(thread),

@@ -12,10 +12,17 @@ mod limiter;
 mod policy;
 mod random;
 mod rate;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
 mod sync;
 mod wait;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    OnUnavailable, RedisAbsolute, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats,
+    RedisSuppressed,
+};
 pub use builder::LocalRateLimiterBuilder;
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
 pub use decision::RateLimitDecision;

@@ -11,6 +11,9 @@ mod clients;
 mod history;
 #[path = "../examples/gateway/http.rs"]
 mod http;
+#[path = "../examples/gateway/limits.rs"]
+#[cfg_attr(feature = "redis", allow(dead_code, reason = "tried by the tests of Redis"))]
+mod limits;
 #[path = "../examples/gateway/report.rs"]
 mod report;
 #[path = "../examples/gateway/rules.rs"]

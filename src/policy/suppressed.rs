@@ -24,10 +24,10 @@ pub(crate) struct Thinning {
     /// How long a perceived rate is used again.
     pub(crate) refresh_ns: u64,
     /// Seconds in the window asked for.
-    window_s: f64,
+    pub(crate) window_s: f64,
     /// Seconds of "the last second": less where the window is shorter, more where buckets are
     /// coarse.
-    recent_s: f64,
+    pub(crate) recent_s: f64,
     /// The same in ticks that it touches.
     pub(crate) recent_span: u64,
 }

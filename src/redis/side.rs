@@ -1,0 +1,111 @@
+//! Calls that are the same whatever the strategy.
+
+use core::time::Duration;
+
+use ::redis::Value;
+
+use crate::redis::answer::{self, makes_sense};
+use crate::redis::command::{Argument, Command};
+use crate::redis::core::{MOST, Side, check_count};
+use crate::wait::{Attempt, TimedOut, Wait};
+use crate::{Key, LocalRateLimiter, TrypemaError};
+
+impl Side {
+    pub(crate) fn recording(&self, key: &str, count: u64) -> Result<Command<'_>, TrypemaError> {
+        let is_answer = |value: &Value| makes_sense(&answer::recorded(value));
+        self.command(Some(&self.scripts.record), key, [Argument::Whole(count)], is_answer)
+    }
+
+    pub(crate) fn usage(
+        &self,
+        key: &str,
+        local: impl FnOnce(&LocalRateLimiter) -> (u64, u64),
+    ) -> Result<(u64, u64), TrypemaError> {
+        let is_answer = |value: &Value| makes_sense(&answer::usage(value));
+        let command = self.command(Some(&self.scripts.usage), key, [], is_answer);
+        let usage = command
+            .and_then(|command| self.settle_locally(0, self.ask(&command, answer::usage), local));
+        self.tally.checked(usage)
+    }
+
+    pub(crate) fn record(
+        &self,
+        key: &str,
+        count: u64,
+        local: impl FnOnce(&LocalRateLimiter) -> bool,
+    ) -> Result<bool, TrypemaError> {
+        let recorded = check_count(count).and_then(|()| {
+            let command = self.recording(key, count)?;
+            if count == 0 {
+                return Ok(true);
+            }
+            let asked = self.ask(&command, answer::recorded).map(|()| true);
+            self.settle_locally(count, asked, local)
+        });
+        self.tally.checked(recorded)
+    }
+
+    pub(crate) fn refund(
+        &self,
+        key: &str,
+        count: u64,
+        local: impl FnOnce(&LocalRateLimiter) -> u64,
+    ) -> Result<u64, TrypemaError> {
+        // No key holds more than that, so more cannot be given back either.
+        let count = count.min(MOST);
+        let is_answer = |value: &Value| makes_sense(&answer::count(value));
+        let refund = Some(&self.scripts.refund);
+        let refunded = self.command(refund, key, [Argument::Whole(count)], is_answer);
+        let refunded = refunded.and_then(|command| {
+            if count == 0 {
+                return Ok(0);
+            }
+            self.settle_locally(count, self.ask(&command, answer::count), local)
+        });
+        self.tally.checked(refunded)
+    }
+
+    pub(crate) fn reset(
+        &self,
+        key: &str,
+        local: impl FnOnce(&LocalRateLimiter) -> bool,
+    ) -> Result<bool, TrypemaError> {
+        if let Some(limiter) = &self.core.away.local {
+            local(limiter);
+        }
+        let is_answer = |value: &Value| makes_sense(&answer::count(value));
+        let known = self.command(None, key, [], is_answer).and_then(|command| {
+            match self.ask(&command, answer::count) {
+                Ok(forgotten) => Ok(forgotten > 0),
+                Err(refusal) => Err(self.outage(0, refusal)?.into()),
+            }
+        });
+        self.tally.checked(known)
+    }
+
+    /// Waits until `attempt` is admitted or fails.
+    pub(crate) fn acquire(
+        &self,
+        key: &str,
+        timeout: Duration,
+        mut attempt: impl FnMut() -> Result<Attempt, TrypemaError>,
+    ) -> Result<Duration, TrypemaError> {
+        let mut problem = None;
+        let wait = Wait { line: &self.line, clock: &self.real_time, timeout };
+        let waited = wait.run(
+            || Key::from(key),
+            // There is no use in waiting any longer after a failure.
+            || {
+                attempt().unwrap_or_else(|error| {
+                    problem = Some(error);
+                    Attempt::Admitted
+                })
+            },
+        );
+        match (problem, waited) {
+            (Some(error), _) => Err(error),
+            (None, Ok(waited)) => Ok(waited),
+            (None, Err(TimedOut)) => Err(TrypemaError::Timeout { waited: timeout }),
+        }
+    }
+}
