@@ -6,6 +6,7 @@
 //! when the code between the accesses, or their number, changes.
 
 use crate::act::Act;
+use crate::family::{fail, is_over, runs_asked_for};
 use crate::key::Layout;
 use crate::memory::Pace;
 use crate::run::{Planned, Shape, Turns, run};
@@ -35,6 +36,7 @@ const END: usize = usize::MAX;
 impl Script {
     fn check(&self) {
         let begun = std::time::Instant::now();
+        let repeats = self.repeats.min(runs_asked_for().unwrap_or(self.repeats));
         let numbers = self.order.iter().map(|(_, number)| *number).filter(|number| *number != END);
         let distances = 1 + numbers.max().expect("somebody sleeps");
         let combinations = self.furthest.pow(u32::try_from(distances).expect("few"));
@@ -65,15 +67,18 @@ impl Script {
                 pace: Pace { switch: 1, tick: 0, jump: 0, stale: self.stale },
                 turns: Turns::Told(stops.collect()),
             };
-            for seed in 0..self.repeats {
+            for seed in 0..repeats {
+                if is_over() {
+                    return;
+                }
                 if let Err(wrong) = run(seed, &shape, false) {
                     let _ = run(seed, &shape, true);
-                    panic!("{}: {wrong}", self.name);
+                    fail(&format!("{}: {wrong}", self.name));
                 }
             }
         }
         let seconds = begun.elapsed().as_secs_f64();
-        let runs = combinations as u64 * self.repeats;
+        let runs = combinations as u64 * repeats;
         eprintln!("random-result\tsleepers: {}\t{runs}\t{seconds:.2}", self.name);
     }
 }
