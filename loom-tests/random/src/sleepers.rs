@@ -16,7 +16,8 @@ struct Script {
     layout: Layout,
     limit: u64,
     clock: u64,
-    before: &'static [Act],
+    /// Calls of the set-up, each so many ticks after the last.
+    before: &'static [(u64, Act)],
     /// What each thread calls, and how many ticks after `clock` each reading is.
     threads: Vec<Vec<(Act, u64)>>,
     /// The threads that run, one after the other, until they fall asleep. Those with the same
@@ -56,7 +57,7 @@ impl Script {
                 before: self
                     .before
                     .iter()
-                    .map(|act| (0, Planned { act: *act, age: 0, later: 0 }))
+                    .map(|&(ticks, act)| (ticks, Planned { act, age: 0, later: 0 }))
                     .collect(),
                 racing: self
                     .threads
@@ -96,7 +97,7 @@ fn latest_is_raised_in_steps() {
         layout: NARROW,
         limit: 2,
         clock: 5_000,
-        before: &[Act::Add(2)],
+        before: &[(0, Act::Add(2))],
         threads: vec![vec![(Act::Add(1), 31)], vec![(Act::Add(1), 62)], vec![(Act::Add(1), 93)]],
         order: &[(1, 0), (2, 1), (3, 2)],
         furthest: 22,
@@ -117,7 +118,7 @@ fn latest_runs_away_from_an_announcement() {
         limit: 2,
         clock: 5_000,
         // Turned away, by a window that is made for it.
-        before: &[Act::Add(3)],
+        before: &[(0, Act::Add(3))],
         threads: vec![
             vec![(Act::Add(1), 31)],
             vec![(Act::Add(1), 62)],
@@ -142,7 +143,7 @@ fn a_refund_sleeps_for_half_a_turn() {
             layout: NARROW,
             limit: 3,
             clock: 5_000,
-            before: &[Act::Add(3)],
+            before: &[(0, Act::Add(3))],
             threads: vec![vec![(Act::Refund(2), 0)], vec![(Act::Add(1), later)]],
             order: &[(1, 0), (2, 1)],
             furthest: 22,
@@ -162,7 +163,7 @@ fn latest_goes_round_beside_a_look() {
         layout: NARROW,
         limit: 2,
         clock: 5_000,
-        before: &[Act::Add(2)],
+        before: &[(0, Act::Add(2))],
         threads: vec![
             vec![(Act::Peek(1), 1)],
             [28, 56, 84, 104].map(|later| (Act::Add(1), later)).to_vec(),
@@ -171,6 +172,26 @@ fn latest_goes_round_beside_a_look() {
         furthest: 10,
         repeats: 2_000,
         stale: 40,
+    };
+    script.check();
+}
+
+#[test]
+fn a_full_state_beside_exchanges() {
+    // Four marks fill a ring of four. The other thread has it grow, and shrink to four again: whoever
+    // has read the full state must not take the new ring for full, and put another in its place.
+    const ONE: Act = Act::Add(1);
+    let script = Script {
+        name: "a full state beside growth and shrinking",
+        layout: Layout::for_span(6),
+        limit: 100,
+        clock: 5_000,
+        before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE)],
+        threads: vec![vec![(ONE, 18)], vec![(ONE, 17), (ONE, 18)]],
+        order: &[(1, 0), (2, END)],
+        furthest: 22,
+        repeats: 1,
+        stale: 0,
     };
     script.check();
 }
