@@ -140,6 +140,25 @@ fn full_state_beside_exchanges() {
 }
 
 #[test]
+fn full_state_beside_exchanges_that_fit() {
+    // As above, but the first mark of the new ring begins where the sleeper's state ends: to the
+    // sleeper the window looks empty, and it goes on to exchange the ring.
+    const FOUR: &[(u64, u64)] = &[(10, 1), (11, 1), (12, 1), (13, 1)];
+    let acts = &[Add(31, 1), All(&[Add(30, 1), Add(31, 1)])];
+    explore(
+        "a full state beside growth and shrinking, and room",
+        acts,
+        || Lone::new(6, WIDE, FOUR),
+        |scene, answers| {
+            assert!(answers[0].is_admitted() && answers[1].is_admitted(), "{answers:?}");
+            // The addition of 30 counts at 30, or at 31 if the other one came first.
+            let seen = [31, 35, 36, 37].map(|now| scene.usage(now));
+            assert!(seen == [3, 3, 2, 0] || seen == [3, 3, 3, 0], "{seen:?}");
+        },
+    );
+}
+
+#[test]
 fn live_marks_keep_their_ticks() {
     // A sleeper that has seen an announcement must not take it for none, once the ring has gone
     // round and another mark is in the slot of the newest one.

@@ -54,7 +54,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "if !self.holds(snapshot) {\n            return;\n        }",
         seeded: "",
-        by: &[Random("families::clocks_apart")],
+        by: &[Random("a_full_state")],
     },
     // breaks: G3
     Bug {
