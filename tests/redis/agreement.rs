@@ -18,7 +18,7 @@ use crate::common::thinned_provider::{Settings, ThinnedProvider, Told};
 use crate::common::thinned_trial::{Tally as ThinnedTally, ThinnedTrial, thinned_cases};
 use crate::common::trial::{Tally, Trial};
 use crate::common::until::FOREVER;
-use crate::common::{Grid, Provider};
+use crate::common::{Answer, Grid, Provider};
 use crate::server::{RedisServer, ask};
 
 /// Time in microseconds is exact below 2^53 of them, which is 285 years. Windows reach beyond this.
@@ -441,4 +441,18 @@ fn short_cases_of_suppressed_agree() {
 #[test]
 fn long_cases_of_suppressed_agree() {
     suppressed(12, 800, "tests/proptest-regressions/redis-suppressed-long.txt");
+}
+
+/// A sum of two counts near the most there can be is no longer exact; a hint must not hang on one.
+#[test]
+fn hints_are_exact_near_the_most() {
+    let provider = Absolute::start(Grid { window_ms: 2, bucket_ms: 1 });
+    let huge = RateLimit::per_second(f64::MAX).unwrap();
+    assert!(provider.inc(0, &huge, 1).is_allowed());
+    provider.set_time(Duration::from_millis(1));
+    assert!(provider.inc(0, &huge, 2).is_allowed());
+    let answer = Answer::from(provider.inc(0, &huge, MOST - 1));
+    // One unit would have to stay, and the newest bucket holds two.
+    let expected = Answer::Rejected { retry_after_ms: Some(3), remaining_after_waiting: 0 };
+    assert_eq!(answer, expected);
 }
