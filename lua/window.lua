@@ -33,8 +33,8 @@
 -- it is, since it is that clock which has to get there.
 --
 -- COST. What a call needs as a rule is at the end of the value: whoever reads takes that, and the
--- last 8 marks with it, by one GETRANGE. Further units of the newest bucket overwrite the count. A
--- new bucket makes a mark of the newest, over the old end. A value of up to 8 marks is rewritten
+-- last 4 marks with it, by one GETRANGE. Further units of the newest bucket overwrite the count. A
+-- new bucket makes a mark of the newest, over the old end. A value of up to 4 marks is rewritten
 -- whole then, without what has expired; a longer one when half of it has. Older marks are looked at
 -- when the oldest bucket has expired, or when a rejection needs more than that bucket to expire: from
 -- the oldest on, 32 at once, then by halving. Rejections and looks write nothing.
@@ -104,7 +104,7 @@ if len >= END then
   cum, newest, base, nbase, start, otick, first, n, seal, dcum, dbase, dstart, good_until, perceived =
     unpack(MANY, s, len - END + 1)
   off = n * M + END - len
-  foreign = seal ~= SEAL or off ~= 0 and n <= 8
+  foreign = seal ~= SEAL or off ~= 0 and n <= 4
 elseif len == ONE_END then
   cum, newest, dcum, good_until, perceived = unpack(ONE, s)
   base, start, first, n, dbase, dstart = 0, 0, 0, 0, 0, 0
