@@ -124,17 +124,23 @@ if tick <= newest then
 elseif tick - newest >= SPAN then
   cum, base, start, first, n, dcum, dbase, dstart, empty = 0, 0, 0, 0, 0, 0, 0, 0, true
 elseif first < n and tick - otick >= SPAN then
-  first = find(call, unpack, key, s, off, M, MARK, 1, tick - SPAN + 1, first + 1, n)
-  local its_start, its_dstart = start, dstart
-  if first < n then
+  -- The oldest bucket has expired: in steady use that one alone, so the next is looked at first.
+  local least, its_start, its_dstart = tick - SPAN + 1, start, dstart
+  first = first + 1
+  while first < n do
     local two, at = s, first * M - off
     if at < 0 then two, at = call('GETRANGE', key, first * M, first * M + M + M - 1), 0 end
     otick, its_start, its_dstart = unpack(MARK, two, at + 1)
-    nbase = start
-    if first + 1 < n then
-      local _, its_end = unpack(MARK, two, at + M + 1)
-      nbase = its_end
+    if otick >= least then
+      nbase = start
+      if first + 1 < n then
+        local _, its_end = unpack(MARK, two, at + M + 1)
+        nbase = its_end
+      end
+      break
     end
+    first = find(call, unpack, key, s, off, M, MARK, 1, least, first + 1, n)
+    its_start, its_dstart = start, dstart
   end
   if its_start > base then base = its_start end
   dbase = its_dstart
