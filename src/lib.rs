@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+// One of its examples needs Redis, so they are tested together where that is in.
+#![cfg_attr(any(feature = "redis", not(doctest)), doc = include_str!("../README.md"))]
 
 #[cfg(feature = "proptest")]
 mod arbitrary;
@@ -17,6 +18,11 @@ mod redis;
 mod store;
 mod sync;
 mod wait;
+
+/// For the example in it to be tested.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/redis.md")]
+mod redis_page {}
 
 #[cfg(feature = "redis")]
 pub use self::redis::{

@@ -295,7 +295,7 @@ impl RedisSuppressed {
 
     /// What an unused key would say, but for a draw.
     fn at_best(&self, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        if rate.is_unlimited() || count <= self.limits(rate).hard {
+        if rate.is_unlimited() || count <= self.limits(rate).1 {
             RateLimitDecision::Allowed
         } else {
             RateLimitDecision::suppressed(1.0, false)
