@@ -53,9 +53,9 @@ else
   if first == n then
     marks, otick, nbase, first, n = '', newest, was, 0, 0
   elseif not marks then
-    if n <= 8 then
+    if n <= 4 then
       marks = s:sub(first * M + 1, n * M)
-    elseif first >= 32 and first + first >= n then
+    elseif first >= 8 and first + first >= n then
       marks = call('GETRANGE', key, first * M, n * M - 1)
     end
     if marks then first, n = 0, n - first end

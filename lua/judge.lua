@@ -4,8 +4,9 @@
 local usage = cum - base
 if usage + count > capacity then
   if count > capacity then return pack('<I7', usage) end
-  -- The call fits once base has come to `need`: when the bucket in which cum got there has gone.
-  local need, gone, left = cum + count - capacity, newest, 0
+  -- The call fits once base has come to `need`: when the bucket in which cum got there has gone. (The
+  -- sum of two large counts would round.)
+  local need, gone, left = cum - (capacity - count), newest, 0
   if first < n and need <= start then
     if need <= nbase then
       gone, left = otick, cum - nbase

@@ -33,8 +33,8 @@
 -- it is, since it is that clock which has to get there.
 --
 -- COST. What a call needs as a rule is at the end of the value: whoever reads takes that, and the
--- last 8 marks with it, by one GETRANGE. Further units of the newest bucket overwrite the count. A
--- new bucket makes a mark of the newest, over the old end. A value of up to 8 marks is rewritten
+-- last 4 marks with it, by one GETRANGE. Further units of the newest bucket overwrite the count. A
+-- new bucket makes a mark of the newest, over the old end. A value of up to 4 marks is rewritten
 -- whole then, without what has expired; a longer one when half of it has. Older marks are looked at
 -- when the oldest bucket has expired, or when a rejection needs more than that bucket to expire: from
 -- the oldest on, 32 at once, then by halving. Rejections and looks write nothing.
@@ -104,7 +104,7 @@ if len >= END then
   cum, newest, base, nbase, start, otick, first, n, seal, dcum, dbase, dstart, good_until, perceived =
     unpack(MANY, s, len - END + 1)
   off = n * M + END - len
-  foreign = seal ~= SEAL or off ~= 0 and n <= 8
+  foreign = seal ~= SEAL or off ~= 0 and n <= 4
 elseif len == ONE_END then
   cum, newest, dcum, good_until, perceived = unpack(ONE, s)
   base, start, first, n, dbase, dstart = 0, 0, 0, 0, 0, 0
@@ -124,17 +124,23 @@ if tick <= newest then
 elseif tick - newest >= SPAN then
   cum, base, start, first, n, dcum, dbase, dstart, empty = 0, 0, 0, 0, 0, 0, 0, 0, true
 elseif first < n and tick - otick >= SPAN then
-  first = find(call, unpack, key, s, off, M, MARK, 1, tick - SPAN + 1, first + 1, n)
-  local its_start, its_dstart = start, dstart
-  if first < n then
+  -- The oldest bucket has expired: in steady use that one alone, so the next is looked at first.
+  local least, its_start, its_dstart = tick - SPAN + 1, start, dstart
+  first = first + 1
+  while first < n do
     local two, at = s, first * M - off
     if at < 0 then two, at = call('GETRANGE', key, first * M, first * M + M + M - 1), 0 end
     otick, its_start, its_dstart = unpack(MARK, two, at + 1)
-    nbase = start
-    if first + 1 < n then
-      local _, its_end = unpack(MARK, two, at + M + 1)
-      nbase = its_end
+    if otick >= least then
+      nbase = start
+      if first + 1 < n then
+        local _, its_end = unpack(MARK, two, at + M + 1)
+        nbase = its_end
+      end
+      break
     end
+    first = find(call, unpack, key, s, off, M, MARK, 1, least, first + 1, n)
+    its_start, its_dstart = start, dstart
   end
   if its_start > base then base = its_start end
   dbase = its_dstart

@@ -141,6 +141,13 @@ impl RateLimit {
         }
     }
 
+    /// A share of this rate, above 0 and at most 1, in the same period.
+    #[cfg(feature = "redis")]
+    pub(crate) fn share(&self, share: f64) -> Self {
+        let count = (self.count * share).max(f64::MIN_POSITIVE);
+        Self { count, whole: whole(count), period: self.period }
+    }
+
     /// Whether this is [`RateLimit::unlimited`].
     #[inline]
     #[must_use]

@@ -17,6 +17,9 @@
 //!
 //! # What loom does not see
 //!
+//! Longer histories than a few calls, and now and then a race that its way of searching hides: see
+//! [`explore`]. The random interleavings in `random/` are there for those.
+//!
 //! Loom treats `SeqCst` accesses as `AcqRel` (the core uses none), weak compare-and-swap as the
 //! strong one (none either), and runs at most five threads. Reclamation is modelled apart, in
 //! `reclaim`, with the real crossbeam-epoch; everywhere else outgrown rings are kept until the

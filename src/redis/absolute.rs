@@ -8,11 +8,12 @@ use ::redis::Value;
 
 use crate::redis::RedisStats;
 use crate::redis::answer::{self, Judged, makes_sense};
-use crate::redis::command::{Argument, Command};
+use crate::redis::command::Argument;
 use crate::redis::core::{Core, LONGEST_WAIT, Side, check_count, check_key, understood};
 use crate::redis::denials::{Ask, Denials, Ticket};
-use crate::redis::net::{Deadline, Failure};
+use crate::redis::net::Failure;
 use crate::redis::script::Scripts;
+use crate::redis::side::{Begun, Settled, Way};
 use crate::redis::tally::Source;
 use crate::wait::Attempt;
 use crate::{Key, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
@@ -48,26 +49,8 @@ pub(crate) struct Shared {
     denials: Option<Denials>,
 }
 
-/// What is sent for a call, and what is to be done with the answer.
-struct Sent<'a> {
-    command: Command<'a>,
-    /// Where a rejection may be remembered.
-    ask: Option<(Ask, Option<Ticket>)>,
-}
-
-/// A call after a first look.
-enum Begun<'a> {
-    Done(RateLimitDecision, Source),
-    Sent(Sent<'a>),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Counts.
-    Inc,
-    /// Looks.
-    Look,
-}
+/// What is to be remembered of a rejection, if anything.
+type Kept = Option<(Ask, Option<Ticket>)>;
 
 impl RedisAbsolute {
     pub(crate) fn new(core: Arc<Core>, scripts: Scripts, denials: Option<Denials>) -> Self {
@@ -106,29 +89,13 @@ impl RedisAbsolute {
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
         let side = &self.shared.side;
-        let mut answers = Vec::with_capacity(calls.len());
-        let (mut commands, mut asks) = (Vec::new(), Vec::new());
-        for (index, (key, rate, count)) in calls.iter().enumerate() {
-            // A place for each answer; those that are asked for fill theirs below.
-            answers.push(match self.begin(Way::Inc, key, rate, *count, true) {
-                Ok(Begun::Done(decision, source)) => Ok((decision, source)),
-                Ok(Begun::Sent(sent)) => {
-                    commands.push(sent.command);
-                    asks.push((index, sent.ask));
-                    Ok((RateLimitDecision::Allowed, Source::Nobody))
-                }
-                Err(error) => Err(error),
-            });
-        }
-        if !commands.is_empty() {
-            let deadline = Deadline::after(side.core.deadline);
-            let replies = side.core.directory.ask_many(&commands, deadline);
-            for ((index, ask), reply) in asks.into_iter().zip(replies) {
-                let (key, rate, count) = calls[index];
-                answers[index] = self.finish(Way::Inc, key, rate, count, ask, reply);
-            }
-        }
-        answers.into_iter().map(|answer| side.decided(answer)).collect()
+        let begun =
+            calls.iter().map(|(key, rate, count)| self.begin(Way::Inc, key, rate, *count, true));
+        let settled = side.carry_out_all(begun, |index, kept, reply| {
+            let (key, rate, count) = calls[index];
+            self.finish(Way::Inc, key, rate, count, kept, reply)
+        });
+        settled.into_iter().map(|settled| side.decided(settled)).collect()
     }
 
     /// What [`inc`](RedisAbsolute::inc) would answer now, without counting anything.
@@ -255,22 +222,11 @@ impl RedisAbsolute {
         &self.shared.side
     }
 
-    fn decide(
-        &self,
-        way: Way,
-        key: &str,
-        rate: &RateLimit,
-        count: u64,
-        cached: bool,
-    ) -> Result<(RateLimitDecision, Source), TrypemaError> {
-        match self.begin(way, key, rate, count, cached)? {
-            Begun::Done(decision, source) => Ok((decision, source)),
-            Begun::Sent(Sent { command, ask }) => {
-                let core = &self.shared.side.core;
-                let reply = core.directory.ask(&command, Deadline::after(core.deadline));
-                self.finish(way, key, rate, count, ask, reply)
-            }
-        }
+    fn decide(&self, way: Way, key: &str, rate: &RateLimit, count: u64, cached: bool) -> Settled {
+        let begun = self.begin(way, key, rate, count, cached)?;
+        self.shared
+            .side
+            .carry_out(begun, |kept, reply| self.finish(way, key, rate, count, kept, reply))
     }
 
     /// What can be said without asking, or what to send.
@@ -281,7 +237,7 @@ impl RedisAbsolute {
         rate: &RateLimit,
         count: u64,
         cached: bool,
-    ) -> Result<Begun<'_>, TrypemaError> {
+    ) -> Result<Begun<'_, Kept>, TrypemaError> {
         let Shared { side, denials } = &*self.shared;
         check_key(key)?;
         check_count(count)?;
@@ -289,8 +245,7 @@ impl RedisAbsolute {
             return Ok(Begun::Done(RateLimitDecision::Allowed, Source::Nobody));
         }
         if rate.is_unlimited() {
-            let command = side.recording(key, count)?;
-            return Ok(Begun::Sent(Sent { command, ask: None }));
+            return Ok(Begun::Sent(side.recording(key, count)?, None));
         }
         let ask = Ask { capacity: side.core.capacity(rate), count };
         let denials = denials.as_ref().filter(|_| cached);
@@ -305,7 +260,7 @@ impl RedisAbsolute {
         let arguments = [Argument::Whole(count), Argument::Whole(ask.capacity)];
         let is_answer = |value: &Value| makes_sense(&answer::absolute(value));
         let command = side.command(Some(script), key, arguments, is_answer)?;
-        Ok(Begun::Sent(Sent { command, ask: Some((ask, ticket)) }))
+        Ok(Begun::Sent(command, Some((ask, ticket))))
     }
 
     fn finish(
@@ -314,12 +269,12 @@ impl RedisAbsolute {
         key: &str,
         rate: &RateLimit,
         count: u64,
-        ask: Option<(Ask, Option<Ticket>)>,
+        kept: Kept,
         reply: Result<Value, Failure>,
-    ) -> Result<(RateLimitDecision, Source), TrypemaError> {
+    ) -> Settled {
         let Shared { side, denials } = &*self.shared;
         let asked = understood(reply, answer::absolute);
-        if let (Ok(judged), Some(denials), Some((ask, Some(ticket)))) = (&asked, denials, ask) {
+        if let (Ok(judged), Some(denials), Some((ask, Some(ticket)))) = (&asked, denials, kept) {
             denials.remember(key, ask, ticket, judged);
         }
         let local = |limiter: &LocalRateLimiter| {
@@ -329,7 +284,13 @@ impl RedisAbsolute {
                 Way::Look => limiter.absolute().is_allowed(key, rate, count),
             }
         };
-        side.settle(count, asked.map(Judged::decision), local)
+        let at_best = match kept {
+            Some((Ask { capacity, .. }, _)) if count > capacity => {
+                RateLimitDecision::rejected(None, 0)
+            }
+            _ => RateLimitDecision::Allowed,
+        };
+        side.settle(count, at_best, asked.map(Judged::decision), local)
     }
 
     /// Units may have been given back, even if the server's answer was lost.

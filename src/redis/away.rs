@@ -12,8 +12,9 @@ pub enum OnUnavailable {
     /// An error that says what is wrong and with which server.
     #[default]
     Error,
-    /// `Allowed`, and nothing is counted: limits do not hold while Redis is away. Calls that do not
-    /// ask for a decision, such as `usage` and `record`, get the error.
+    /// `Allowed`, and nothing is counted: limits do not hold while Redis is away. (What no limit would
+    /// ever allow, even of an unused key, is turned away all the same.) Calls that do not ask for a
+    /// decision, such as `usage` and `record`, get the error.
     Allow,
     /// `Rejected`, with a guess of when Redis may be back as `retry_after_ms`. Calls that do not ask
     /// for a decision get the error.

@@ -62,7 +62,7 @@ impl RedisRateLimiterBuilder {
             random: None,
             prefix: "trypema".into(),
             pool_size: 16,
-            deadline: Duration::from_millis(250),
+            deadline: Duration::from_millis(500),
             on_unavailable: OnUnavailable::Error,
             local_share: 1.0,
             denial_cache: Duration::from_secs(1),
@@ -129,7 +129,7 @@ impl RedisRateLimiterBuilder {
     }
 
     /// The longest that a call may take: waiting for a connection, connecting, sending and
-    /// receiving. Default: 250 ms.
+    /// receiving. Default: 500 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

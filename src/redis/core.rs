@@ -108,10 +108,12 @@ impl Side {
         understood(self.core.directory.ask(command, deadline), read)
     }
 
-    /// The decision, if there is one; else what the user wants to be made of that.
+    /// The decision, if there is one; else what the user wants to be made of that. `at_best` is what
+    /// could be said if the key had not been used at all.
     pub(crate) fn settle(
         &self,
         count: u64,
+        at_best: RateLimitDecision,
         asked: Result<RateLimitDecision, Refusal>,
         local: impl FnOnce(&LocalRateLimiter) -> RateLimitDecision,
     ) -> Result<(RateLimitDecision, Source), TrypemaError> {
@@ -122,7 +124,7 @@ impl Side {
         let away = &self.core.away;
         match (away.policy, &away.local) {
             (OnUnavailable::Error, _) | (OnUnavailable::Local, None) => Err(failure.into()),
-            (OnUnavailable::Allow, _) => Ok((RateLimitDecision::Allowed, Source::Policy)),
+            (OnUnavailable::Allow, _) => Ok((at_best, Source::Policy)),
             (OnUnavailable::Reject, _) => {
                 let again = match &failure.kind {
                     Kind::Open { retry_after, .. } => *retry_after,
@@ -230,11 +232,7 @@ impl Core {
 
     /// The share of a rate that the local limiter goes by.
     pub(crate) fn local_rate(&self, rate: &RateLimit) -> RateLimit {
-        if self.away.share == 1.0 || rate.is_unlimited() {
-            return *rate;
-        }
-        // Too small to be a number: less than any window allows.
-        RateLimit::per_second(rate.as_per_second() * self.away.share).unwrap_or(*rate)
+        rate.share(self.away.share)
     }
 }
 

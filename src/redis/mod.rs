@@ -35,3 +35,8 @@ pub use builder::RedisRateLimiterBuilder;
 pub use limiter::RedisRateLimiter;
 pub use stats::RedisStats;
 pub use suppressed::RedisSuppressed;
+
+/// Its examples have to run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/redis.md")]
+struct Documentation;

@@ -7,10 +7,75 @@ use ::redis::Value;
 use crate::redis::answer::{self, makes_sense};
 use crate::redis::command::{Argument, Command};
 use crate::redis::core::{MOST, Side, check_count};
+use crate::redis::net::{Deadline, Failure};
+use crate::redis::tally::Source;
 use crate::wait::{Attempt, TimedOut, Wait};
-use crate::{Key, LocalRateLimiter, TrypemaError};
+use crate::{Key, LocalRateLimiter, RateLimitDecision, TrypemaError};
+
+/// What a call has come to, and who has decided.
+pub(crate) type Settled = Result<(RateLimitDecision, Source), TrypemaError>;
+
+/// A call that asks for a decision, after a first look.
+pub(crate) enum Begun<'a, T> {
+    /// Decided here.
+    Done(RateLimitDecision, Source),
+    /// To be sent; and what is needed when the answer is there.
+    Sent(Command<'a>, T),
+}
+
+/// What a call that asks for a decision is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Counts.
+    Inc,
+    /// Looks.
+    Look,
+}
 
 impl Side {
+    /// Sends what is to be sent.
+    pub(crate) fn carry_out<T>(
+        &self,
+        begun: Begun<'_, T>,
+        finish: impl FnOnce(T, Result<Value, Failure>) -> Settled,
+    ) -> Settled {
+        match begun {
+            Begun::Done(decision, source) => Ok((decision, source)),
+            Begun::Sent(command, kept) => {
+                let deadline = Deadline::after(self.core.deadline);
+                finish(kept, self.core.directory.ask(&command, deadline))
+            }
+        }
+    }
+
+    /// The same for many, in one round trip; `finish` is told which of them it is.
+    pub(crate) fn carry_out_all<'a, T>(
+        &self,
+        begun: impl Iterator<Item = Result<Begun<'a, T>, TrypemaError>>,
+        finish: impl Fn(usize, T, Result<Value, Failure>) -> Settled,
+    ) -> Vec<Settled> {
+        let (mut commands, mut kept) = (Vec::new(), Vec::new());
+        let known = begun.enumerate().map(|(index, begun)| match begun {
+            Ok(Begun::Done(decision, source)) => Some(Ok((decision, source))),
+            Ok(Begun::Sent(command, its)) => {
+                commands.push(command);
+                kept.push((index, its));
+                None
+            }
+            Err(error) => Some(Err(error)),
+        });
+        let known = known.collect::<Vec<_>>();
+        let deadline = Deadline::after(self.core.deadline);
+        let replies = match commands[..] {
+            [] => Vec::new(),
+            _ => self.core.directory.ask_many(&commands, deadline),
+        };
+        let answers = kept.into_iter().zip(replies);
+        let mut answers = answers.map(|((index, its), reply)| finish(index, its, reply));
+        // Those that are not known were sent, in this order.
+        known.into_iter().filter_map(|known| known.or_else(|| answers.next())).collect()
+    }
+
     pub(crate) fn recording(&self, key: &str, count: u64) -> Result<Command<'_>, TrypemaError> {
         let is_answer = |value: &Value| makes_sense(&answer::recorded(value));
         self.command(Some(&self.scripts.record), key, [Argument::Whole(count)], is_answer)

@@ -10,8 +10,9 @@ use crate::redis::RedisStats;
 use crate::redis::answer::{self, Waited, makes_sense};
 use crate::redis::command::{Argument, Command};
 use crate::redis::core::{Core, LONGEST_WAIT, MOST, Side, check_count, check_key, understood};
-use crate::redis::net::{Deadline, Failure};
+use crate::redis::net::Failure;
 use crate::redis::script::{MoreScripts, Script, Scripts};
+use crate::redis::side::{Begun, Settled, Way};
 use crate::redis::tally::Source;
 use crate::wait::Attempt;
 use crate::{Key, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError};
@@ -41,20 +42,6 @@ pub struct RedisSuppressed {
 struct Shared {
     side: Side,
     more: MoreScripts,
-}
-
-/// A call after a first look.
-enum Begun<'a> {
-    Done(RateLimitDecision, Source),
-    Sent(Command<'a>),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Counts.
-    Inc,
-    /// Looks.
-    Look,
 }
 
 impl RedisSuppressed {
@@ -88,29 +75,12 @@ impl RedisSuppressed {
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
         let side = &self.shared.side;
-        let mut answers = Vec::with_capacity(calls.len());
-        let (mut commands, mut asked) = (Vec::new(), Vec::new());
-        for (index, (key, rate, count)) in calls.iter().enumerate() {
-            // A place for each answer; those that are asked for fill theirs below.
-            answers.push(match self.begin(Way::Inc, key, rate, *count) {
-                Ok(Begun::Done(decision, source)) => Ok((decision, source)),
-                Ok(Begun::Sent(command)) => {
-                    commands.push(command);
-                    asked.push(index);
-                    Ok((RateLimitDecision::Allowed, Source::Nobody))
-                }
-                Err(error) => Err(error),
-            });
-        }
-        if !commands.is_empty() {
-            let deadline = Deadline::after(side.core.deadline);
-            let replies = side.core.directory.ask_many(&commands, deadline);
-            for (index, reply) in asked.into_iter().zip(replies) {
-                let (key, rate, count) = calls[index];
-                answers[index] = self.finish(Way::Inc, key, rate, count, reply);
-            }
-        }
-        answers.into_iter().map(|answer| side.decided(answer)).collect()
+        let begun = calls.iter().map(|(key, rate, count)| self.begin(Way::Inc, key, rate, *count));
+        let settled = side.carry_out_all(begun, |index, (), reply| {
+            let (key, rate, count) = calls[index];
+            self.finish(Way::Inc, key, rate, count, reply)
+        });
+        settled.into_iter().map(|settled| side.decided(settled)).collect()
     }
 
     /// What [`inc`](RedisSuppressed::inc) would answer now, without counting anything. Between the
@@ -247,21 +217,9 @@ impl RedisSuppressed {
         &self.shared.side
     }
 
-    fn decide(
-        &self,
-        way: Way,
-        key: &str,
-        rate: &RateLimit,
-        count: u64,
-    ) -> Result<(RateLimitDecision, Source), TrypemaError> {
-        match self.begin(way, key, rate, count)? {
-            Begun::Done(decision, source) => Ok((decision, source)),
-            Begun::Sent(command) => {
-                let core = &self.shared.side.core;
-                let reply = core.directory.ask(&command, Deadline::after(core.deadline));
-                self.finish(way, key, rate, count, reply)
-            }
-        }
+    fn decide(&self, way: Way, key: &str, rate: &RateLimit, count: u64) -> Settled {
+        let begun = self.begin(way, key, rate, count)?;
+        self.shared.side.carry_out(begun, |(), reply| self.finish(way, key, rate, count, reply))
     }
 
     /// What can be said without asking, or what to send.
@@ -271,7 +229,7 @@ impl RedisSuppressed {
         key: &str,
         rate: &RateLimit,
         count: u64,
-    ) -> Result<Begun<'_>, TrypemaError> {
+    ) -> Result<Begun<'_, ()>, TrypemaError> {
         let side = &self.shared.side;
         check_key(key)?;
         check_count(count)?;
@@ -279,13 +237,13 @@ impl RedisSuppressed {
             return Ok(Begun::Done(RateLimitDecision::Allowed, Source::Nobody));
         }
         if rate.is_unlimited() {
-            return side.recording(key, count).map(Begun::Sent);
+            return Ok(Begun::Sent(side.recording(key, count)?, ()));
         }
         let script = match way {
             Way::Inc => &side.scripts.inc,
             Way::Look => &side.scripts.look,
         };
-        self.thinning(script, key, rate, count).map(Begun::Sent)
+        Ok(Begun::Sent(self.thinning(script, key, rate, count)?, ()))
     }
 
     fn finish(
@@ -295,9 +253,10 @@ impl RedisSuppressed {
         rate: &RateLimit,
         count: u64,
         reply: Result<Value, Failure>,
-    ) -> Result<(RateLimitDecision, Source), TrypemaError> {
+    ) -> Settled {
         let side = &self.shared.side;
-        side.settle(count, understood(reply, answer::suppressed), |limiter: &LocalRateLimiter| {
+        let asked = understood(reply, answer::suppressed);
+        side.settle(count, self.at_best(rate, count), asked, |limiter: &LocalRateLimiter| {
             let rate = &side.core.local_rate(rate);
             match way {
                 Way::Inc => limiter.suppressed().inc(key, rate, count),
@@ -334,6 +293,15 @@ impl RedisSuppressed {
         (soft, core.thinning.hard_limit(soft, MOST))
     }
 
+    /// What an unused key would say, but for a draw.
+    fn at_best(&self, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        if rate.is_unlimited() || count <= self.limits(rate).1 {
+            RateLimitDecision::Allowed
+        } else {
+            RateLimitDecision::suppressed(1.0, false)
+        }
+    }
+
     /// One attempt of a thread that waits.
     fn attempt(&self, key: &str, rate: &RateLimit, count: u64) -> Result<Attempt, TrypemaError> {
         let Shared { side, more } = &*self.shared;
@@ -356,9 +324,11 @@ impl RedisSuppressed {
             Ok((Some(decision), _)) => (decision, Source::Redis),
             Ok((None, wait)) => return Ok(Attempt::Later(wait)),
             // As the user wants it.
-            Err(refusal) => side.settle(count, Err(refusal), |limiter| {
-                limiter.suppressed().inc(key, &side.core.local_rate(rate), count)
-            })?,
+            Err(refusal) => {
+                side.settle(count, RateLimitDecision::Allowed, Err(refusal), |limiter| {
+                    limiter.suppressed().inc(key, &side.core.local_rate(rate), count)
+                })?
+            }
         };
         if !decision.is_allowed() {
             let wait = decision.retry_after().unwrap_or(redraw);

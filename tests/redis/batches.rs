@@ -4,9 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use trypema::RateLimit;
 
-use crate::agreement::{Absolute, NAMES, check};
+use crate::agreement::check;
 use crate::common::trial::duration;
 use crate::common::{Answer, Grid, Model, Provider};
+use crate::over_redis::{Absolute, NAMES};
 
 const GRID: Grid = Grid { window_ms: 1_000, bucket_ms: 50 };
 /// Capacities of the rates that the calls of a batch choose from.

@@ -18,6 +18,7 @@ mod faults;
 mod footprint;
 mod gateway;
 mod harness;
+mod over_redis;
 mod ports;
 mod processes;
 mod proxy;

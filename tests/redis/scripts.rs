@@ -156,7 +156,7 @@ fn cost_does_not_grow_with_the_window() {
 #[test]
 fn what_has_expired_is_dropped() {
     let scene = Scene::of(100);
-    let longest = (2 * 101 + 32) * 13 + 48;
+    let longest = (2 * 101 + 8) * 13 + 48;
     for _ in 0..60 {
         scene.fill("key", 50);
         let length = scene.server.ask::<u64>("STRLEN trypema:a:key");

@@ -1,6 +1,9 @@
 //! A family of runs: what they have in common, and how a seed draws one of them.
 
+// each proves: G1 G3
+
 use std::env::{self, VarError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastrand::Rng;
 
@@ -12,6 +15,7 @@ use crate::run::{Planned, Shape, Turns, run};
 const RUNS: &str = "TRYPEMA_RANDOM_RUNS";
 const SEED: &str = "TRYPEMA_RANDOM_SEED";
 const FROM: &str = "TRYPEMA_RANDOM_FROM";
+const FAIL_FAST: &str = "TRYPEMA_RANDOM_FAIL_FAST";
 
 /// What is called besides `Add`, and how often in 20.
 pub(crate) type Acts = &'static [(u32, Kind)];
@@ -130,6 +134,26 @@ fn some_act(rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Act {
     if rng.u32(0..4) == 0 { Act::Insist(count) } else { Act::Add(count) }
 }
 
+/// Whether some check has failed, and the environment says that this ends the others.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn is_over() -> bool {
+    // Relaxed: nothing is read through it.
+    IS_OVER.load(Ordering::Relaxed)
+}
+
+/// Fails, and ends the other checks if the environment says so.
+pub(crate) fn fail(message: &str) -> ! {
+    // Relaxed: as above.
+    IS_OVER.store(env::var_os(FAIL_FAST).is_some(), Ordering::Relaxed);
+    panic!("{message}");
+}
+
+/// How many runs are asked for, if the environment says so.
+pub(crate) fn runs_asked_for() -> Option<u64> {
+    number(RUNS)
+}
+
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
     match env::var(name) {
@@ -149,11 +173,14 @@ pub(crate) fn check(name: &str, runs: u64, family: &Family) {
         assert_eq!(outcome, Ok(()));
         return;
     }
-    let (from, runs) = (number(FROM).unwrap_or(1), number(RUNS).unwrap_or(runs));
+    let (from, runs) = (number(FROM).unwrap_or(1), runs_asked_for().unwrap_or(runs));
     let begun = std::time::Instant::now();
     for seed in from..from.saturating_add(runs) {
+        if is_over() {
+            return;
+        }
         if let Err(wrong) = run(seed, &family.draw(seed), false) {
-            panic!("{name}, run {}: {wrong}\nto see it: {SEED}={seed}", seed - from + 1);
+            fail(&format!("{name}, run {}: {wrong}\nto see it: {SEED}={seed}", seed - from + 1));
         }
     }
     let seconds = begun.elapsed().as_secs_f64();

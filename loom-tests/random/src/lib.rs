@@ -17,7 +17,7 @@
 //! A seed decides all there is in a run, so the same seeds make the same runs on any machine. A run
 //! that fails names its seed; the third command repeats that one, and prints every write and
 //! every call. `TRYPEMA_RANDOM_FROM` is the first seed, 1 unless set; `TRYPEMA_RANDOM_RUNS` is how many
-//! each family runs.
+//! each family runs. With `TRYPEMA_RANDOM_FAIL_FAST` the first check that fails ends the others.
 //!
 //! # What a run is
 //!

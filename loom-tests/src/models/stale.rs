@@ -3,6 +3,8 @@
 //!
 //! The limits are so wide that any rejection is a spurious one.
 
+// each proves: G1 G3 G4
+
 use crate::explore::explore;
 use crate::judge::Admissions;
 use crate::scene::Act::{self, Add, All, Look, Refund, Usage};
@@ -133,6 +135,25 @@ fn full_state_beside_exchanges() {
                 seen == [3, 3, 2, 0] || seen == [4, 4, 4, 0] || seen == [3, 3, 3, 0],
                 "{seen:?}"
             );
+        },
+    );
+}
+
+#[test]
+fn full_state_beside_exchanges_that_fit() {
+    // As above, but the first mark of the new ring begins where the sleeper's state ends: to the
+    // sleeper the window looks empty, and it goes on to exchange the ring.
+    const FOUR: &[(u64, u64)] = &[(10, 1), (11, 1), (12, 1), (13, 1)];
+    let acts = &[Add(31, 1), All(&[Add(30, 1), Add(31, 1)])];
+    explore(
+        "a full state beside growth and shrinking, and room",
+        acts,
+        || Lone::new(6, WIDE, FOUR),
+        |scene, answers| {
+            assert!(answers[0].is_admitted() && answers[1].is_admitted(), "{answers:?}");
+            // The addition of 30 counts at 30, or at 31 if the other one came first.
+            let seen = [31, 35, 36, 37].map(|now| scene.usage(now));
+            assert!(seen == [3, 3, 2, 0] || seen == [3, 3, 3, 0], "{seen:?}");
         },
     );
 }

@@ -43,13 +43,12 @@ impl Connector {
             None => Wire::Plain(timed),
             Some(tls) => {
                 let broken = |cause| Kind::Wire { cause, sent: false };
-                let config = tls.config().map_err(broken)?;
                 let host = match address {
                     Address::Tcp { host, .. } => host.clone(),
                     Address::Unix(_) => "localhost".into(),
                 };
                 let name = ServerName::try_from(host).map_err(|error| broken(error.to_string()))?;
-                let session = ClientConnection::new(config, name)
+                let session = ClientConnection::new(Arc::clone(&tls.config), name)
                     .map_err(|error| broken(error.to_string()))?;
                 Wire::Tls(Box::new(StreamOwned::new(session, timed)))
             }

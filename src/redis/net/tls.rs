@@ -1,6 +1,6 @@
 //! TLS: whom to trust, and how to say who we are.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,65 +15,42 @@ pub(crate) struct Certificates {
     pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// A configuration, made when it is first needed: reading the system's roots takes a while.
+/// What all connections with TLS go by. Made once: reading the system's roots takes a while.
 pub(crate) struct Tls {
-    roots: Option<Vec<CertificateDer<'static>>>,
-    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-    config: OnceLock<Result<Arc<ClientConfig>, String>>,
+    pub(crate) config: Arc<ClientConfig>,
 }
 
 impl Tls {
     pub(crate) fn new(certificates: &Certificates) -> Result<Self, TrypemaError> {
-        let roots = certificates.roots.as_deref();
-        let roots = roots.map(|pem| chain("tls_roots", pem)).transpose()?;
-        let client = match &certificates.client {
-            None => None,
-            Some((chain_pem, key_pem)) => {
-                let key = PrivateKeyDer::from_pem_slice(key_pem)
-                    .map_err(|error| invalid("tls_client", &format!("no private key: {error}")))?;
-                Some((chain("tls_client", chain_pem)?, key))
-            }
-        };
-        let tls = Self { roots, client, config: OnceLock::new() };
-        // What was given has to fit together, which is known without the system's roots.
-        tls.build(RootCertStore::empty()).map_err(|cause| invalid("tls_client", &cause))?;
-        Ok(tls)
-    }
-
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        self.config
-            .get_or_init(|| {
-                let mut store = RootCertStore::empty();
-                match &self.roots {
-                    Some(roots) => {
-                        for root in roots {
-                            store.add(root.clone()).map_err(|error| error.to_string())?;
-                        }
-                    }
-                    None => {
-                        let found = rustls_native_certs::load_native_certs();
-                        store.add_parsable_certificates(found.certs);
-                    }
+        let mut roots = RootCertStore::empty();
+        match &certificates.roots {
+            Some(pem) => {
+                for root in chain("tls_roots", pem)? {
+                    roots.add(root).map_err(|error| invalid("tls_roots", &error.to_string()))?;
                 }
-                self.build(store)
-            })
-            .clone()
-    }
-
-    fn build(&self, roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+            }
+            None => {
+                // Those that cannot be read are of no use to anybody else either.
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
         // Named here, so that it does not matter what else the program uses rustls with.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| invalid("url", &error.to_string()))?
             .with_root_certificates(roots);
-        let config = match &self.client {
-            None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain.clone(), key.clone_key())
-                .map_err(|error| error.to_string())?,
+        let config = match &certificates.client {
+            None => config.with_no_client_auth(),
+            Some((pem, key_pem)) => {
+                let key = PrivateKeyDer::from_pem_slice(key_pem)
+                    .map_err(|error| invalid("tls_client", &format!("no private key: {error}")))?;
+                config
+                    .with_client_auth_cert(chain("tls_client", pem)?, key)
+                    .map_err(|error| invalid("tls_client", &error.to_string()))?
+            }
         };
-        Ok(Arc::new(config))
+        Ok(Self { config: Arc::new(config) })
     }
 }
 
