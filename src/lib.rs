@@ -19,11 +19,6 @@ mod store;
 mod sync;
 mod wait;
 
-/// For the example in it to be tested.
-#[cfg(all(doctest, feature = "redis"))]
-#[doc = include_str!("../docs/redis.md")]
-mod redis_page {}
-
 #[cfg(feature = "redis")]
 pub use self::redis::{
     OnUnavailable, RedisAbsolute, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats,
