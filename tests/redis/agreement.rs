@@ -4,6 +4,8 @@
 //! `PROPTEST_CASES` is the number of cases of each property. Cases that have failed are kept in
 //! `tests/proptest-regressions/`, and are run again first.
 
+// each proves: G1 G2 G3 G9
+
 use std::cell::Cell;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What is made of an outage: the four policies, the breaker, and the way back.
 
+// each proves: G7
+
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};

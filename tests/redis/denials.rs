@@ -1,5 +1,7 @@
 //! What the denial cache answers without asking, and when it asks again.
 
+// each proves: G3
+
 use std::time::Duration;
 
 use trypema::{

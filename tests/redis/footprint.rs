@@ -1,5 +1,7 @@
 //! What limiters leave in Redis: one key each, small, and gone by itself.
 
+// each proves: G5
+
 use std::time::Duration;
 
 use redis::Commands;

@@ -2,6 +2,8 @@
 //!
 //! The processes are this very test binary, started again for [`child`] alone.
 
+// each proves: G1
+
 // The example's files, as they are.
 #[path = "../../examples/gateway/answer.rs"]
 #[allow(dead_code)]

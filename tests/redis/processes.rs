@@ -6,6 +6,8 @@
 //! from `called` to `returned` was decided at some server time in between. What follows from that
 //! for certain is in [`spans`](crate::common::spans).
 
+// each proves: G1
+
 use std::env;
 use std::fmt::Write as _;
 use std::fs;

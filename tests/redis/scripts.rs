@@ -4,6 +4,8 @@
 //! The server's time is overridden, as in [`agreement`](crate::agreement), which tries everything on
 //! smaller windows.
 
+// each proves: G1 G3
+
 use std::time::Duration;
 
 use trypema::{

@@ -30,6 +30,7 @@ fn refusal(window: Duration, bucket: Duration) -> (&'static str, String) {
     }
 }
 
+// proves: input G2
 #[test]
 fn grids_are_what_was_asked_for() {
     let mut rng = Rng::with_seed(1);
@@ -52,6 +53,7 @@ fn grids_are_what_was_asked_for() {
     assert_eq!((grid.ticks_in(Duration::MAX), grid.span_of(Duration::MAX)), (ever, ever + 1));
 }
 
+// proves: input
 #[test]
 fn bad_grids_are_refused() {
     let hundred_years = Duration::from_secs(36_500 * 86_400);
@@ -81,6 +83,7 @@ fn bad_grids_are_refused() {
     }
 }
 
+// proves: G2 G3
 #[test]
 fn units_are_gone_when_it_is_said() {
     let mut rng = Rng::with_seed(2);
@@ -103,6 +106,7 @@ fn units_are_gone_when_it_is_said() {
     assert!(grid.millis_until_gone(last, u64::MAX / MILLI) >= grid.window_ms());
 }
 
+// proves: G3
 #[test]
 fn rejections_say_how_long_to_wait() {
     let (grid, ..) = some_grid(&mut Rng::with_seed(3));
@@ -114,6 +118,7 @@ fn rejections_say_how_long_to_wait() {
     assert_eq!(absolute::rejected(&grid, 5, 9, None), RateLimitDecision::rejected(None, 9));
 }
 
+// proves: G3
 #[test]
 fn decisions_say_what_they_are() {
     let allowed = RateLimitDecision::Allowed;
@@ -132,6 +137,7 @@ fn thinning(window: u64, bucket: u64, hard: f64) -> Thinning {
     Thinning::new(&grid, hard, millis(100))
 }
 
+// proves: thinning
 #[test]
 fn hard_limits_are_whole_and_bounded() {
     let hard = |factor, soft, most| thinning(1_000, 10, factor).hard_limit(soft, most);
@@ -144,6 +150,7 @@ fn hard_limits_are_whole_and_bounded() {
     assert_eq!(hard(1.0, large, u64::MAX), large);
 }
 
+// proves: thinning
 #[test]
 fn demand_is_perceived_over_both_spans() {
     let perceived =
@@ -161,6 +168,7 @@ fn demand_is_perceived_over_both_spans() {
     assert_eq!((coarse.recent_span, perceived(&coarse, 9, 9)), (2, 3.0));
 }
 
+// proves: thinning
 #[test]
 fn the_factor_is_the_share_to_decline() {
     assert_eq!(factor(10.0, 40.0), 0.75);

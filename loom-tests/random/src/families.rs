@@ -1,5 +1,7 @@
 //! The families of runs, each named for the part of the protocol that it is about.
 
+// each proves: G1 G2 G3
+
 use crate::family::{Family, Kind, check};
 
 const PLAIN: Family = Family {
@@ -222,6 +224,7 @@ fn restart_past_refund() {
     check("restart_past_refund", 6_000, &family);
 }
 
+// proves: G1 G3 G5
 #[test]
 fn retire() {
     let family =
@@ -229,6 +232,7 @@ fn retire() {
     check("retire", 8_000, &family);
 }
 
+// proves: G1 G3 G5
 #[test]
 fn retire_insist() {
     let family = Family {
@@ -245,6 +249,7 @@ fn retire_insist() {
     check("retire_insist", 14_000, &family);
 }
 
+// proves: G1 G3 G5
 #[test]
 fn retire_refund() {
     let family = Family {
@@ -256,6 +261,7 @@ fn retire_refund() {
     check("retire_refund", 4_000, &family);
 }
 
+// proves: G1 G3 G5
 #[test]
 fn retire_restart() {
     let family = Family {

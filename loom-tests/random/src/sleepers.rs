@@ -5,6 +5,8 @@
 //! time, counted in accesses to memory, is varied: every combination is run. So a script stays good
 //! when the code between the accesses, or their number, changes.
 
+// each proves: G1 G2
+
 use crate::act::Act;
 use crate::family::{fail, is_over, runs_asked_for};
 use crate::key::Layout;

@@ -9,6 +9,8 @@
 //! TRYPEMA_KEEP_FAULTS=1 cargo test --features redis --test redis every_fault -- --nocapture
 //! ```
 
+// each proves: G7 G8
+
 mod answers;
 mod scene;
 mod server;
