@@ -67,6 +67,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "let until = self.until.load(Ordering::Relaxed);",
         by: &[Random("parts::kept_numbers_are_good")],
     },
+    // breaks: G6
     Bug {
         name: "slots-uncounted",
         what: "a slot on top again is taken for the same stack",
