@@ -83,7 +83,7 @@ fn a_cluster_sends_where_the_key_is() {
 }
 
 #[test]
-fn sentinels_fail_over() {
+fn a_sentinel_fails_over() {
     let mut watched = Watched::start();
     assert_eq!(watched.primary(), watched.servers[0].port());
     watched.servers[0].kill();

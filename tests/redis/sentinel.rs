@@ -1,13 +1,19 @@
-//! A primary, its replica, and the sentinels that decide which of the two is the primary.
+//! A primary, its replica, and a sentinel that decides which of the two is the primary.
+//!
+//! One sentinel, since several have to agree on who of them acts: where they vote at the same moment
+//! they fail to, and try again after seconds, now and then many times.
+
+use std::collections::HashMap;
 
 use crate::cluster::eventually;
+use crate::ports::free_port;
 use crate::server::{RedisServer, Setup};
 
 pub(crate) const SERVICE: &str = "limits";
 
-/// Field order is drop order: sentinels first, lest they see the others die.
+/// Field order is drop order: the sentinel first, lest it see the others die.
 pub(crate) struct Watched {
-    pub(crate) sentinels: Vec<RedisServer>,
+    pub(crate) sentinel: RedisServer,
     pub(crate) servers: [RedisServer; 2],
 }
 
@@ -21,49 +27,42 @@ impl Watched {
             info.contains("master_link_status:up")
         });
         let lines = format!(
-            "sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
+            "sentinel monitor {SERVICE} 127.0.0.1 {} 1\n\
              sentinel down-after-milliseconds {SERVICE} 500\n\
              sentinel failover-timeout {SERVICE} 5000\n",
             primary.port()
         );
-        let sentinels = (0..3).map(|_| Setup::new().sentinel(&lines).start()).collect::<Vec<_>>();
-        let watched = Self { sentinels, servers: [primary, replica] };
-        eventually("all sentinels know of each other and of the replica", || {
-            watched.sentinels.iter().all(|sentinel| {
-                let [others, replicas] = ["SENTINELS", "REPLICAS"].map(|whom| {
-                    let list: Vec<redis::Value> =
-                        sentinel.ask(&format!("SENTINEL {whom} {SERVICE}"));
-                    list.len()
-                });
-                (others, replicas) == (2, 1)
-            })
+        let sentinel = Setup::new().sentinel(&lines).start();
+        let watched = Self { sentinel, servers: [primary, replica] };
+        eventually("the sentinel knows that the replica would do", || {
+            let replicas: Vec<HashMap<String, String>> =
+                watched.sentinel.ask(&format!("SENTINEL REPLICAS {SERVICE}"));
+            replicas.iter().any(|replica| replica["master-link-status"] == "ok")
         });
         watched
     }
 
-    /// `redis-sentinel://host:port,host:port,host:port/service`
+    /// The sentinel, and one that is not there.
+    ///
+    /// `redis-sentinel://host:port,host:port/service`
     pub(crate) fn url(&self) -> String {
-        let addresses = self.sentinels.iter().map(RedisServer::address).collect::<Vec<_>>();
-        format!("redis-sentinel://{}/{SERVICE}", addresses.join(","))
+        let nobody = free_port();
+        format!("redis-sentinel://127.0.0.1:{nobody},{}/{SERVICE}", self.sentinel.address())
     }
 
-    /// The port of the primary, as the sentinels have it.
+    /// The port of the primary, as the sentinel has it.
     pub(crate) fn primary(&self) -> u16 {
         let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
-        let (_, port): (String, u16) = self.sentinels[0].ask(&question);
+        let (_, port): (String, u16) = self.sentinel.ask(&question);
         port
     }
 
-    /// Returns when the second server is the primary, for all sentinels and by its own account.
+    /// Returns when the second server is the primary, for the sentinel and by its own account.
     pub(crate) fn until_failed_over(&self) {
-        let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
         eventually("the replica is the primary", || {
             let info = self.servers[1].try_ask::<String>("INFO replication");
             info.is_some_and(|info| info.contains("role:master"))
-                && self.sentinels.iter().all(|sentinel| {
-                    let (_, port): (String, u16) = sentinel.ask(&question);
-                    port == self.servers[1].port()
-                })
+                && self.primary() == self.servers[1].port()
         });
     }
 }

@@ -150,7 +150,9 @@ fn a_demoted_primary_is_left() {
     let limiter = builder(watched.url()).deadline(Duration::from_secs(2)).build().unwrap();
     assert!(limiter.absolute().inc("alice", &five(), 5).unwrap().is_allowed());
     eventually("the replica has it", || watched.servers[1].ask::<u64>("DBSIZE") == 1);
-    let _: () = watched.sentinels[0].ask("SENTINEL FAILOVER limits");
+    eventually("the sentinel begins", || {
+        watched.sentinel.try_ask::<()>("SENTINEL FAILOVER limits").is_some()
+    });
     watched.until_failed_over();
     eventually("the old primary knows", || {
         let info = watched.servers[0].try_ask::<String>("INFO replication");
