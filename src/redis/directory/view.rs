@@ -97,10 +97,20 @@ fn slot_of(key: &str) -> usize {
 mod tests {
     use super::slot_of;
 
-    /// By `CLUSTER KEYSLOT`.
+    /// As `CLUSTER KEYSLOT` says.
     #[test]
     fn slots_are_those_of_redis() {
-        for (key, slot) in [("foo", 12182), ("{foo}bar", 12182), ("a{}foo", 4052), ("", 0)] {
+        for (key, slot) in [
+            ("", 0),
+            ("foo", 12_182),
+            ("{foo}bar", 12_182),
+            ("a{}foo", 16_292),
+            ("{}{a}", 13_650),
+            ("a{b}{c}", 3_300),
+            ("a}b{c", 13_587),
+            ("trypema:a:{user}:1", 5_474),
+            ("é{ü}", 9_552),
+        ] {
             assert_eq!(slot_of(key), slot, "{key:?}");
         }
     }
