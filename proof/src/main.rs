@@ -7,6 +7,8 @@
 //!   --bugs              run the seeded bugs as well, which takes long; else what is known of them
 //!                       is their table in loom-tests/results/
 //!   --earlier-bugs      make do with seeded bugs that were run on an earlier state of src/
+//!   --without-bugs      write nothing, and leave the seeded bugs aside: for CI, where there is no
+//!                       time to run them
 //!   --check             write nothing; fail if docs/guarantees.md is not what would be written,
 //!                       but for its dates and versions
 //! ```
@@ -27,6 +29,7 @@ use std::process::ExitCode;
 
 use page::Page;
 use results::Results;
+use tags::Kind;
 
 /// What a step failed with, in words.
 pub(crate) type Result<T> = core::result::Result<T, String>;
@@ -39,6 +42,7 @@ struct Options {
     results: Vec<PathBuf>,
     bugs: bool,
     earlier_bugs: bool,
+    without_bugs: bool,
     check: bool,
 }
 
@@ -63,6 +67,7 @@ fn options() -> Result<Options> {
         match argument.as_str() {
             "--bugs" => options.bugs = true,
             "--earlier-bugs" => options.earlier_bugs = true,
+            "--without-bugs" => options.without_bugs = true,
             "--check" => options.check = true,
             "--results" => {
                 while let Some(file) = arguments.next_if(|next| !next.starts_with("--")) {
@@ -79,7 +84,10 @@ fn options() -> Result<Options> {
 fn prove(options: &Options) -> Result<Vec<String>> {
     let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let template = read(&root.join(TEMPLATE))?;
-    let (tags, mut failures) = tags::scan(root)?;
+    let (mut tags, mut failures) = tags::scan(root)?;
+    if options.without_bugs {
+        tags.retain(|tag| !matches!(tag.kind, Kind::Bug));
+    }
 
     let mut results = Results::default();
     if options.results.is_empty() {
@@ -90,6 +98,12 @@ fn prove(options: &Options) -> Result<Vec<String>> {
         for file in &options.results {
             results.add(&read(file)?);
         }
+    }
+    if options.without_bugs {
+        let page = Page::new(&template, &tags, &results)?;
+        print!("{}", page.table());
+        failures.extend(page.failures());
+        return Ok(failures);
     }
     let bugs = run::bugs(root, options.bugs)?;
     results.add(&bugs.table);
