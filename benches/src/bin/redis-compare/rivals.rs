@@ -215,8 +215,8 @@ impl Rival for Peer {
         self.runtime.block_on(async {
             for chunk in keys.chunks(CHUNK) {
                 let mut asks = tokio::task::JoinSet::new();
-                for key in chunk.iter().cloned() {
-                    let provider = Arc::clone(&self.provider);
+                for key in chunk {
+                    let (provider, key) = (Arc::clone(&self.provider), key.clone());
                     asks.spawn(async move { Self::ask(&provider, &key, rule).await });
                 }
                 assert!(asks.join_all().await.into_iter().all(|allowed| allowed));
