@@ -100,9 +100,12 @@ fn the_turn_brings_what_it_was_used_for() {
     explore_model("line: the turn brings what it was used for", || {
         let shared = Arc::new((Line::new(), AtomicU64::new(0)));
         let other = Arc::clone(&shared);
-        let thread = thread::spawn(move || act_if_first(&other.0, &other.1, thread::current()));
-        act_if_first(&shared.0, &shared.1, thread.thread().clone());
-        thread.join().expect("no thread panics");
+        let first = thread::spawn(move || act_if_first(&other.0, &other.1, thread::current()));
+        // A thread of its own: this one would have to be stopped once more, beyond the bound.
+        let (other, woken) = (Arc::clone(&shared), first.thread().clone());
+        let second = thread::spawn(move || act_if_first(&other.0, &other.1, woken));
+        first.join().expect("no thread panics");
+        second.join().expect("no thread panics");
         assert!(shared.0.is_empty());
     });
 }
