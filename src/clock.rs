@@ -79,7 +79,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    #[inline]
+    #[cfg(feature = "redis")]
     pub(crate) fn now_nanos(&self) -> u64 {
         match self {
             Self::Monotonic(clock) => clock.now_nanos(),

@@ -58,6 +58,49 @@ pub enum TrypemaError {
         /// The configured bound.
         max_keys: usize,
     },
+    /// Redis, or the way to it, has failed this call.
+    #[error("Redis at {address}: {cause}")]
+    #[non_exhaustive]
+    Redis {
+        /// Which server.
+        address: String,
+        /// What went wrong.
+        cause: String,
+        /// Whether the server may have done what it was asked for all the same: the request was
+        /// sent, and no whole reply came back. It is not sent again, so it counts once at most.
+        outcome_unknown: bool,
+    },
+    /// No connection to Redis came free in time. Nothing was sent.
+    #[error("Redis at {address}: all {pool_size} connections were in use for {waited:?}")]
+    #[non_exhaustive]
+    PoolTimeout {
+        /// Which server.
+        address: String,
+        /// How many connections there may be.
+        pool_size: usize,
+        /// How long the call was willing to wait.
+        waited: Duration,
+    },
+    /// Redis has failed so often that it is not asked for a while. Nothing was sent.
+    #[error("Redis at {address} is left alone for {retry_after:?}, since it failed: {cause}")]
+    #[non_exhaustive]
+    Unavailable {
+        /// Which server.
+        address: String,
+        /// What it failed with last.
+        cause: String,
+        /// When it will be asked again.
+        retry_after: Duration,
+    },
+    /// A reply that makes no sense here. Whether the call counted is unknown.
+    #[error("unexpected reply from Redis at {address}: {cause}")]
+    #[non_exhaustive]
+    UnexpectedReply {
+        /// Which server.
+        address: String,
+        /// What is wrong with it.
+        cause: String,
+    },
 }
 
 impl TrypemaError {

@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+// One of its examples needs Redis, so they are tested together where that is in.
+#![cfg_attr(any(feature = "redis", not(doctest)), doc = include_str!("../README.md"))]
 
 #[cfg(feature = "proptest")]
 mod arbitrary;
@@ -12,10 +13,17 @@ mod limiter;
 mod policy;
 mod random;
 mod rate;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
 mod sync;
 mod wait;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    OnUnavailable, RedisAbsolute, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats,
+    RedisSuppressed,
+};
 pub use builder::LocalRateLimiterBuilder;
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
 pub use decision::RateLimitDecision;
@@ -30,4 +38,4 @@ pub use rate::RateLimit;
 
 /// How keys are hashed unless the builder is told otherwise: keyed afresh in every process, so
 /// that nobody can prepare keys that collide.
-pub type DefaultHashBuilder = ahash::RandomState;
+pub type DefaultHashBuilder = foldhash::fast::RandomState;

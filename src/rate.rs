@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use crate::TrypemaError;
 
+const NANOS_PER_MILLI: u128 = 1_000_000;
+
 const ALLOWED: &str = "a rate is a positive, finite number of units per period";
 const GRAMMAR: &str = "write a positive number and a period, as in \"100/minute\", \"5/s\" or \
                        \"0.5 per second\"; periods are second, minute, hour and day";
@@ -35,6 +37,8 @@ const GRAMMAR: &str = "write a positive number and a period, as in \"100/minute\
 pub struct RateLimit {
     /// Positive; infinite for an unlimited rate only.
     count: f64,
+    /// The count, if it is a whole number that `u64` holds exactly, else 0.
+    whole: u64,
     period: Period,
 }
 
@@ -47,12 +51,23 @@ enum Period {
 }
 
 impl Period {
+    const ALL: [Self; 4] = [Self::Second, Self::Minute, Self::Hour, Self::Day];
+
     const fn millis(self) -> u64 {
         match self {
             Self::Second => 1_000,
             Self::Minute => 60_000,
             Self::Hour => 3_600_000,
             Self::Day => 86_400_000,
+        }
+    }
+
+    const fn seconds(self) -> f64 {
+        match self {
+            Self::Second => 1.0,
+            Self::Minute => 60.0,
+            Self::Hour => 3_600.0,
+            Self::Day => 86_400.0,
         }
     }
 
@@ -112,12 +127,12 @@ impl RateLimit {
     /// A rate that allows everything. Its usage is recorded like that of any other rate.
     #[must_use]
     pub const fn unlimited() -> Self {
-        Self { count: f64::INFINITY, period: Period::Second }
+        Self { count: f64::INFINITY, whole: 0, period: Period::Second }
     }
 
     fn new(count: f64, period: Period) -> Result<Self, TrypemaError> {
         if count.is_finite() && count > 0.0 {
-            Ok(Self { count, period })
+            Ok(Self { count, whole: whole(count), period })
         } else {
             Err(TrypemaError::InvalidRateLimit {
                 given: format!("{count} per {}", period.name()),
@@ -126,69 +141,62 @@ impl RateLimit {
         }
     }
 
+    /// A share of this rate, above 0 and at most 1, in the same period.
+    #[cfg(feature = "redis")]
+    pub(crate) fn share(&self, share: f64) -> Self {
+        let count = (self.count * share).max(f64::MIN_POSITIVE);
+        Self { count, whole: whole(count), period: self.period }
+    }
+
     /// Whether this is [`RateLimit::unlimited`].
     #[inline]
     #[must_use]
     pub const fn is_unlimited(&self) -> bool {
-        self.count == f64::INFINITY
+        self.whole == 0 && self.count == f64::INFINITY
     }
 
     /// Units per second; infinite for an unlimited rate.
     #[must_use]
     pub fn as_per_second(&self) -> f64 {
-        self.count / Duration::from_millis(self.period.millis()).as_secs_f64()
+        self.count / self.period.seconds()
     }
 
     /// The whole units that this rate allows within `window`: the count times the window over
-    /// the period, rounded down. Exact where the count is a whole number; else as exact as `f64`
-    /// arithmetic is. At most `u64::MAX`, which is also the capacity of an unlimited rate.
+    /// the period, rounded down. Exact where the count is a whole number below 2^64; else as exact
+    /// as `f64` arithmetic is. A longer window never allows less. At most `u64::MAX`, which is also
+    /// the capacity of an unlimited rate.
     ///
     /// It is 0 where the window is too short for a single unit.
     #[must_use]
     pub fn capacity(&self, window: Duration) -> u64 {
-        let period_ms = self.period.millis();
-        let window_ms = window.as_millis();
-        let sub_ms = !window.subsec_nanos().is_multiple_of(1_000_000);
-        if let Ok(window_ms) = u64::try_from(window_ms)
-            && !sub_ms
-        {
-            return self.capacity_of_millis(window_ms);
-        }
-        let window_ns = window.as_nanos();
-        let period_ns = u128::from(period_ms) * 1_000_000;
-        if let Some(count) = self.whole_count() {
-            let units = u128::from(count).saturating_mul(window_ns) / period_ns;
+        if self.whole != 0 {
+            let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
+            let units = u128::from(self.whole).saturating_mul(window.as_nanos()) / period_ns;
             return u64::try_from(units).unwrap_or(u64::MAX);
         }
-        floor(self.count * as_f64(window_ns) / as_f64(period_ns))
+        self.fractional_capacity(window.as_nanos())
     }
 
     /// [`RateLimit::capacity`] of a window of whole milliseconds.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn capacity_of_millis(&self, window_ms: u64) -> u64 {
         let period_ms = self.period.millis();
-        match self.whole_count() {
-            Some(count) => match count.checked_mul(window_ms) {
+        if self.whole != 0 {
+            return match self.whole.checked_mul(window_ms) {
                 Some(product) => product / period_ms,
-                None => wide_capacity(count, window_ms, period_ms),
-            },
-            None if self.is_unlimited() => u64::MAX,
-            None => {
-                floor(self.count * as_f64(u128::from(window_ms)) / as_f64(u128::from(period_ms)))
-            }
+                None => wide_capacity(self.whole, window_ms, period_ms),
+            };
         }
+        self.fractional_capacity(u128::from(window_ms) * NANOS_PER_MILLI)
     }
 
-    /// The count, if it is a whole number that `u64` holds exactly.
-    #[inline]
-    fn whole_count(&self) -> Option<u64> {
-        /// 2^64: every whole `f64` below it converts to `u64` and back unchanged.
-        const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
-        if self.count >= TOO_LARGE {
-            return None;
+    /// Of a count that is no whole number, or too large for one; it may be infinite.
+    fn fractional_capacity(&self, window_ns: u128) -> u64 {
+        if self.is_unlimited() {
+            return u64::MAX;
         }
-        let whole = floor(self.count);
-        (as_f64(u128::from(whole)) == self.count).then_some(whole)
+        let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
+        floor(self.count * as_f64(window_ns) / as_f64(period_ns))
     }
 }
 
@@ -196,6 +204,38 @@ impl RateLimit {
 fn wide_capacity(count: u64, window_ms: u64, period_ms: u64) -> u64 {
     let units = u128::from(count) * u128::from(window_ms) / u128::from(period_ms);
     u64::try_from(units).unwrap_or(u64::MAX)
+}
+
+/// How often each period goes into a window, where that is a whole number of times. By it, a
+/// capacity is one multiplication.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Multiples([u64; Period::ALL.len()]);
+
+impl Multiples {
+    pub(crate) fn of(window_ms: u64) -> Self {
+        // 0 where it is not.
+        let whole = |period: Period| match window_ms % period.millis() {
+            0 => window_ms / period.millis(),
+            _ => 0,
+        };
+        Self(Period::ALL.map(whole))
+    }
+
+    /// [`RateLimit::capacity`] of that window, for nearly all rates in use: of a whole count, in a
+    /// window of whole periods.
+    #[inline]
+    pub(crate) fn capacity(&self, rate: &RateLimit) -> Option<u64> {
+        let capacity = rate.whole.checked_mul(self.0[rate.period as usize])?;
+        (capacity != 0).then_some(capacity)
+    }
+}
+
+/// `count`, if it is a whole number that `u64` holds exactly, else 0.
+fn whole(count: f64) -> u64 {
+    /// 2^64: every whole `f64` below it converts to `u64` and back unchanged.
+    const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
+    let whole = floor(count);
+    if count < TOO_LARGE && as_f64(u128::from(whole)) == count { whole } else { 0 }
 }
 
 /// Rounds a number that is not negative down, saturating at `u64::MAX`.

@@ -128,6 +128,7 @@ macro_rules! suite {
         mod $name {
             use super::*;
 
+            // proves (property): G1 G2 G3 G9
             #[test]
             fn short_cases_agree_with_the_model() {
                 agrees_with_the_model::<$provider>(
@@ -137,6 +138,7 @@ macro_rules! suite {
                 );
             }
 
+            // proves (property): G1 G2 G3 G9
             #[test]
             fn long_cases_agree_with_the_model() {
                 agrees_with_the_model::<$provider>(
@@ -146,6 +148,7 @@ macro_rules! suite {
                 );
             }
 
+            // proves (property): G1
             #[test]
             fn no_window_overflows() {
                 check(

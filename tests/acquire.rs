@@ -5,6 +5,8 @@
 //! of that minute, since clocks here stand still unless they are moved.
 #![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
+// each proves: acquire
+
 mod common;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! is to be admitted after each step of the clock is worked out beforehand by a naive model.
 #![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
+// each proves: acquire
+
 mod common;
 
 use std::collections::VecDeque;

@@ -1,6 +1,8 @@
 //! `acquire` of a new key where `max_keys` others are in use.
 #![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
+// each proves: acquire G6
+
 mod common;
 
 use std::thread;

@@ -49,6 +49,7 @@ fn until_running(count: usize) {
     until("so many background threads run", || running().is_none_or(|running| running == count));
 }
 
+// proves: G5
 #[test]
 fn both_strategies_forget_what_is_idle() {
     let (limiter, clock, rate) = limiter();
@@ -71,6 +72,7 @@ fn both_strategies_forget_what_is_idle() {
 }
 
 /// Units that count stay, however old the key and however small `stale_after`.
+// proves: G5
 #[test]
 fn units_that_count_are_never_forgotten() {
     let (limiter, clock, rate) = limiter();
@@ -90,6 +92,7 @@ fn units_that_count_are_never_forgotten() {
     }
 }
 
+// proves: G5
 #[test]
 fn stale_after_counts_from_what_was_added_last() {
     let minute = Duration::from_secs(60);
@@ -119,6 +122,7 @@ fn stale_after_counts_from_what_was_added_last() {
 }
 
 /// While the window of a key is full, its rejections keep nothing alive.
+// proves: G3 G5
 #[test]
 fn a_key_that_is_only_rejected_goes_stale() {
     let (limiter, clock, rate) = limiter();
@@ -131,6 +135,7 @@ fn a_key_that_is_only_rejected_goes_stale() {
     assert_eq!(limiter.cleanup(Duration::from_secs(2)), 1);
 }
 
+// proves: G5
 #[test]
 fn cleanup_beside_admissions_forgets_no_unit() {
     let (limiter, clock, _) = limiter();
@@ -163,6 +168,7 @@ fn cleanup_beside_admissions_forgets_no_unit() {
     });
 }
 
+// proves: G5
 #[test]
 fn the_loop_forgets_idle_keys_of_both_strategies() {
     let _turn = turn();
@@ -181,6 +187,7 @@ fn the_loop_forgets_idle_keys_of_both_strategies() {
     assert_eq!(limiter.absolute().usage("in use"), 0, "expired, but not stale");
 }
 
+// proves: G5
 #[test]
 fn there_is_one_thread_however_often_it_is_started() {
     let _turn = turn();
@@ -205,6 +212,7 @@ fn there_is_one_thread_however_often_it_is_started() {
 }
 
 /// However long the pause between sweeps is: the thread is woken to end.
+// proves: G5
 #[test]
 fn it_stops_and_starts_again() {
     let _turn = turn();
@@ -232,6 +240,7 @@ impl Clock for Traced {
     }
 }
 
+// proves: G5
 #[test]
 fn it_ends_with_the_last_handle_of_any_kind_and_holds_none_itself() {
     let _turn = turn();
@@ -264,6 +273,7 @@ fn it_ends_with_the_last_handle_of_any_kind_and_holds_none_itself() {
 }
 
 /// Two limiters have a thread each, and the end of one is not the end of the other.
+// proves: G5
 #[test]
 fn each_limiter_has_its_own() {
     let _turn = turn();

@@ -11,6 +11,9 @@ mod clients;
 mod history;
 #[path = "../examples/gateway/http.rs"]
 mod http;
+#[path = "../examples/gateway/limits.rs"]
+#[cfg_attr(feature = "redis", allow(dead_code, reason = "tried by the tests of Redis"))]
+mod limits;
 #[path = "../examples/gateway/report.rs"]
 mod report;
 #[path = "../examples/gateway/rules.rs"]
@@ -43,6 +46,7 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+// proves: G1 G3
 #[test]
 fn clients_of_every_appetite_are_kept_to_their_limits() -> Outcome {
     let report = run::run(&Settings::standard(ms(2_500)))?;
@@ -105,6 +109,7 @@ fn get(server: SocketAddr, headers: &str) -> Result<Vec<String>, Box<dyn Error>>
 
 const TEXT: &str = "Content-Type: text/plain; charset=UTF-8";
 
+// proves: G3
 #[test]
 fn answers_carry_the_exact_status_and_time() -> Outcome {
     let clock = ManualClock::new();
@@ -147,6 +152,7 @@ fn seconds_are_rounded_up() -> Outcome {
     Ok(gateway.stop()?)
 }
 
+// proves: G3
 #[test]
 fn what_can_never_be_admitted_is_not_told_to_come_back() -> Outcome {
     let gateway = gateway(&ManualClock::new())?;

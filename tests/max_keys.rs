@@ -2,6 +2,8 @@
 //! away, and that no room is ever lost. Races are in `max_keys_races.rs`.
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+// each proves: G6
+
 use std::time::Duration;
 
 use trypema::{LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision, TrypemaError};
@@ -34,6 +36,7 @@ fn let_in(limiter: &LocalRateLimiter, prefix: &str, tries: usize) -> usize {
     (0..tries).filter(|number| absolute_inc(limiter, &format!("{prefix}{number}"))).count()
 }
 
+// proves: input G6
 #[test]
 fn only_bounds_that_can_be_kept_are_accepted() {
     for max_keys in [0, u32::MAX as usize, usize::MAX] {
@@ -127,6 +130,7 @@ fn a_new_key_displaces_an_idle_one_and_no_other() {
 }
 
 /// Declines count too: a key under Suppressed is not idle while it has any.
+// proves: G5 G6
 #[test]
 fn a_key_with_declines_only_is_in_use() {
     let (limiter, clock) = limiter(1);
@@ -141,6 +145,7 @@ fn a_key_with_declines_only_is_in_use() {
 }
 
 /// Keys in use keep their exact usage, and are served, whatever comes by.
+// proves: G5 G6
 #[test]
 fn a_flood_leaves_keys_in_use_alone() {
     let (limiter, clock) = limiter(10);

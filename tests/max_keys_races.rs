@@ -5,6 +5,8 @@
 //! notes than keys, and notes past the bound prove too many keys.
 #![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
+// each proves: G6
+
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -156,6 +158,7 @@ fn no_race_loses_room_while_keys_are_displaced() {
 
 /// The keys in use are all there is room for; strangers come while the known are served and the
 /// clock moves so that no known key ever becomes idle.
+// proves: G5 G6
 #[test]
 fn the_known_are_served_during_a_flood() {
     let (limiter, clock, rate) = limiter(4);

@@ -82,6 +82,7 @@ impl Scene {
     }
 }
 
+// proves: G5
 #[test]
 fn memory_does_not_grow_with_time_and_shrinks_after_a_burst() {
     // A key in every bucket, and one in every thirtieth, for a million buckets.

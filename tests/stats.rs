@@ -2,6 +2,8 @@
 //! and that all of it is the same through the [`Limiter`] trait.
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+// each proves: stats
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;

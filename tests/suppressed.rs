@@ -253,6 +253,7 @@ macro_rules! suite {
         mod $name {
             use super::*;
 
+            // proves (property): G1 G2 G9 thinning
             #[test]
             fn short_cases_agree_with_the_model() {
                 agrees_with_the_model::<$provider>(
@@ -262,6 +263,7 @@ macro_rules! suite {
                 );
             }
 
+            // proves (property): G1 G2 G9 thinning
             #[test]
             fn long_cases_agree_with_the_model() {
                 agrees_with_the_model::<$provider>(
@@ -271,6 +273,7 @@ macro_rules! suite {
                 );
             }
 
+            // proves (property): G1
             #[test]
             fn no_window_overflows() {
                 check(
@@ -285,6 +288,7 @@ macro_rules! suite {
                 );
             }
 
+            // proves: thinning G2 G9
             #[test]
             fn by_hand() {
                 goes_by_the_book::<$provider>();

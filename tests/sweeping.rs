@@ -100,6 +100,7 @@ fn hammer(limiter: &LocalRateLimiter, rate: &RateLimit, sweeper: Sweeper) -> (Ad
 
 /// G1 and G5 on the default clock, measured with another one. An interval is shortened by a
 /// thousandth, for the two clocks may not run equally fast.
+// proves: G1 G5
 #[test]
 fn no_window_overflows_while_keys_are_forgotten() {
     let window = Duration::from_millis(4);
@@ -134,6 +135,7 @@ type Sums = [[u64; 3]; KEYS.len()];
 
 /// On a clock that stands still nothing expires, so the books must balance: units that were added
 /// while a key of an earlier time was being forgotten are on the key that came after it.
+// proves: G5
 #[test]
 fn nothing_is_lost_to_cleanup() {
     const ROUNDS: u32 = 500;

@@ -62,6 +62,7 @@ fn allowing(capacity: u32, grid: Grid) -> RateLimit {
 }
 
 /// The checks that most of this file relies on have to be able to fail.
+// proves: G1
 #[test]
 fn overshoot_would_be_noticed() {
     let span = |called, returned, units| Span { called, returned, units };
@@ -91,6 +92,7 @@ fn overshoot_would_be_noticed() {
 
 /// G1 on the default clock, measured with another one. An interval is shortened by a thousandth,
 /// for the two clocks may not run equally fast.
+// proves: G1
 #[test]
 fn no_window_of_real_time_holds_more_than_the_capacity() {
     let grids = [(50, 5, 1_000), (200, 1, 2_000), (20, 20, 64), (1, 1, 5)];
@@ -123,6 +125,7 @@ fn no_window_of_real_time_holds_more_than_the_capacity() {
 }
 
 /// With the clock standing still there is one window, and it is filled to the last unit.
+// proves: G1 G3
 #[test]
 fn exactly_the_capacity_is_admitted_while_the_clock_stands_still() {
     for round in 0..40 {
@@ -211,6 +214,7 @@ fn race<T: Default + Send>(
 
 /// G1 and G3 while one thread moves the clock and others hammer the key. Calls are timed by the
 /// limiter's own clock, so the check is to the tick.
+// proves: G1 G3
 #[test]
 fn a_moving_clock_lets_nothing_through_twice() {
     for (window_ms, bucket_ms, capacity) in RACED {
@@ -239,6 +243,7 @@ fn a_moving_clock_lets_nothing_through_twice() {
 }
 
 /// Threads meet on first insertions, and while the map grows. Each key is filled to the last unit.
+// proves: G1
 #[test]
 fn every_key_is_counted_once_however_many_threads_bring_it() {
     const KEYS: u64 = 3_000;
@@ -265,6 +270,7 @@ fn every_key_is_counted_once_however_many_threads_bring_it() {
 }
 
 /// While the clock stands still nothing expires, so the books must balance when all is done.
+// proves: G1
 #[test]
 fn what_was_admitted_recorded_and_given_back_adds_up() {
     let grid = Grid { window_ms: 1_000, bucket_ms: 100 };
@@ -304,6 +310,7 @@ fn what_was_admitted_recorded_and_given_back_adds_up() {
 
 /// A window that is forgotten holds at most the capacity, so each `reset` that found one makes
 /// room for that much.
+// proves: G1
 #[test]
 fn a_reset_makes_room_for_one_capacity_at_most() {
     let grid = Grid { window_ms: 1_000, bucket_ms: 100 };
@@ -331,6 +338,7 @@ fn a_reset_makes_room_for_one_capacity_at_most() {
 }
 
 /// Refunds while the clock moves make room for what they gave back, and for nothing more.
+// proves: G1
 #[test]
 fn refunds_on_a_moving_clock_make_room_for_what_they_gave_back() {
     for (window_ms, bucket_ms, capacity) in RACED {

@@ -47,6 +47,12 @@ impl Answer {
         Self { status: 200, retry_after: None, text: "in good health\n".to_owned() }
     }
 
+    /// 503: the limits are somewhere else, and nobody answers there.
+    pub(crate) fn undecided() -> Self {
+        let text = "the limits are out of reach, try again\n".to_owned();
+        Self { status: 503, retry_after: None, text }
+    }
+
     /// For a client whose name is none.
     pub(crate) fn unreadable_name() -> Self {
         let text = "X-Client takes 1 to 64 letters, digits, - and _\n".to_owned();

@@ -5,7 +5,9 @@
 //! seconds, prints what became of them, and then checks the server's own record of every decision
 //! against what the limiter promises. A promise found broken is an exit code of 1.
 //!
-//! With `--serve ADDR` the server stays up instead, for curl.
+//! With `--serve ADDR` the server stays up instead, for curl. With `--redis URL` as well (and the
+//! feature `redis`), its limits are in Redis: gateways in other processes and on other hosts that
+//! use the same Redis share them.
 //!
 //! Where to look: `server.rs` makes the one call that limits, `answer.rs` turns its decision into
 //! HTTP, `history.rs` holds the checks.
@@ -16,6 +18,7 @@ mod answer;
 mod clients;
 mod history;
 mod http;
+mod limits;
 mod report;
 mod rules;
 mod run;
@@ -28,8 +31,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trypema::MonotonicClock;
+use trypema::{Clock, MonotonicClock};
 
+use crate::limits::Limits;
 use crate::rules::Rules;
 use crate::server::Gateway;
 use crate::settings::Settings;
@@ -39,6 +43,9 @@ A gateway that limits its clients, each by a rate of its own.
 
 usage: gateway [--seconds N]     let clients loose on it for N seconds (1 to 60, default 5)
        gateway --serve ADDR      serve, for curl, until Ctrl-C; for example 127.0.0.1:8080
+       gateway --serve ADDR --redis URL
+                                 the same, with limits that are shared with all gateways at this
+                                 Redis; for example redis://127.0.0.1:6379
        gateway --help            this text
 
 exit codes: 0 all went well, 1 something failed or the limiter broke a promise, 2 bad arguments";
@@ -50,7 +57,7 @@ const LONGEST_RUN: u64 = 60;
 enum Task {
     Help,
     Run { seconds: u64 },
-    Serve { address: SocketAddr },
+    Serve { address: SocketAddr, redis: Option<String> },
 }
 
 fn main() -> ExitCode {
@@ -62,7 +69,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Task::Run { seconds }) => run(seconds),
-        Ok(Task::Serve { address }) => serve(address),
+        Ok(Task::Serve { address, redis }) => serve(address, redis.as_deref()),
         Err(complaint) => {
             eprintln!("gateway: {complaint}\n\n{HELP}");
             return ExitCode::from(2);
@@ -85,19 +92,39 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
                 "--seconds takes a whole number from 1 to {LONGEST_RUN}, not {number:?}"
             )),
         },
-        ["--serve", address] => match address.parse() {
-            Ok(address) => Ok(Task::Serve { address }),
-            Err(_) => Err(format!(
-                "--serve takes an IP address and a port, such as 127.0.0.1:8080, not {address:?}"
-            )),
-        },
+        ["--serve", address] => serving(address, None),
+        ["--serve", address, "--redis", url] | ["--redis", url, "--serve", address] => {
+            serving(address, Some(url))
+        }
         ["--seconds"] => Err("--seconds needs a number after it".into()),
         ["--serve"] => Err("--serve needs an address after it".into()),
+        ["--redis", ..] | ["--serve", _, "--redis"] => {
+            Err("--redis needs a URL after it, and --serve with an address".into())
+        }
         ["--seconds" | "--serve", _, extra, ..] | ["--help" | "-h", extra, ..] => {
             Err(format!("{extra:?} is one argument too many"))
         }
         [unknown, ..] => Err(format!("there is no argument {unknown:?}")),
     }
+}
+
+fn serving(address: &str, redis: Option<&str>) -> Result<Task, String> {
+    match address.parse() {
+        Ok(address) => Ok(Task::Serve { address, redis: redis.map(str::to_owned) }),
+        Err(_) => Err(format!(
+            "--serve takes an IP address and a port, such as 127.0.0.1:8080, not {address:?}"
+        )),
+    }
+}
+
+#[cfg(feature = "redis")]
+fn in_redis(rules: &Rules, url: &str) -> Result<Limits, Box<dyn Error>> {
+    Ok(Limits::in_redis(rules, url)?)
+}
+
+#[cfg(not(feature = "redis"))]
+fn in_redis(_: &Rules, _: &str) -> Result<Limits, Box<dyn Error>> {
+    Err("built without Redis; cargo run --release --features redis --example gateway has it".into())
 }
 
 fn run(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
@@ -114,11 +141,16 @@ fn run(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if report.violations().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn serve(address: SocketAddr) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(address: SocketAddr, redis: Option<&str>) -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::standard(Duration::ZERO);
     let rules = Rules::of(&settings)?;
+    let clock: Arc<dyn Clock> = Arc::new(MonotonicClock::new());
+    let limits = match redis {
+        Some(url) => in_redis(&rules, url)?,
+        None => Limits::here(&rules, &clock)?,
+    };
     // Nobody reads a report in the end, and a record of every decision would only grow.
-    let gateway = Gateway::start(address, rules, Arc::new(MonotonicClock::new()), None)?;
+    let gateway = Gateway::start_with(limits, address, rules, clock, None)?;
     let url = format!("http://{}/", gateway.address());
     println!("serving {url} until Ctrl-C; limits, over a window of {:?}:", settings.window);
     for client in &settings.clients {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use trypema::{RateLimit, TrypemaError};
 
-use crate::settings::Settings;
+use super::settings::Settings;
 
 /// Window, bucket and rates, parsed: from here on none of them can be wrong.
 pub(crate) struct Rules {

@@ -12,20 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tiny_http::{Request, Server};
-use trypema::{Clock, LocalRateLimiter, TrypemaError};
+use trypema::Clock;
 
-use crate::answer::Answer;
-use crate::history::{Call, Ledger};
-use crate::rules::Rules;
+use super::answer::Answer;
+use super::history::{Call, Ledger};
+use super::limits::Limits;
+use super::rules::Rules;
 
 /// Requests in progress at once. A request here is done in microseconds, so that a few threads
 /// which take one request after the other serve as well as a thread for each, and no flood of
 /// requests can make them more.
 const WORKERS: usize = 4;
-
-/// Names cost nothing to make up, and each takes memory until it is forgotten. Past so many that
-/// are in use at the same time, newcomers are turned away.
-const MOST_CLIENTS: usize = 10_000;
 
 /// A running server. It serves until it is stopped.
 pub(crate) struct Gateway {
@@ -34,10 +31,10 @@ pub(crate) struct Gateway {
     address: SocketAddr,
 }
 
-/// What the workers have in common. The limiter needs no lock around it.
+/// What the workers have in common. The limits need no lock around them.
 struct Shared {
     http: Server,
-    limiter: LocalRateLimiter,
+    limits: Limits,
     rules: Rules,
     /// The very clock that the limiter reads. The record of decisions is later checked against
     /// the limiter's window, and two clocks need not agree on how long a second is.
@@ -47,22 +44,31 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Binds the address and starts to serve. Every decision is written to the ledger, if there
-    /// is one.
+    /// Binds the address and starts to serve, with limits of its own. Every decision is written to
+    /// the ledger, if there is one.
     pub(crate) fn start(
         address: SocketAddr,
         rules: Rules,
         clock: Arc<dyn Clock>,
         ledger: Option<Arc<Ledger>>,
     ) -> Result<Self, Box<dyn Error>> {
-        let limiter = limiter(&rules, &clock)?;
-        // Forgets clients that have not been seen for some minutes, in the background.
-        limiter.run_cleanup_loop();
+        let limits = Limits::here(&rules, &clock)?;
+        Self::start_with(limits, address, rules, clock, ledger)
+    }
+
+    /// The same, with limits that may be shared with others.
+    pub(crate) fn start_with(
+        limits: Limits,
+        address: SocketAddr,
+        rules: Rules,
+        clock: Arc<dyn Clock>,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Result<Self, Box<dyn Error>> {
         let http = Server::http(address)
             .map_err(|error| format!("cannot listen on {address}: {error}"))?;
         let address = http.server_addr().to_ip().ok_or("the server has no address")?;
         let stopping = AtomicBool::new(false);
-        let shared = Arc::new(Shared { http, limiter, rules, clock, ledger, stopping });
+        let shared = Arc::new(Shared { http, limits, rules, clock, ledger, stopping });
         let mut gateway = Self { shared, workers: Vec::new(), address };
         for number in 0..WORKERS {
             let shared = Arc::clone(&gateway.shared);
@@ -96,18 +102,9 @@ impl Gateway {
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
         }
-        self.shared.limiter.stop_cleanup_loop();
+        self.shared.limits.stop();
         ended
     }
-}
-
-fn limiter(rules: &Rules, clock: &Arc<dyn Clock>) -> Result<LocalRateLimiter, TrypemaError> {
-    LocalRateLimiter::builder()
-        .window(rules.window)
-        .bucket(rules.bucket)
-        .max_keys(MOST_CLIENTS)
-        .clock(Arc::clone(clock))
-        .build()
 }
 
 impl Shared {
@@ -144,8 +141,17 @@ impl Shared {
         // Nothing comes between the readings and the call: the tighter they enclose it, the
         // more the check in the end can see.
         let before = self.clock.now();
-        let decision = self.limiter.absolute().inc(client, rate, 1);
+        let decision = self.limits.limiter().inc(client, rate, 1);
         let after = self.clock.now();
+        let decision = match decision {
+            Ok(decision) => decision,
+            // Nobody could say whether it may. Whom to let through then is for a gateway to
+            // choose (`OnUnavailable`); this one says that it is not the client's fault.
+            Err(error) => {
+                eprintln!("gateway: {client} was not decided on: {error}");
+                return Answer::undecided();
+            }
+        };
         if let Some(ledger) = &self.ledger {
             ledger.note(client, Call::new(before, after, &decision));
         }

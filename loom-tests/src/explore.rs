@@ -7,38 +7,57 @@ use std::time::Instant;
 use loom::thread;
 
 use crate::scene::{Act, Answer, Scene};
+use crate::sync::take_short_way;
 
 /// Preemptions explored unless the environment says otherwise.
 const BOUND: usize = 2;
 /// The environment's say: a number, or `none`.
 const BOUND_VARIABLE: &str = "TRYPEMA_LOOM_BOUND";
+/// If set, models of three threads and more are explored in every order and on the short way, too.
+const LONG_VARIABLE: &str = "TRYPEMA_LOOM_LONG";
 
 /// Explores every interleaving, within the bound, of `acts` on a scene made by `prepare`, each on
 /// a thread of its own, and hands the scene and the answers, in the order of `acts`, to `judge`.
 /// Then prints a line.
 ///
-/// The exploration is repeated for every order of the acts. Interleavings do not depend on the
+/// The exploration is repeated for the order of the acts and its reverse, in the long run for every
+/// order. Interleavings do not depend on the
 /// order that threads are started in, but loom's way of finding them does: it remembers only the
 /// last access to an atomic, so that a thread which loads it again before it writes hides the
-/// race with an earlier reader. Whatever is hidden in one order is found in another.
+/// race with an earlier reader. Whatever is hidden in one order is found in another; two threads
+/// are in both of theirs in an order and its reverse.
 pub(crate) fn explore<S: Scene>(
     name: &str,
     acts: &'static [Act],
     prepare: impl Fn() -> S + Send + Sync + 'static,
     judge: impl Fn(&S, &[Answer]) + Send + Sync + 'static,
 ) {
-    let mut exploration = Exploration::begin(name);
     let model = Arc::new((prepare, judge));
-    for order in orders(acts.len()) {
-        let model = Arc::clone(&model);
-        exploration.exhaust(move || {
-            let (prepare, judge) = &*model;
-            let scene = loom::sync::Arc::new(prepare());
-            let answers = run(&scene, acts, &order);
-            judge(&scene, &answers);
-        });
+    for (takes_short_way, name) in ways(name, acts.len()) {
+        take_short_way(takes_short_way);
+        let mut exploration = Exploration::begin(&name);
+        for order in orders(acts.len()) {
+            let model = Arc::clone(&model);
+            exploration.exhaust(move || {
+                let (prepare, judge) = &*model;
+                let scene = loom::sync::Arc::new(prepare());
+                let answers = run(&scene, acts, &order);
+                judge(&scene, &answers);
+            });
+        }
+        exploration.report();
     }
-    exploration.report();
+}
+
+/// Whether to take the short way, see `key::glance`, and what the exploration is then called. All
+/// that a call looks at on the short way it looks at again on the long one, which more than squares
+/// the interleavings; so for more than two threads the short way waits for the long run.
+fn ways(name: &str, threads: usize) -> Vec<(bool, String)> {
+    let mut ways = vec![(false, name.to_owned())];
+    if threads <= 2 || is_long() {
+        ways.push((true, format!("{name}, the short way")));
+    }
+    ways
 }
 
 /// Explores every interleaving, within the bound, of a model that starts its threads itself.
@@ -121,8 +140,11 @@ fn run<S: Scene>(scene: &loom::sync::Arc<S>, acts: &[Act], order: &[usize]) -> V
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// All orders of `len` things.
+/// The orders of `len` things to explore: all of them, or one and its reverse.
 fn orders(len: usize) -> Vec<Vec<usize>> {
+    if !is_long() && len > 2 {
+        return vec![(0..len).collect(), (0..len).rev().collect()];
+    }
     let mut orders = vec![Vec::new()];
     for thing in 0..len {
         orders = orders
@@ -137,4 +159,8 @@ fn orders(len: usize) -> Vec<Vec<usize>> {
             .collect();
     }
     orders
+}
+
+fn is_long() -> bool {
+    std::env::var_os(LONG_VARIABLE).is_some()
 }

@@ -36,7 +36,7 @@ mod sync;
 mod poison;
 
 #[path = "../../src/key/mod.rs"]
-#[expect(dead_code, reason = "what reads and reports is tested elsewhere")]
+#[expect(dead_code, unused_imports, reason = "what reads and reports is tested elsewhere")]
 mod key;
 #[path = "../../src/wait/line.rs"]
 #[expect(dead_code, reason = "what wakes every line is a loop over what wakes one")]

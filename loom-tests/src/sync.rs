@@ -18,3 +18,17 @@ pub(crate) const ROOMY: usize = 8;
 pub(crate) mod epoch;
 #[cfg(crossbeam_loom)]
 pub(crate) use crossbeam_epoch as epoch;
+
+thread_local! {
+    static TAKES_SHORT_WAY: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
+/// Whether the model being explored takes the short way, see `key::glance`; see `explore`.
+pub(crate) fn takes_short_way() -> bool {
+    TAKES_SHORT_WAY.get()
+}
+
+/// For the models that this thread explores from now on.
+pub(crate) fn take_short_way(takes: bool) {
+    TAKES_SHORT_WAY.set(takes);
+}

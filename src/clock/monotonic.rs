@@ -11,6 +11,8 @@ use crate::Clock;
 pub struct MonotonicClock {
     source: quanta::Clock,
     origin: u64,
+    /// Counts in 2^32 nanoseconds, rounded down.
+    pace: u64,
 }
 
 impl MonotonicClock {
@@ -19,7 +21,10 @@ impl MonotonicClock {
     pub fn new() -> Self {
         let source = quanta::Clock::new();
         let origin = source.raw();
-        Self { source, origin }
+        // Over as many counts as make the quotient exact to a billionth.
+        let sample_ns = source.delta_as_nanos(0, 1 << 32).saturating_add(1);
+        let pace = u64::try_from((1_u128 << 64) / u128::from(sample_ns)).unwrap_or(u64::MAX);
+        Self { source, origin, pace }
     }
 }
 
@@ -37,8 +42,26 @@ impl Clock for MonotonicClock {
 
     #[inline]
     fn now_nanos(&self) -> u64 {
+        self.nanos_at(self.count())
+    }
+}
+
+/// The counter behind the clock. Counts do not go back, as seen by one thread.
+impl MonotonicClock {
+    #[inline]
+    pub(crate) fn count(&self) -> u64 {
+        self.source.raw()
+    }
+
+    /// The time at which the counter is at `count`.
+    #[inline]
+    pub(crate) fn nanos_at(&self, count: u64) -> u64 {
         // Another core's counter may be some cycles behind the one that read the origin.
-        let raw = self.source.raw().max(self.origin);
-        self.source.delta_as_nanos(self.origin, raw)
+        self.source.delta_as_nanos(self.origin, count.max(self.origin))
+    }
+
+    /// How far the counter is sure to go at most in `nanos`, a millisecond or so.
+    pub(crate) fn counts_within(&self, nanos: u64) -> u64 {
+        nanos.saturating_mul(self.pace) >> 32
     }
 }

@@ -3,13 +3,15 @@
 //! ```text
 //! state   | cum: C            | tail: B            | len: B-1 | dead: 1 |      C + 2B = 64
 //! mark    | start: C          | tick: 2B-1                    | lap:  1 |
-//! given   | position: C       | tick: 2B-1                    | set:  1 |
+//! note    | position: C       | tick: 2B-2                    | kind: 2 |
 //! ```
 //!
 //! `C` is chosen when a limiter is built: the widest count whose `B` still numbers the ticks of
-//! the window. Every field is modular. `cum`, `start` and refund positions are compared only as
+//! the window. Every field is modular. `cum`, `start` and positions are compared only as
 //! differences below 2^C; ticks only where they are known to be less than a half of their range
 //! apart (the window sees to that, see `window`).
+//!
+//! Every decision asks for these widths several times, so masks and shifts are computed once.
 
 /// The widest count on offer; fewer index bits than this leaves would make `tail` repeat soon.
 const WIDEST_COUNT: u32 = 40;
@@ -19,10 +21,20 @@ const NARROWEST_COUNT: u32 = 24;
 /// Bit positions of the packed words, fixed for the life of a limiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// `B`: bits of `tail`.
-    index_bits: u32,
     /// Ticks that a window spans: a mark of tick `t` counts while `now - t < span`.
     span: u64,
+    /// The most units that a window can hold: 2^C - 1.
+    most: u64,
+    /// The low `B` bits.
+    index_mask: u64,
+    /// The low 2B bits.
+    low_mask: u64,
+    /// A quarter of the tick range.
+    quarter: u64,
+    /// `B`: bits of `tail`.
+    index_bits: u32,
+    /// Where the counts (`cum`, `start`, positions) begin: 2B.
+    shift: u32,
 }
 
 impl Layout {
@@ -48,13 +60,22 @@ impl Layout {
 
     /// A layout of any shape; tests use narrow ticks and counts so that they wrap within sight.
     pub(crate) const fn with_index_bits(index_bits: u32, span: u64) -> Self {
-        Self { index_bits, span }
+        let shift = 2 * index_bits;
+        Self {
+            span,
+            most: u64::MAX >> shift,
+            index_mask: (1 << index_bits) - 1,
+            low_mask: (1 << shift) - 1,
+            quarter: 1 << (shift - 3),
+            index_bits,
+            shift,
+        }
     }
 
     /// The most units that a window can hold: 2^C - 1.
     #[inline]
     pub(crate) const fn most(&self) -> u64 {
-        u64::MAX >> self.shift()
+        self.most
     }
 
     #[inline]
@@ -62,28 +83,22 @@ impl Layout {
         self.span
     }
 
-    /// Where the counts (`cum`, `start`, positions) begin: 2B.
-    #[inline]
-    const fn shift(&self) -> u32 {
-        2 * self.index_bits
-    }
-
     #[inline]
     const fn tick_bits(&self) -> u32 {
-        self.shift() - 1
+        self.shift - 1
     }
 
     /// A quarter of the tick range. Ticks closer than this compare reliably.
     #[inline]
     pub(crate) const fn quarter(&self) -> u64 {
-        1 << (self.tick_bits() - 2)
+        self.quarter
     }
 
     /// Whether `now`, which is `since` ticks after some mark the nearer way round, is that in truth:
     /// `latest` is an unwrapped tick that no mark is far ahead of (see `window`).
     #[inline]
     pub(crate) const fn comparable(&self, now: u64, latest: u64, since: i64) -> bool {
-        now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < self.quarter()
+        now.abs_diff(latest) <= self.quarter && since.unsigned_abs() < self.quarter
     }
 
     /// `later - earlier` for packed ticks, taken as the nearer of the two ways round.
@@ -93,16 +108,24 @@ impl Layout {
         (later.wrapping_sub(earlier) << spare).cast_signed() >> spare
     }
 
+    /// [`Layout::ticks_between`] where one of the two comes from a note, whose ticks are a bit
+    /// narrower.
+    #[inline]
+    pub(crate) const fn note_ticks_between(&self, earlier: u64, later: u64) -> i64 {
+        let spare = 65 - self.tick_bits();
+        (later.wrapping_sub(earlier) << spare).cast_signed() >> spare
+    }
+
     /// `later - earlier` for packed counts, modulo 2^C.
     #[inline]
     pub(crate) const fn units_between(&self, earlier: u64, later: u64) -> u64 {
-        later.wrapping_sub(earlier) & self.most()
+        later.wrapping_sub(earlier) & self.most
     }
 
     /// `later - earlier` for mark indices, modulo 2^B.
     #[inline]
     pub(crate) const fn marks_between(&self, earlier: u64, later: u64) -> u64 {
-        later.wrapping_sub(earlier) & ((1 << self.index_bits) - 1)
+        later.wrapping_sub(earlier) & self.index_mask
     }
 
     // --- state ---------------------------------------------------------------------------------
@@ -110,14 +133,14 @@ impl Layout {
     /// A living state of no marks.
     #[inline]
     pub(crate) const fn blank(&self, cum: u64) -> u64 {
-        cum << self.shift()
+        cum << self.shift
     }
 
     /// How far a restart moves `cum` on. Odd, large, and far from a half of the range, so that no
     /// few restarts and fill-ups (each of which moves it by almost the whole range) cancel out.
     #[inline]
     pub(crate) const fn stride(&self) -> u64 {
-        self.most() / 1_618 * 1_000 + 1
+        self.most / 1_618 * 1_000 + 1
     }
 
     #[inline]
@@ -132,47 +155,56 @@ impl Layout {
 
     #[inline]
     pub(crate) const fn len(&self, state: u64) -> u64 {
-        (state >> 1) & ((1 << (self.index_bits - 1)) - 1)
+        (state >> 1) & (self.index_mask >> 1)
     }
 
     #[inline]
     pub(crate) const fn tail(&self, state: u64) -> u64 {
-        (state >> self.index_bits) & ((1 << self.index_bits) - 1)
+        (state >> self.index_bits) & self.index_mask
     }
 
     #[inline]
     pub(crate) const fn cum(&self, state: u64) -> u64 {
-        state >> self.shift()
+        state >> self.shift
     }
 
     /// `state` with `count` more units and the same marks.
     #[inline]
     pub(crate) const fn with_units(&self, state: u64, count: u64) -> u64 {
-        state.wrapping_add(count << self.shift())
+        state.wrapping_add(count << self.shift)
     }
 
     /// `state` with `count` more units and one more mark, `len` of its marks being in the window.
     #[inline]
     pub(crate) const fn with_mark(&self, state: u64, count: u64, len: u64) -> u64 {
-        let index_mask = (1 << self.index_bits) - 1;
-        let tail = (self.tail(state) + 1) & index_mask;
+        let tail = (self.tail(state) + 1) & self.index_mask;
         let cum = self.cum(state).wrapping_add(count);
-        (cum << self.shift()) | (tail << self.index_bits) | (len << 1)
+        (cum << self.shift) | (tail << self.index_bits) | (len << 1)
     }
 
     /// `state` with another cumulative count and `len`, and the same number of marks ever.
     #[inline]
     pub(crate) const fn with_window(&self, state: u64, cum: u64, len: u64) -> u64 {
-        (cum << self.shift()) | (self.tail(state) << self.index_bits) | (len << 1)
+        (cum << self.shift) | (self.tail(state) << self.index_bits) | (len << 1)
     }
 
-    // --- marks, and the refund word, which is read as one ---------------------------------------
+    // --- marks ---------------------------------------------------------------------------------
 
     /// A mark. `lap` tells the odd turns round its ring from the even ones.
     #[inline]
     pub(crate) const fn mark(&self, start: u64, tick: u64, lap: bool) -> u64 {
-        let tick_mask = (1 << self.tick_bits()) - 1;
-        (start << self.shift()) | ((tick & tick_mask) << 1) | lap as u64
+        (start << self.shift) | ((tick << 1) & self.low_mask()) | lap as u64
+    }
+
+    /// All bits below the counts.
+    #[inline]
+    const fn low_mask(&self) -> u64 {
+        self.low_mask
+    }
+
+    #[inline]
+    const fn tick_mask(&self) -> u64 {
+        self.low_mask >> 1
     }
 
     #[inline]
@@ -186,31 +218,58 @@ impl Layout {
         (mark & !1) | lap as u64
     }
 
-    /// A refund up to `position`, just past a unit of the mark of `tick`.
-    #[inline]
-    pub(crate) const fn given(&self, position: u64, tick: u64) -> u64 {
-        self.mark(position, tick, true)
-    }
-
-    #[inline]
-    pub(crate) const fn is_set(given: u64) -> bool {
-        given & 1 != 0
-    }
-
-    #[inline]
-    pub(crate) const fn unset(given: u64) -> u64 {
-        given & !1
-    }
-
     #[inline]
     pub(crate) const fn start(&self, mark: u64) -> u64 {
-        mark >> self.shift()
+        mark >> self.shift
     }
 
     /// The packed tick of a mark: the low bits of the real one.
     #[inline]
     pub(crate) const fn tick(&self, mark: u64) -> u64 {
-        (mark >> 1) & ((1 << self.tick_bits()) - 1)
+        (mark & self.low_mask()) >> 1
+    }
+
+    /// Ticks from a mark to `now`, modulo their range: more than a half of it if the mark is the
+    /// later one.
+    #[inline]
+    pub(crate) const fn age(&self, mark: u64, now: u64) -> u64 {
+        now.wrapping_sub(mark >> 1) & self.tick_mask()
+    }
+
+    // --- notes ---------------------------------------------------------------------------------
+
+    /// A note of two numbers; `kind` is below 4, and the note's own affair.
+    #[inline]
+    pub(crate) const fn note(&self, position: u64, tick: u64, kind: u64) -> u64 {
+        (position << self.shift) | ((tick << 2) & self.low_mask()) | kind
+    }
+
+    #[inline]
+    pub(crate) const fn note_kind(note: u64) -> u64 {
+        note & 3
+    }
+
+    /// The same numbers, for another purpose.
+    #[inline]
+    pub(crate) const fn of_kind(note: u64, kind: u64) -> u64 {
+        (note & !3) | kind
+    }
+
+    #[inline]
+    pub(crate) const fn note_position(&self, note: u64) -> u64 {
+        note >> self.shift
+    }
+
+    /// Whether a note's tick is that of `now`, as far as its bits tell.
+    #[inline]
+    pub(crate) const fn is_note_of(&self, note: u64, now: u64) -> bool {
+        (now ^ (note >> 2)) & (self.tick_mask() >> 1) == 0
+    }
+
+    /// The packed tick of a note, a bit narrower than a mark's: for [`Layout::note_ticks_between`].
+    #[inline]
+    pub(crate) const fn note_tick(&self, note: u64) -> u64 {
+        (note & self.low_mask()) >> 2
     }
 }
 
@@ -250,8 +309,11 @@ mod tests {
             assert!(Layout::is_odd_lap(mark));
             assert_eq!(Layout::on_lap(mark, false), layout.mark(layout.most(), u64::MAX, false));
             assert_eq!(layout.start(mark), layout.most());
-            assert_eq!(layout.start(layout.given(7, 0)), 7);
-            assert!(Layout::is_set(layout.given(0, 0)) && !Layout::is_set(0));
+            let note = layout.note(layout.most(), u64::MAX, 2);
+            assert_eq!(Layout::note_kind(note), 2);
+            assert_eq!(layout.note_position(note), layout.most());
+            assert_eq!(layout.note_ticks_between(layout.note_tick(note), 3), 4);
+            assert_eq!(Layout::of_kind(note, 1), layout.note(layout.most(), u64::MAX, 1));
             assert_eq!(layout.ticks_between(layout.tick(mark), 3), 4);
             assert_eq!(layout.ticks_between(3, layout.tick(mark)), -4);
         }

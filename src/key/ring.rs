@@ -14,7 +14,8 @@ use crate::sync::{INLINE_MARKS, SMALLEST_RING};
 
 type Ring = [MaybeUninit<AtomicU64>];
 
-/// Storage for marks.
+/// Storage for marks. In this order, see `Window`.
+#[repr(C)]
 pub(crate) struct Marks {
     /// Null while the inline words are in use; else owned by this struct.
     ring: Atomic<Ring>,
@@ -27,18 +28,24 @@ impl Marks {
         Self { ring: Atomic::null(), inline: core::array::from_fn(|_| AtomicU64::new(blank)) }
     }
 
+    /// The inline words, if they are in use.
+    #[inline]
+    pub(crate) fn inline(&self) -> Option<View<'_>> {
+        // SAFETY: the pointer is only compared with null here, never dereferenced.
+        let unprotected = unsafe { epoch::unprotected() };
+        // Relaxed: null or not is all that is learnt; the inline words need no pointer. A stale
+        // null cannot be taken for current: whoever committed a state through a ring published the
+        // ring first, and the caller acquired that state before calling.
+        let is_inline = self.ring.load(Ordering::Relaxed, unprotected).is_null();
+        is_inline.then(|| View { slots: &self.inline, ring: Shared::null() })
+    }
+
     /// The words in use now. `pin` is filled the first time a heap ring is met, and keeps every
     /// ring seen since then readable; a window without a heap ring never pins.
     #[inline]
     pub(crate) fn view<'a>(&'a self, pin: &'a mut Option<Guard>) -> View<'a> {
-        // SAFETY: the pointer is only compared with null here, never dereferenced.
-        let unprotected = unsafe { epoch::unprotected() };
-        // Relaxed: null or not is all that is learnt; the slots behind a ring are reached through
-        // the Acquire load below, and the inline words need no pointer. A stale null cannot be
-        // taken for current: whoever committed a state through a ring published the ring first,
-        // and the caller acquired that state before calling.
-        if self.ring.load(Ordering::Relaxed, unprotected).is_null() {
-            return View { slots: &self.inline, ring: Shared::null() };
+        if let Some(inline) = self.inline() {
+            return inline;
         }
         let guard = pin.get_or_insert_with(epoch::pin);
         // Acquire: pairs with the AcqRel swap in `replace`, so that the copied words are visible,
@@ -110,6 +117,11 @@ impl View<'_> {
     #[inline]
     pub(crate) fn len(&self) -> u64 {
         self.slots.len() as u64
+    }
+
+    #[inline]
+    pub(crate) fn is_inline(&self) -> bool {
+        self.ring.is_null()
     }
 
     /// The slot of mark `index`; indices wrap round the ring.

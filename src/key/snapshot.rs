@@ -1,11 +1,12 @@
 //! What one read of a window says: where a call is judged, and what counts there.
 //!
-//! A snapshot is a state, the ring that was found after it, and the refund word that was found
-//! after that. The marks are read through it one by one, while other threads may be changing them:
+//! A snapshot is a state, the ring that was found after it, and the note that was found after
+//! that. The marks are read through it one by one, while other threads may be changing them:
 //! whatever is computed here means nothing until the window has been found to be still in that
 //! state (see `window`), and must only not panic or loop until then.
 
 use crate::key::layout::Layout;
+use crate::key::note::Noted;
 use crate::key::ring::View;
 use crate::key::search::first_such;
 use crate::sync::atomic::Ordering;
@@ -65,7 +66,7 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) state: u64,
     pub(crate) view: View<'a>,
-    pub(crate) given: u64,
+    pub(crate) note: Noted,
 }
 
 impl Snapshot<'_> {
@@ -172,21 +173,22 @@ impl Snapshot<'_> {
     /// Whether there is a refund, be it outdated.
     #[inline]
     pub(crate) fn has_refund(&self) -> bool {
-        Layout::is_set(self.given)
+        self.note.is_refund()
     }
 
     /// `sight`, less what was given back of it.
     #[cold]
     fn past_refund(&self, sight: Sight, oldest: u64) -> Sight {
         let layout = self.layout;
-        let (base, last) = (layout.start(self.given), layout.tick(self.given));
-        let since = layout.ticks_between(layout.tick(oldest), last);
+        let (base, last) = (self.note.position(layout), self.note.tick(layout));
+        let since = layout.note_ticks_between(layout.tick(oldest), last);
         if since < 0 || since >= layout.span().cast_signed() {
             // The mark that it speaks of is gone, or is none of this turn of the ticks.
             return sight;
         }
         let reaches = |age: u64| {
-            layout.ticks_between(last, layout.tick(self.mark(sight.first.wrapping_add(age)))) >= 0
+            let mark = self.mark(sight.first.wrapping_add(age));
+            layout.note_ticks_between(last, layout.tick(mark)) >= 0
         };
         let first = sight.first.wrapping_add(first_such(sight.live, reaches).unwrap_or(0));
         let usage = layout.units_between(base, self.cum());

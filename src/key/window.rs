@@ -48,8 +48,13 @@
 //!
 //! # Rejection
 //!
-//! A rejection reads `state`, `given`, the marks, and `state` again. If it is unchanged all of it
-//! held at the moment `given` was read, else the call starts over. Nothing is written.
+//! A rejection reads `state`, the note, the marks, and `state` again. If it is unchanged all of it
+//! held at the moment the note was read, else the call starts over. Nothing is written.
+//!
+//! # The short way
+//!
+//! Most calls need no more than the words of the window itself: see `glance`, and `note` for how a
+//! window whose marks are in a ring is spared the look at them.
 //!
 //! # Exchange of rings
 //!
@@ -86,19 +91,21 @@
 //!
 //! # Refunds
 //!
-//! Marks are immutable, so units given back are noted in a second word, `given`: all units up to
-//! this cumulative position are forgiven. Its tick is that of the mark that holds the last unit
+//! Marks are immutable, so units given back are noted in a second word, the *note*: all units up
+//! to this cumulative position are forgiven. Its tick is that of the mark that holds the last unit
 //! forgiven, hence it matters exactly as long as that mark is inside the window, and usage is then
 //! `cum - position`. A refund whose clock reading is past the newest mark's tick, by so much that
 //! marks have left the window, first commits an empty mark there: it must not forgive what still
 //! counts for threads with an older reading. Who commits a mark that outdates a refund then clears
 //! it, so that it cannot come back when ticks wrap. Races with admissions err on the side of
-//! counting: who read `given` before a refund counts the units still. What is not told apart is a
-//! refund whose thread sleeps for exactly a whole turn of ticks in the middle of it: its position
-//! then counts, for one window, among marks that it knows nothing of.
+//! counting: who read the note before a refund counts the units still. What is not told apart is a
+//! refund whose thread sleeps for exactly a whole turn of its ticks in the middle of it: its
+//! position then counts, for one window, among marks that it knows nothing of.
 
+use crate::key::glance::Glance;
 use crate::key::hint::{self, Relief};
 use crate::key::layout::Layout;
+use crate::key::note::{Note, Noted};
 use crate::key::ring::Marks;
 use crate::key::snapshot::{Limit, Place, Sight, Snapshot};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -127,11 +134,15 @@ pub(crate) enum Outcome {
 }
 
 /// One key's window.
+///
+/// In this order: what a call looks at first is together, and marks that have moved to a ring leave
+/// the line with the words of the next key.
+#[repr(C)]
 pub(crate) struct Window {
-    state: AtomicU64,
-    latest: AtomicU64,
-    given: AtomicU64,
-    marks: Marks,
+    pub(in crate::key) state: AtomicU64,
+    pub(in crate::key) latest: AtomicU64,
+    pub(in crate::key) note: Note,
+    pub(in crate::key) marks: Marks,
 }
 
 /// One turn of the loop of [`Window::add`]: what was read, and is acted on.
@@ -154,7 +165,7 @@ impl Window {
         Self {
             state: AtomicU64::new(layout.blank(0)),
             latest: AtomicU64::new(now),
-            given: AtomicU64::new(0),
+            note: Note::new(),
             // On the odd lap: the first marks are on an even one.
             marks: Marks::new(layout.mark(0, 0, true)),
         }
@@ -166,6 +177,63 @@ impl Window {
     /// must not be above [`Layout::most`].
     #[inline]
     pub(crate) fn add(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        self.add_with::<true>(layout, floor, now, count, limit)
+    }
+
+    /// [`Window::add`] for callers who have no use for the hint of a rejection: it may be missing.
+    #[inline]
+    pub(crate) fn add_unhinted(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        self.add_with::<false>(layout, floor, now, count, limit)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
+    fn add_with<const HINT: bool>(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        let most = match limit {
+            Limit::Within(most) => most,
+            Limit::Unbounded => layout.most(),
+        };
+        loop {
+            match self.glance::<HINT>(layout, now, count, most) {
+                Glance::Fits { state, usage } => {
+                    if self.swap_state(state, layout.with_units(state, count)) {
+                        return Outcome::Admitted { tick: now, usage };
+                    }
+                }
+                Glance::Full { usage, relief } if limit != Limit::Unbounded => {
+                    return Outcome::Rejected { usage, relief };
+                }
+                Glance::Full { .. } | Glance::Unclear => {
+                    return self.add_by_marks(layout, floor, now, count, limit);
+                }
+            }
+        }
+    }
+
+    /// [`Window::add`], the long way.
+    #[inline(never)]
+    fn add_by_marks(
         &self,
         layout: &Layout,
         floor: &AtomicU64,
@@ -204,6 +272,11 @@ impl Window {
     /// Judges an addition without making it.
     #[inline]
     pub(crate) fn peek(&self, layout: &Layout, now: u64, count: u64, limit: Limit) -> Outcome {
+        if let Limit::Within(most) = limit
+            && let Glance::Full { usage, relief } = self.glance::<true>(layout, now, count, most)
+        {
+            return Outcome::Rejected { usage, relief };
+        }
         self.read(layout, now, |snapshot, sight, tick| {
             if sight.fits(count, limit) {
                 Outcome::Admitted { tick, usage: sight.usage }
@@ -271,17 +344,8 @@ impl Window {
             if units == 0 {
                 return Some(0);
             }
-            let noted = layout.given(position, layout.tick(last));
-            // AcqRel: Release publishes the position together with the state it was counted from
-            // to the Acquire loads of `given`; Acquire orders it after the refund it replaces.
-            // Relaxed on failure: the loop loads it afresh.
-            let swapped = self.given.compare_exchange(
-                snapshot.given,
-                noted,
-                Ordering::AcqRel,  // pairs with the Acquire loads of `given`
-                Ordering::Relaxed, // the loop loads it afresh
-            );
-            if swapped.is_ok() {
+            let noted = Noted::refund(layout, position, layout.tick(last));
+            if self.note.replace(snapshot.note, noted) {
                 return Some(units);
             }
         }
@@ -351,10 +415,8 @@ impl Window {
             return None;
         }
         let view = self.marks.view(pin);
-        // Acquire: pairs with the CAS in `refund`: if the position belongs to a state that is
-        // newer than this one, the look at the state that follows will see a newer one.
-        let given = self.given.load(Ordering::Acquire);
-        Some(Snapshot { layout, state, view, given })
+        let note = self.note.load();
+        Some(Snapshot { layout, state, view, note })
     }
 
     /// Reads consistently: `f` is called until what it was given is known to have been true.
@@ -385,9 +447,10 @@ impl Window {
 
     #[inline]
     fn place(&self, snapshot: &Snapshot<'_>, now: u64, floor: impl FnOnce() -> u64) -> Place {
-        // Relaxed: raised before the mark that needs it was announced, hence before the state that
-        // was acquired; a newer value is as good.
-        snapshot.place(now, self.latest.load(Ordering::Relaxed), floor)
+        // Raised before the mark that needs it was announced, hence before the state that was
+        // acquired. Acquire: pairs with the Release where it is raised: whoever finds it raised for
+        // a later state will see that state when it looks again.
+        snapshot.place(now, self.latest.load(Ordering::Acquire), floor)
     }
 
     /// Ticks since the newest mark, or since this window was begun.
@@ -406,31 +469,67 @@ impl Window {
     /// Whether the state still stands, hence all that was read since it was loaded was true.
     #[inline]
     fn holds(&self, snapshot: &Snapshot<'_>) -> bool {
-        // Relaxed: ordered after the Acquire loads of `given` and the slots. If one of those saw
+        // Relaxed: ordered after the Acquire loads of the note and the slots. If one of those saw
         // a word written after the state had changed, this load sees the change.
         self.state.load(Ordering::Relaxed) == snapshot.state
     }
 
     // --- writing -------------------------------------------------------------------------------
 
+    /// Commits a change of nothing but the units, or of whether this window is alive.
     #[inline]
     fn commit(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
-        // Release: publishes the mark, and the raised floor, to the Acquire load of `state` in
-        // `snapshot`. Relaxed on failure: the loop loads it afresh.
-        self.state
-            .compare_exchange(snapshot.state, next, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        self.swap_state(snapshot.state, next)
+    }
+
+    /// Commits any other change: what was kept in the note ends with the marks that it spoke of.
+    #[inline]
+    fn commit_marks(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
+        let note = snapshot.note;
+        if note.ends_with_marks() && !self.note.replace(note, note.voided()) {
+            return false;
+        }
+        self.commit(snapshot, next)
+    }
+
+    #[inline]
+    fn swap_state(&self, state: u64, next: u64) -> bool {
+        // Release: publishes the mark, the note and the raised floor to the Acquire load of `state`
+        // in `snapshot` and `glance`. Relaxed on failure: the loop loads it afresh.
+        self.state.compare_exchange(state, next, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Adds units to the newest mark, of this tick. `None`: something has moved, start over.
     #[inline]
     fn add_units(&self, attempt: &Attempt<'_>, tick: u64, count: u64) -> Option<u64> {
         let &Attempt { snapshot, sight, .. } = attempt;
-        if sight.overflows(snapshot.layout, count) {
+        let layout = snapshot.layout;
+        if sight.overflows(layout, count) {
             return self.fill_up(attempt, tick);
         }
-        let next = snapshot.layout.with_units(snapshot.state, count);
-        self.commit(snapshot, next).then_some(tick)
+        let claim = self.claim(snapshot, tick);
+        if !self.commit(snapshot, layout.with_units(snapshot.state, count)) {
+            return None;
+        }
+        if let Some(claim) = claim {
+            // Whoever was faster knows better.
+            let _ = self.note.replace(claim, Noted::kept(layout, sight.base, tick));
+        }
+        Some(tick)
+    }
+
+    /// Puts a claim to this state into the note, where that helps those who come after, or finds it
+    /// there; see `note`.
+    fn claim(&self, snapshot: &Snapshot<'_>, tick: u64) -> Option<Noted> {
+        if snapshot.view.is_inline() {
+            return None;
+        }
+        let claim = Noted::claim(snapshot.layout, snapshot.cum(), tick);
+        let is_there = snapshot.note == claim
+            || snapshot.note.yields_to(claim, snapshot.layout)
+                && self.holds(snapshot)
+                && self.note.replace(snapshot.note, claim);
+        is_there.then_some(claim)
     }
 
     /// Adds more units than a window can hold to the newest mark: the window is then as full as
@@ -444,7 +543,7 @@ impl Window {
         // Full from where the newest mark's own units begin to count: past those given back.
         let base = snapshot.sight(1).base;
         let full = layout.with_window(snapshot.state, base.wrapping_add(layout.most()), 1);
-        self.commit(snapshot, full).then_some(tick)
+        self.commit_marks(snapshot, full).then_some(tick)
     }
 
     /// Announces a mark for `now` and commits it with `count` units, or joins or completes the
@@ -475,13 +574,14 @@ impl Window {
                 live = snapshot.live_at(at);
             }
             if ahead < 0 {
-                self.commit(snapshot, layout.with_mark(state, 0, live + 1));
+                self.commit_marks(snapshot, layout.with_mark(state, 0, live + 1));
                 return None;
             }
         } else {
             if now > latest.saturating_add(layout.quarter() / 2) {
-                // Relaxed: published by the announcement and the commit that follow.
-                self.latest.fetch_max(now, Ordering::Relaxed);
+                // Release: pairs with the Acquire load in `place`. It is for this state, and not for
+                // those of long before.
+                self.latest.fetch_max(now, Ordering::Release);
             }
             let lap = Snapshot::lap(snapshot.tail(), snapshot.view.len());
             let mark = layout.mark(snapshot.cum(), now, lap);
@@ -496,7 +596,7 @@ impl Window {
         } else {
             layout.with_mark(state, count, live + 1)
         };
-        let committed = self.commit(snapshot, next);
+        let committed = self.commit_marks(snapshot, next);
         if committed && outdated {
             // Not before: threads with an older reading are still to be judged by it. Whoever was
             // first here has done it, or there is a newer refund.
@@ -565,10 +665,10 @@ impl Window {
         // Relaxed: published by the commit that follows.
         floor.fetch_max(now, Ordering::Relaxed);
         let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
-        if self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {
-            // Relaxed: published by the commit of the mark that needs it. Not before the restart:
-            // while there are marks it vouches for them.
-            self.latest.fetch_max(now, Ordering::Relaxed);
+        if self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {
+            // Release: pairs with the Acquire load in `place`. Not before the restart: while there
+            // are marks it vouches for them.
+            self.latest.fetch_max(now, Ordering::Release);
         }
         None
     }
@@ -576,12 +676,9 @@ impl Window {
     /// Drops a refund. `false`: there is a newer one.
     #[cold]
     fn forget_refund(&self, snapshot: &Snapshot<'_>) -> bool {
-        let given = snapshot.given;
-        // Release: orders the state that outdates the refund before its absence, for those who
-        // acquire that and look at the state again. The word keeps all but its set bit, so that it
-        // never returns to an earlier value.
-        self.given
-            .compare_exchange(given, Layout::unset(given), Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        // Release, by `Note::replace`: orders the state that outdates the refund before its
+        // absence, for those who acquire that and look at the state again. The word keeps its
+        // numbers, so that it never returns to an earlier value.
+        self.note.replace(snapshot.note, snapshot.note.voided())
     }
 }

@@ -5,7 +5,7 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::key::{Limit, Outcome, Window};
+use crate::key::{Limit, Outcome, Relief, Window};
 use crate::keys::{Key, Lookup};
 use crate::limiter::core::Core;
 use crate::limiter::frame::{Frame, Moment};
@@ -82,12 +82,42 @@ where
         Q: Lookup<K> + ?Sized,
     {
         let side = &self.core.absolute;
+        // The way of nearly all calls. Whatever is rare, a new key too, is kept out of it: this
+        // function is inlined into its callers, and small enough to keep its values in registers.
+        if let Some(most) = side.frame.finite_limit(rate)
+            && count != 0
+        {
+            let mine = side.mine();
+            let now = side.frame.read(&mine.dial);
+            let limit = Limit::Within(most);
+            let outcome = side
+                .store
+                .find_open(key, |window| alive(side.add_to(window, now.tick, count, limit)));
+            // Each arm for itself: what a decision is decides how it is counted.
+            match outcome {
+                Some(Outcome::Rejected { usage, relief }) => {
+                    let decision = self.rejection(now, usage, relief);
+                    return side.decided_by(mine, key, count, decision);
+                }
+                Some(_) => return side.decided_by(mine, key, count, RateLimitDecision::Allowed),
+                None => {}
+            }
+        }
+        self.inc_unusual(key, rate, count)
+    }
+
+    /// [`LocalAbsolute::inc`] for any key, rate and count.
+    #[cold]
+    fn inc_unusual<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let side = &self.core.absolute;
         if count == 0 {
             return side.decided(key, count, RateLimitDecision::Allowed);
         }
-        let limit = side.frame.limit(rate);
         let now = side.frame.now();
-        let decision = match self.try_once(key, now, count, limit) {
+        let decision = match self.try_once(key, now, count, side.frame.limit(rate)) {
             Some(outcome) => self.decision(now, outcome),
             None => side.no_room(),
         };
@@ -209,7 +239,7 @@ where
             return Some(self.look(key, now, count, limit));
         }
         let side = &self.core.absolute;
-        side.with(key, now, |window| alive(side.add_to(window, now, count, limit)))
+        side.with(key, now, |window| alive(side.add_rarely(window, now.tick, count, limit)))
     }
 
     /// Judges an addition without making it.
@@ -231,14 +261,15 @@ where
     #[inline]
     fn decision(&self, now: Moment, outcome: Outcome) -> RateLimitDecision {
         match outcome {
-            Outcome::Rejected { usage, relief } => absolute::rejected(
-                &self.core.absolute.frame.grid,
-                now.nanos,
-                usage,
-                relief.map(|relief| (relief.tick, relief.remaining)),
-            ),
+            Outcome::Rejected { usage, relief } => self.rejection(now, usage, relief),
             Outcome::Admitted { .. } | Outcome::Dead => RateLimitDecision::Allowed,
         }
+    }
+
+    #[inline]
+    fn rejection(&self, now: Moment, usage: u64, relief: Option<Relief>) -> RateLimitDecision {
+        let relief = relief.map(|relief| (relief.tick, relief.remaining));
+        absolute::rejected(&self.core.absolute.frame.grid, now.millis, usage, relief)
     }
 }
 

@@ -60,6 +60,12 @@ where
     K: Hash + Eq + Clone,
     S: BuildHasher,
 {
+    /// The hard limit that goes with a soft one.
+    #[inline]
+    pub(crate) fn hard_limit(&self, soft: u64) -> u64 {
+        self.thinning.hard_limit(soft, self.suppressed.frame.layout.most())
+    }
+
     pub(crate) fn sweep(&self, stale_after: Duration, go_on: impl Fn() -> bool) -> usize {
         self.absolute.sweep(stale_after, &go_on) + self.suppressed.sweep(stale_after, &go_on)
     }

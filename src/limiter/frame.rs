@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::RateLimit;
 use crate::clock::Source;
 use crate::key::{Layout, Limit};
-use crate::policy::Grid;
+use crate::policy::{Grid, NANOS_PER_MILLI};
+use crate::rate::Multiples;
 
 /// Fixed when the limiter is built; read by every decision.
 #[derive(Debug, Clone)]
@@ -13,40 +14,96 @@ pub(crate) struct Frame {
     pub(crate) grid: Grid,
     pub(crate) layout: Layout,
     pub(crate) clock: Arc<Source>,
+    multiples: Multiples,
 }
 
-/// A moment, as the clock told it and as a window counts it.
-#[derive(Debug, Clone, Copy)]
+/// A moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    pub(crate) nanos: u64,
+    /// As the clock tells it: the time-stamp counter's count, or nanoseconds.
+    pub(crate) count: u64,
+    /// Whole milliseconds, rounded down.
+    pub(crate) millis: u64,
+    /// As windows count it.
     pub(crate) tick: u64,
 }
 
 impl Frame {
     pub(crate) fn new(grid: Grid, clock: Source) -> Self {
-        Self { grid, layout: Layout::for_span(grid.span()), clock: Arc::new(clock) }
+        Self {
+            grid,
+            layout: Layout::for_span(grid.span()),
+            clock: Arc::new(clock),
+            multiples: Multiples::of(grid.window_ms()),
+        }
     }
 
     #[inline]
     pub(crate) fn now(&self) -> Moment {
-        let nanos = self.clock.now_nanos();
-        Moment { nanos, tick: self.grid.tick(nanos) }
+        match &*self.clock {
+            Source::Monotonic(clock) => {
+                let count = clock.count();
+                self.moment(count, clock.nanos_at(count))
+            }
+            Source::Custom(clock) => {
+                let nanos = clock.now_nanos();
+                self.moment(nanos, nanos)
+            }
+        }
     }
 
-    /// What a rate allows in a window.
     #[inline]
-    pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
-        rate.capacity_of_millis(self.grid.window_ms())
+    pub(crate) fn moment(&self, count: u64, nanos: u64) -> Moment {
+        let millis = nanos / NANOS_PER_MILLI;
+        Moment { count, millis, tick: self.grid.tick(millis) }
     }
 
-    /// What a window may hold under a rate. A finite rate beyond what it can hold is judged by
-    /// that: to reject too much is the safe side.
+    /// A moment in nanoseconds.
+    #[inline]
+    pub(crate) fn nanos(&self, moment: Moment) -> u64 {
+        match &*self.clock {
+            Source::Monotonic(clock) => clock.nanos_at(moment.count),
+            Source::Custom(_) => moment.count,
+        }
+    }
+
+    /// The last nanosecond that a moment may be at: known without a conversion.
+    #[inline]
+    pub(crate) fn latest_nanos(&self, moment: Moment) -> u64 {
+        match &*self.clock {
+            Source::Monotonic(_) => (moment.millis + 1) * NANOS_PER_MILLI - 1,
+            Source::Custom(_) => moment.count,
+        }
+    }
+
+    /// What a rate allows in a window, as far as that can hold it. To judge a rate beyond that by
+    /// what it can hold, hence to reject too much, is the safe side.
+    #[inline]
+    pub(crate) fn soft_limit(&self, rate: &RateLimit) -> u64 {
+        let capacity = match self.multiples.capacity(rate) {
+            Some(capacity) => capacity,
+            None => rate.capacity_of_millis(self.grid.window_ms()),
+        };
+        capacity.min(self.layout.most())
+    }
+
+    /// [`Frame::soft_limit`] of a finite rate.
+    #[inline]
+    pub(crate) fn finite_limit(&self, rate: &RateLimit) -> Option<u64> {
+        match self.multiples.capacity(rate) {
+            Some(capacity) => Some(capacity.min(self.layout.most())),
+            None => self.unusual_limit(rate),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual_limit(&self, rate: &RateLimit) -> Option<u64> {
+        (!rate.is_unlimited()).then(|| self.soft_limit(rate))
+    }
+
+    /// What a window may hold under a rate.
     #[inline]
     pub(crate) fn limit(&self, rate: &RateLimit) -> Limit {
-        if rate.is_unlimited() {
-            Limit::Unbounded
-        } else {
-            Limit::Within(self.capacity(rate).min(self.layout.most()))
-        }
+        self.finite_limit(rate).map_or(Limit::Unbounded, Limit::Within)
     }
 }

@@ -4,6 +4,7 @@ mod absolute;
 mod any;
 mod cleaner;
 mod core;
+mod dial;
 mod frame;
 mod local;
 mod observer;

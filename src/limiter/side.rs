@@ -8,7 +8,7 @@ use crate::key::{Limit, Outcome, Window};
 use crate::keys::Lookup;
 use crate::limiter::frame::{Frame, Moment};
 use crate::limiter::observer::{Event, Observer, Strategy};
-use crate::limiter::tally::{Stats, Tally};
+use crate::limiter::tally::{Mine, Stats, Tally};
 use crate::store::local::{LocalStore, State};
 use crate::wait::{Attempt, Line, TimedOut, Wait};
 use crate::{RateLimitDecision, TrypemaError};
@@ -89,14 +89,45 @@ where
         )
     }
 
-    /// Adds to the admitted units.
+    /// Adds to a window, where that is rare.
+    #[inline(never)]
+    pub(crate) fn add_rarely(
+        &self,
+        window: &Window,
+        tick: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        self.add_to(window, tick, count, limit)
+    }
+
+    /// Adds to a window.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add`")]
+    pub(crate) fn add_to(&self, window: &Window, tick: u64, count: u64, limit: Limit) -> Outcome {
+        window.add(&self.frame.layout, &self.store.floor, tick, count, limit)
+    }
+
+    /// [`Side::add_to`] for callers that have no use for the hint of a rejection.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add`")]
+    pub(crate) fn add_unhinted(
+        &self,
+        window: &Window,
+        tick: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        window.add_unhinted(&self.frame.layout, &self.store.floor, tick, count, limit)
+    }
+
+    /// What the calling thread keeps for itself.
     #[inline]
-    pub(crate) fn add_to(&self, window: &Window, now: Moment, count: u64, limit: Limit) -> Outcome {
-        window.add(&self.frame.layout, &self.store.floor, now.tick, count, limit)
+    pub(crate) fn mine(&self) -> &Mine {
+        self.tally.mine()
     }
 
     /// Counts a decision, and tells the observer of it.
-    #[inline]
     pub(crate) fn decided<Q>(
         &self,
         key: &Q,
@@ -106,13 +137,35 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.tally.count(&decision);
-        if let Some(observer) = &self.observer {
-            let key = key.to_key();
-            let strategy = self.strategy;
-            (observer.0)(&Event { strategy, key: &key, count, decision: &decision });
+        self.decided_by(self.mine(), key, count, decision)
+    }
+
+    /// [`Side::decided`], where the calling thread's own is known.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of it goes where the decision is known")]
+    pub(crate) fn decided_by<Q>(
+        &self,
+        mine: &Mine,
+        key: &Q,
+        count: u64,
+        decision: RateLimitDecision,
+    ) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        mine.count(&decision);
+        if self.observer.is_some() {
+            self.tell(key.to_key(), count, &decision);
         }
         decision
+    }
+
+    #[cold]
+    fn tell(&self, key: K, count: u64, decision: &RateLimitDecision) {
+        if let Some(observer) = &self.observer {
+            let strategy = self.strategy;
+            (observer.0)(&Event { strategy, key: &key, count, decision });
+        }
     }
 
     /// The decision on a call whose key found no room.
@@ -138,7 +191,7 @@ where
         }
         let now = self.frame.now();
         let recorded = self.with(key, now, |state| {
-            alive(self.add_to(state.admitted(), now, count, Limit::Unbounded))
+            alive(self.add_rarely(state.admitted(), now.tick, count, Limit::Unbounded))
         });
         if recorded.is_none() {
             self.tally.count_no_room();
@@ -226,7 +279,7 @@ where
 
     /// The time until the units of `tick` have left the window.
     pub(crate) fn until_gone(&self, tick: u64, now: Moment) -> Duration {
-        Duration::from_nanos(self.frame.grid.nanos_until_gone(tick, now.nanos))
+        Duration::from_nanos(self.frame.grid.nanos_until_gone(tick, self.frame.nanos(now)))
     }
 
     pub(crate) fn add_to_stats(&self, stats: &mut Stats) {

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use crate::key::Limit;
 use crate::keys::{Key, Lookup};
 use crate::limiter::core::Core;
+use crate::limiter::frame::Moment;
 use crate::limiter::side::{KeyState, alive};
 use crate::limiter::tally::Stats;
-use crate::limiter::thinned::{Call, Verdict};
-use crate::policy::suppressed::Limits;
-use crate::random::{Random, ThreadRandom};
+use crate::limiter::thinned::{Call, Draw, Verdict};
 use crate::wait::Attempt;
 use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
 
@@ -75,6 +74,31 @@ where
         Q: Lookup<K> + ?Sized,
     {
         let side = &self.core.suppressed;
+        // As in `LocalAbsolute::inc`. A draw that somebody may notice must not be made twice.
+        if let Some(most) = side.frame.finite_limit(rate)
+            && count != 0
+            && self.core.random.is_none()
+        {
+            let mine = side.mine();
+            let call = self.call(rate, count, most, side.frame.read(&mine.dial));
+            match side.store.find_open(key, |state| state.decide(&self.core, &call, true)) {
+                Some(Verdict::Allowed) => {
+                    return side.decided_by(mine, key, count, RateLimitDecision::Allowed);
+                }
+                Some(verdict) => return side.decided_by(mine, key, count, verdict.decision()),
+                None => {}
+            }
+        }
+        self.inc_unusual(key, rate, count)
+    }
+
+    /// [`LocalSuppressed::inc`] for any key, rate and count.
+    #[cold]
+    fn inc_unusual<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let side = &self.core.suppressed;
         if count == 0 {
             return side.decided(key, count, RateLimitDecision::Allowed);
         }
@@ -96,9 +120,9 @@ where
         if count == 0 || rate.is_unlimited() {
             return RateLimitDecision::Allowed;
         }
-        let call = self.call(rate, count);
+        let call = self.call_now(rate, count);
         let found = self.core.suppressed.store.find(key, |state| state.look(&self.core, &call));
-        found.unwrap_or_else(|| unseen(&call)).decision()
+        found.unwrap_or_else(|| unseen(&call, self.core.hard_limit(call.soft))).decision()
     }
 
     /// Units that count: admitted and declined. Zero for a key that is not known.
@@ -169,7 +193,7 @@ where
             return Ok(Duration::ZERO);
         }
         let side = &self.core.suppressed;
-        let hard = self.call(rate, count).limits.hard;
+        let hard = self.core.hard_limit(side.frame.soft_limit(rate));
         if count > hard && !rate.is_unlimited() {
             return Err(TrypemaError::CountTooLarge { given: count, most: hard });
         }
@@ -203,14 +227,14 @@ where
         stats
     }
 
-    fn call<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
+    #[inline]
+    fn call<'a>(&self, rate: &'a RateLimit, count: u64, soft: u64, now: Moment) -> Call<'a> {
+        Call { rate, count, soft, now, draw: Draw::from(self.core.random.as_deref()) }
+    }
+
+    fn call_now<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
         let frame = &self.core.suppressed.frame;
-        let limits = self.core.thinning.limits(frame.capacity(rate), frame.layout.most());
-        let draw = match &self.core.random {
-            None => ThreadRandom.draw(),
-            Some(random) => random.draw(),
-        };
-        Call { rate, count, limits, now: frame.now(), draw }
+        self.call(rate, count, frame.soft_limit(rate), frame.now())
     }
 
     /// One attempt. `None`: no room for the key.
@@ -226,10 +250,10 @@ where
         Q: Lookup<K> + ?Sized,
     {
         let side = &self.core.suppressed;
-        let call = self.call(rate, count);
+        let call = self.call_now(rate, count);
         if rate.is_unlimited() {
             return side.with(key, call.now, |state| {
-                alive(side.add_to(state.admitted(), call.now, count, Limit::Unbounded))
+                alive(side.add_rarely(state.admitted(), call.now.tick, count, Limit::Unbounded))
                     .map(|_| Verdict::Allowed)
             });
         }
@@ -238,8 +262,8 @@ where
 }
 
 /// The answer on a key of which nothing is known.
-fn unseen(call: &Call<'_>) -> Verdict {
-    let &Call { count, limits: Limits { soft, hard }, .. } = call;
+fn unseen(call: &Call<'_>, hard: u64) -> Verdict {
+    let &Call { count, soft, .. } = call;
     if count <= soft {
         Verdict::Allowed
     } else {

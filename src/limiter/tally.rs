@@ -6,10 +6,18 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use thread_local::ThreadLocal;
 
 use crate::RateLimitDecision;
+use crate::limiter::dial::Dial;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    threads: ThreadLocal<Counters>,
+    threads: ThreadLocal<Mine>,
+}
+
+/// What each thread keeps for itself.
+#[derive(Debug, Default)]
+pub(crate) struct Mine {
+    pub(crate) dial: Dial,
+    counters: Counters,
 }
 
 #[derive(Debug, Default)]
@@ -39,10 +47,11 @@ impl Counter {
     }
 }
 
-impl Tally {
-    #[inline]
+impl Mine {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of it goes where the decision is known")]
     pub(crate) fn count(&self, decision: &RateLimitDecision) {
-        let counters = self.threads.get_or_default();
+        let counters = &self.counters;
         match decision {
             RateLimitDecision::Allowed => counters.allowed.count(),
             RateLimitDecision::Rejected { .. } => counters.rejected.count(),
@@ -54,15 +63,23 @@ impl Tally {
             }
         }
     }
+}
+
+impl Tally {
+    /// The calling thread's own.
+    #[inline]
+    pub(crate) fn mine(&self) -> &Mine {
+        self.threads.get_or_default()
+    }
 
     /// Counts a call that found no room for its key.
     #[cold]
     pub(crate) fn count_no_room(&self) {
-        self.threads.get_or_default().no_room.count();
+        self.mine().counters.no_room.count();
     }
 
     pub(crate) fn add_to(&self, stats: &mut Stats) {
-        for counters in &self.threads {
+        for Mine { counters, .. } in &self.threads {
             stats.allowed += counters.allowed.read();
             stats.rejected += counters.rejected.read();
             stats.suppressed_admitted += counters.suppressed_admitted.read();

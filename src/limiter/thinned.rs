@@ -1,12 +1,14 @@
 //! A key's state under the Suppressed strategy.
 
+use core::cell::OnceCell;
 use core::hash::{BuildHasher, Hash};
 
 use crate::key::{Kept, Limit, Outcome, Window};
 use crate::limiter::core::Core;
 use crate::limiter::frame::{Frame, Moment};
 use crate::limiter::side::{Floor, KeyState, alive};
-use crate::policy::suppressed::{Limits, Observed, factor};
+use crate::policy::suppressed::{Observed, factor};
+use crate::random::{Random, ThreadRandom};
 use crate::store::local::State;
 use crate::{RateLimit, RateLimitDecision};
 
@@ -56,10 +58,29 @@ impl KeyState for Thinned {
 pub(crate) struct Call<'a> {
     pub(crate) rate: &'a RateLimit,
     pub(crate) count: u64,
-    pub(crate) limits: Limits,
+    /// The soft limit, at most what a window can hold.
+    pub(crate) soft: u64,
     pub(crate) now: Moment,
-    /// Uniform from 0 to 1, drawn once, however often the call is tried.
-    pub(crate) draw: f64,
+    pub(crate) draw: Draw,
+}
+
+/// A number, uniform from 0 to 1, drawn once for each call, however often that is tried.
+pub(crate) struct Draw(OnceCell<f64>);
+
+impl Draw {
+    #[inline]
+    pub(crate) fn from(source: Option<&dyn Random>) -> Self {
+        Self(match source {
+            Some(random) => OnceCell::from(random.draw()),
+            // Nobody can tell when this one is asked; few calls need it.
+            None => OnceCell::new(),
+        })
+    }
+
+    #[inline]
+    fn get(&self) -> f64 {
+        *self.0.get_or_init(|| ThreadRandom.draw())
+    }
 }
 
 /// What a call has come to.
@@ -90,7 +111,8 @@ impl Thinned {
     }
 
     /// Admits or declines. A decline is counted if `count_declines`. `None` of a dead state.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is the body of two functions, one of them hot")]
     pub(crate) fn decide<K, S>(
         &self,
         core: &Core<K, S>,
@@ -101,17 +123,20 @@ impl Thinned {
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        let &Call { count, limits: Limits { soft, hard }, now, .. } = call;
-        let add =
-            |most| alive(core.suppressed.add_to(&self.admitted, now, count, Limit::Within(most)));
-        let mut outcome = add(soft)?;
+        let &Call { count, soft, now, .. } = call;
+        let side = &core.suppressed;
+        // Where it is needed: half of a call's cost may go without.
+        let hard = || core.hard_limit(soft);
+        let within = Limit::Within(soft);
+        let mut outcome = alive(side.add_unhinted(&self.admitted, now.tick, count, within))?;
         let mut factor = 1.0;
         if let Outcome::Rejected { usage, .. } = outcome
-            && usage.saturating_add(count) <= hard
+            && usage.saturating_add(count) <= hard()
         {
             factor = self.factor(core, call);
-            if call.draw >= factor {
-                outcome = add(hard)?;
+            if call.draw.get() >= factor {
+                let within = Limit::Within(hard());
+                outcome = alive(side.add_rarely(&self.admitted, now.tick, count, within))?;
                 if !matches!(outcome, Outcome::Admitted { .. }) {
                     // Others have filled the window up to the hard limit meanwhile.
                     factor = 1.0;
@@ -131,11 +156,11 @@ impl Thinned {
             Outcome::Rejected { .. } => {
                 // Somebody waits, and wants to know when it may fit below the hard limit.
                 let layout = &core.suppressed.frame.layout;
-                let relief = match self.admitted.peek(layout, now.tick, count, Limit::Within(hard))
-                {
-                    Outcome::Rejected { relief, .. } => relief.map(|relief| relief.tick),
-                    _ => None,
-                };
+                let relief =
+                    match self.admitted.peek(layout, now.tick, count, Limit::Within(hard())) {
+                        Outcome::Rejected { relief, .. } => relief.map(|relief| relief.tick),
+                        _ => None,
+                    };
                 Some(Verdict::Thinned { factor, is_allowed: false, relief })
             }
             Outcome::Dead => None,
@@ -143,12 +168,13 @@ impl Thinned {
     }
 
     /// Counts declined units. `None` if that went to a dead state, and must be repeated.
+    #[inline]
     pub(crate) fn decline<K, S>(&self, core: &Core<K, S>, now: Moment, count: u64) -> Option<()>
     where
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        core.suppressed.add_to(&self.declined, now, count, Limit::Unbounded);
+        core.suppressed.add_unhinted(&self.declined, now.tick, count, Limit::Unbounded);
         (!self.admitted.is_dead()).then_some(())
     }
 
@@ -158,7 +184,8 @@ impl Thinned {
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        let &Call { count, limits: Limits { soft, hard }, now, rate, draw } = call;
+        let &Call { count, soft, now, rate, ref draw } = call;
+        let hard = core.hard_limit(soft);
         let usage = self.admitted.usage(&core.suppressed.frame.layout, now.tick)?;
         let total = usage.saturating_add(count);
         if total <= soft {
@@ -167,32 +194,43 @@ impl Thinned {
         let factor = if total > hard {
             1.0
         } else {
-            match self.perceived.get(now.nanos) {
+            match self.perceived.get(core.suppressed.frame.nanos(now)) {
                 Some(kept) => factor(rate.as_per_second(), f64::from_bits(kept)),
                 None => self.fresh_factor(core, rate, now),
             }
         };
-        let is_allowed = total <= hard && draw >= factor;
+        let is_allowed = total <= hard && draw.get() >= factor;
         Some(Verdict::Thinned { factor, is_allowed, relief: None })
     }
 
     /// The factor by the perceived rate that is kept, or by a fresh one, which is then kept.
+    #[inline]
     fn factor<K, S>(&self, core: &Core<K, S>, call: &Call<'_>) -> f64
     where
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        let now = call.now.nanos;
-        let perceived = match self.perceived.get(now) {
+        let frame = &core.suppressed.frame;
+        let perceived = match self.perceived.get(frame.latest_nanos(call.now)) {
             Some(kept) => f64::from_bits(kept),
-            None => {
-                let fresh = self.perceive(core, call.now);
-                let until = now.saturating_add(core.thinning.refresh_ns);
-                self.perceived.put(fresh.to_bits(), until);
-                fresh
-            }
+            None => self.perceive_and_keep(core, call.now),
         };
         factor(call.rate.as_per_second(), perceived)
+    }
+
+    #[cold]
+    fn perceive_and_keep<K, S>(&self, core: &Core<K, S>, now: Moment) -> f64
+    where
+        K: Hash + Eq + Clone,
+        S: BuildHasher,
+    {
+        let nanos = core.suppressed.frame.nanos(now);
+        if let Some(kept) = self.perceived.get(nanos) {
+            return f64::from_bits(kept);
+        }
+        let fresh = self.perceive(core, now);
+        self.perceived.put(fresh.to_bits(), nanos.saturating_add(core.thinning.refresh_ns));
+        fresh
     }
 
     /// The factor at this moment, whatever is kept.

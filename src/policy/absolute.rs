@@ -8,13 +8,13 @@ use crate::policy::Grid;
 #[inline]
 pub(crate) fn rejected(
     grid: &Grid,
-    now_ns: u64,
+    now_ms: u64,
     usage: u64,
     relief: Option<(u64, u64)>,
 ) -> RateLimitDecision {
     match relief {
         Some((tick, remaining)) => RateLimitDecision::Rejected {
-            retry_after_ms: Some(grid.millis_until_gone(tick, now_ns)),
+            retry_after_ms: Some(grid.millis_until_gone(tick, now_ms)),
             remaining_after_waiting: remaining,
         },
         None => {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::TrypemaError;
 
-const NANOS_PER_MILLI: u64 = 1_000_000;
+pub(crate) const NANOS_PER_MILLI: u64 = 1_000_000;
 /// A hundred years: sums of a window and any uptime stay far inside 64 bits of nanoseconds.
 const LONGEST_WINDOW: Duration = Duration::from_secs(36_500 * 86_400);
 
@@ -14,9 +14,16 @@ pub(crate) struct Grid {
     /// The window asked for: what capacities are taken over.
     window_ms: u64,
     /// The window, rounded up to whole buckets: how long a unit counts.
-    held_ns: u64,
-    bucket_ns: u64,
+    held_ms: u64,
+    bucket_ms: u64,
+    /// 2^64 over `bucket_ms`, rounded up, where that divides without error; else 0.
+    bucket_inverse: u64,
 }
+
+/// Divisors up to here are multiplied by the inverse instead. With `m = ceil(2^64 / d)`, the high
+/// half of `n * m` is `n / d` exactly while `n * (m * d - 2^64) < 2^64`; the bracket is below `d`,
+/// and milliseconds, made from 64 bits of nanoseconds, are below 2^45.
+const INVERTIBLE: u64 = 1 << 19;
 
 impl Grid {
     /// `longest_span` is how many buckets, the current one included, a window may touch.
@@ -41,13 +48,15 @@ impl Grid {
             );
             return Err(TrypemaError::config("bucket", bucket, allowed));
         }
-        let bucket_ns = bucket_ms * NANOS_PER_MILLI;
-        Ok(Self { window_ms, held_ns: buckets * bucket_ns, bucket_ns })
+        // 2^64 itself does not fit: a bucket of 1 ms is divided by.
+        let invertible = (2..=INVERTIBLE).contains(&bucket_ms);
+        let bucket_inverse = if invertible { u64::MAX / bucket_ms + 1 } else { 0 };
+        Ok(Self { window_ms, held_ms: buckets * bucket_ms, bucket_ms, bucket_inverse })
     }
 
     /// Ticks that a window touches: a unit of tick `t` counts while `now - t` is below this.
     pub(crate) const fn span(&self) -> u64 {
-        self.held_ns / self.bucket_ns + 1
+        self.held_ms / self.bucket_ms + 1
     }
 
     /// The window that was asked for, in milliseconds.
@@ -63,38 +72,49 @@ impl Grid {
 
     /// One tick.
     pub(crate) const fn bucket(&self) -> Duration {
-        Duration::from_nanos(self.bucket_ns)
+        Duration::from_millis(self.bucket_ms)
     }
 
     /// Ticks that a shorter window would touch.
     pub(crate) fn span_of(&self, shorter: Duration) -> u64 {
-        let nanos = u64::try_from(shorter.as_nanos()).unwrap_or(u64::MAX);
-        nanos.div_ceil(self.bucket_ns) + 1
+        self.ticks_in(shorter) + 1
     }
 
     /// Whole ticks in a time, rounded up.
     pub(crate) fn ticks_in(&self, time: Duration) -> u64 {
-        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).div_ceil(self.bucket_ns)
+        u64::try_from(time.as_nanos())
+            .unwrap_or(u64::MAX)
+            .div_ceil(self.bucket_ms * NANOS_PER_MILLI)
     }
 
     /// The bucket that a moment falls into.
     #[inline]
-    pub(crate) const fn tick(&self, now_ns: u64) -> u64 {
-        now_ns / self.bucket_ns
+    pub(crate) const fn tick(&self, millis: u64) -> u64 {
+        if self.bucket_inverse == 0 {
+            millis / self.bucket_ms
+        } else {
+            // A division by a number that the compiler does not know takes several times as long.
+            ((millis as u128 * self.bucket_inverse as u128) >> 64) as u64
+        }
     }
 
-    /// Whole milliseconds, rounded up, from `now_ns` until the units of `tick` have left the
-    /// window: until `(tick + 1) · bucket + window`.
+    /// Whole milliseconds, rounded up, from a moment, told in them rounded down, until the units of `tick` have left the window:
+    /// until `(tick + 1) · bucket + window`, which is a whole number of them.
     #[inline]
-    pub(crate) const fn millis_until_gone(&self, tick: u64, now_ns: u64) -> u64 {
-        self.nanos_until_gone(tick, now_ns).div_ceil(NANOS_PER_MILLI)
+    pub(crate) const fn millis_until_gone(&self, tick: u64, now_ms: u64) -> u64 {
+        self.gone_ms(tick).saturating_sub(now_ms)
     }
 
-    /// [`Grid::millis_until_gone`] in nanoseconds.
+    /// Nanoseconds from `nanos` until then.
+    pub(crate) const fn nanos_until_gone(&self, tick: u64, nanos: u64) -> u64 {
+        self.gone_ms(tick).saturating_mul(NANOS_PER_MILLI).saturating_sub(nanos)
+    }
+
+    /// When the units of `tick` have left the window. Nothing overflows: ticks are made of clock
+    /// readings, which are below 2^45 ms, or follow the newest of those by less than a window.
     #[inline]
-    pub(crate) const fn nanos_until_gone(&self, tick: u64, now_ns: u64) -> u64 {
-        let gone_ns = (tick + 1).saturating_mul(self.bucket_ns).saturating_add(self.held_ns);
-        gone_ns.saturating_sub(now_ns)
+    const fn gone_ms(&self, tick: u64) -> u64 {
+        (tick + 1) * self.bucket_ms + self.held_ms
     }
 }
 
@@ -109,5 +129,25 @@ fn whole_millis(field: &'static str, given: Duration) -> Result<u64, TrypemaErro
     match u64::try_from(given.as_millis()) {
         Ok(millis) if given <= LONGEST_WINDOW => Ok(millis),
         _ => Err(TrypemaError::config(field, given, "it must be at most 100 years")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_quotients() {
+        let window = Duration::from_secs(10_000);
+        for bucket_ms in [1, 2, 3, 7, 10, 100, 999, 1_000, 4_096, INVERTIBLE, INVERTIBLE + 1] {
+            let bucket = Duration::from_millis(bucket_ms);
+            let grid = Grid::new(window.max(bucket), bucket, u64::MAX).expect("valid");
+            let longest = u64::MAX / NANOS_PER_MILLI;
+            for tick in [1, 2, 1_000, longest / bucket_ms / 3, longest / bucket_ms] {
+                assert_eq!(grid.tick(tick * bucket_ms), tick, "{bucket_ms} ms");
+                assert_eq!(grid.tick(tick * bucket_ms - 1), tick - 1, "{bucket_ms} ms");
+            }
+            assert_eq!(grid.tick(longest), longest / bucket_ms);
+        }
     }
 }

@@ -4,4 +4,4 @@ pub(crate) mod absolute;
 mod grid;
 pub(crate) mod suppressed;
 
-pub(crate) use grid::Grid;
+pub(crate) use grid::{Grid, NANOS_PER_MILLI};

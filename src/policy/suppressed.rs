@@ -24,10 +24,10 @@ pub(crate) struct Thinning {
     /// How long a perceived rate is used again.
     pub(crate) refresh_ns: u64,
     /// Seconds in the window asked for.
-    window_s: f64,
+    pub(crate) window_s: f64,
     /// Seconds of "the last second": less where the window is shorter, more where buckets are
     /// coarse.
-    recent_s: f64,
+    pub(crate) recent_s: f64,
     /// The same in ticks that it touches.
     pub(crate) recent_span: u64,
 }
@@ -39,13 +39,6 @@ pub(crate) struct Observed {
     pub(crate) window: u64,
     /// Over the last second.
     pub(crate) recent: u64,
-}
-
-/// What a call may add up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) soft: u64,
-    pub(crate) hard: u64,
 }
 
 impl Thinning {
@@ -64,16 +57,17 @@ impl Thinning {
         }
     }
 
-    /// Soft and hard limit for a rate of this capacity. `most` is what a window can hold.
-    pub(crate) fn limits(&self, capacity: u64, most: u64) -> Limits {
+    /// The hard limit that goes with a soft one. `most` is what a window can hold.
+    #[inline]
+    pub(crate) fn hard_limit(&self, soft: u64, most: u64) -> u64 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss,
             reason = "rounding down and saturating is wanted; exact below 2^53"
         )]
-        let hard = (capacity as f64 * self.hard_limit_factor) as u64;
-        Limits { soft: capacity.min(most), hard: hard.max(capacity).min(most) }
+        let hard = (soft as f64 * self.hard_limit_factor) as u64;
+        hard.max(soft).min(most)
     }
 
     /// The rate that callers are asking for, in units per second.

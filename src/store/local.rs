@@ -61,6 +61,18 @@ where
         }
     }
 
+    /// [`LocalStore::find`] in a map without a bound, the quickest way to a state; `None` of any
+    /// other. `act` is compiled into it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "or nothing that callers know is used in `act`")]
+    pub(crate) fn find_open<Q, R>(&self, key: &Q, act: impl FnOnce(&V) -> Option<R>) -> Option<R>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let Map::Open(map) = &self.map else { return None };
+        act(map.get(&Probe(key), &map.guard())?)
+    }
+
     /// Acts on the key's state, which is made if there is none. `act` says `None` of a dead state,
     /// and is called again with another. `None` if there is no room for a new key, even after
     /// `retire` was asked of some others: it ends a state if that is idle, and says whether it is

@@ -5,10 +5,14 @@ use std::time::Duration;
 use trypema::{LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
 
 use super::ops::Grid;
+use super::trial::LATEST_NS;
 
 /// The Absolute strategy of some provider, with keys by number and a clock that the test moves.
 /// What can fail in a provider fails the test here.
 pub(crate) trait Provider {
+    /// The latest moment that it is tried at, in nanoseconds.
+    const LATEST_NS: u128 = LATEST_NS;
+
     /// A limiter without keys, at time zero.
     fn start(grid: Grid) -> Self;
 

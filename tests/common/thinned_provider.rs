@@ -7,6 +7,7 @@ use std::time::Duration;
 use trypema::{LocalRateLimiter, ManualClock, Random, RateLimit, RateLimitDecision};
 
 use super::thinned::HardFactor;
+use super::trial::LATEST_NS;
 use super::{Grid, Local, Provider};
 
 /// A source that draws what the test has said, and counts how often it was asked.
@@ -36,6 +37,11 @@ impl Random for Told {
 
 /// The Suppressed strategy of some provider. What can fail in a provider fails the test here.
 pub(crate) trait ThinnedProvider {
+    /// The latest moment that it is tried at, in nanoseconds.
+    const LATEST_NS: u128 = LATEST_NS;
+    /// The shortest time that it can tell, in nanoseconds.
+    const GRAIN_NS: u128 = 1;
+
     /// A limiter without keys, at time zero.
     fn start(settings: Settings, draws: Arc<Told>) -> Self;
 

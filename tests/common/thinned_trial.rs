@@ -11,7 +11,7 @@ use super::Case;
 use super::ops::{self, Count, Op, Step};
 use super::thinned::{Ask, Fate, HardFactor, Thinned, same_factor};
 use super::thinned_provider::{Settings, ThinnedProvider, Told};
-use super::trial::{LATEST_NS, duration};
+use super::trial::duration;
 
 /// A case, and what else Suppressed depends on.
 #[derive(Clone)]
@@ -272,7 +272,8 @@ impl<'a, P: ThinnedProvider> ThinnedTrial<'a, P> {
 
     /// Steps back, and steps out of range, are not taken.
     fn go_to(&mut self, then_ns: u128) {
-        if (self.model.now_ns()..=LATEST_NS).contains(&then_ns) {
+        let then_ns = then_ns / P::GRAIN_NS * P::GRAIN_NS;
+        if (self.model.now_ns()..=P::LATEST_NS).contains(&then_ns) {
             self.model.set_time(then_ns);
             self.provider.set_time(duration(then_ns));
         }

@@ -8,8 +8,8 @@ use trypema::RateLimit;
 use super::ops::{Count, Op, Step};
 use super::{Answer, Case, Model, Provider};
 
-/// Moments under test stay below 400 years: a clock of 64 bits holds 584, and what happens near
-/// its end is not part of these comparisons.
+/// Moments under test stay below 400 years, unless the provider says otherwise: a clock of 64 bits
+/// holds 584, and what happens near its end is not part of these comparisons.
 pub(crate) const LATEST_NS: u128 = 400 * 365 * 86_400_000_000_000;
 const MILLI: u128 = 1_000_000;
 
@@ -135,7 +135,7 @@ impl<'a, P: Provider> Trial<'a, P> {
         };
         prop_assert!(ms > 0, "told to retry at once");
         let then = self.model.now_ns() + u128::from(ms) * MILLI;
-        if then > LATEST_NS {
+        if then > P::LATEST_NS {
             return Ok(());
         }
         self.go_to(then - MILLI);
@@ -165,7 +165,7 @@ impl<'a, P: Provider> Trial<'a, P> {
 
     /// Steps back, and steps out of range, are not taken.
     fn go_to(&mut self, then_ns: u128) {
-        if (self.model.now_ns()..=LATEST_NS).contains(&then_ns) {
+        if (self.model.now_ns()..=P::LATEST_NS).contains(&then_ns) {
             self.model.set_time(then_ns);
             self.provider.set_time(duration(then_ns));
         }

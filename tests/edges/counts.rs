@@ -28,6 +28,7 @@ fn ask<P: Provider>(limiter: &P, key: u8, rate: &RateLimit, count: u64) -> Answe
     answer
 }
 
+// proves: input
 fn nothing_asked_is_allowed_and_leaves_no_trace<P: Provider>() {
     let limiter = P::start(GRID);
     let rates = [per_second(f64::from_bits(1)), per_second(5.0), RateLimit::unlimited()];
@@ -46,6 +47,7 @@ fn nothing_asked_is_allowed_and_leaves_no_trace<P: Provider>() {
     assert_eq!((limiter.usage(0), limiter.len()), (1_000, 1));
 }
 
+// proves: G1 G3
 fn more_than_the_capacity_is_never_allowed<P: Provider>() {
     let limiter = P::start(GRID);
     let rate = per_second(5.0);
@@ -62,6 +64,7 @@ fn more_than_the_capacity_is_never_allowed<P: Provider>() {
     assert_eq!(limiter.usage(0), 5);
 }
 
+// proves: G1 G3
 fn a_capacity_of_zero_allows_nothing<P: Provider>() {
     let limiter = P::start(GRID);
     for rate in [per_second(0.5), per_second(0.999), RateLimit::per_day(86_399.0).unwrap()] {
@@ -72,6 +75,7 @@ fn a_capacity_of_zero_allows_nothing<P: Provider>() {
     assert_eq!(limiter.len(), 0);
 }
 
+// proves: G1
 fn every_call_is_judged_by_its_own_rate<P: Provider>() {
     let limiter = P::start(GRID);
     assert_eq!(ask(&limiter, 0, &per_second(10.0), 8), Answer::Allowed);
@@ -84,6 +88,7 @@ fn every_call_is_judged_by_its_own_rate<P: Provider>() {
 }
 
 /// Sums that a window cannot hold are clipped to the most that it can.
+// proves: G1 input
 fn counts_without_measure_are_clipped<P: Provider>() {
     let most = P::most(GRID);
     let limiter = P::start(GRID);
@@ -113,6 +118,7 @@ fn counts_without_measure_are_clipped<P: Provider>() {
 }
 
 /// A refund takes from those that would expire first, hence it puts off the next room.
+// proves: G2
 fn refunds_take_the_oldest_first<P: Provider>() {
     let limiter = P::start(GRID);
     let rate = per_second(4.0);
@@ -140,6 +146,7 @@ fn at_all_times<P: Provider>(test: impl Fn(&P, &dyn Fn(u64), u64)) {
     }
 }
 
+// proves: G5
 fn a_key_filled_to_the_brim_is_not_forgotten<P: Provider>() {
     let most = P::most(Grid { window_ms: 10, bucket_ms: 1 });
     at_all_times::<P>(|limiter, at, part| {
@@ -152,6 +159,7 @@ fn a_key_filled_to_the_brim_is_not_forgotten<P: Provider>() {
     });
 }
 
+// proves: G2
 fn a_key_that_was_filled_to_the_brim_has_its_capacity_again<P: Provider>() {
     at_all_times::<P>(|limiter, at, part| {
         assert!(limiter.record(0, u64::MAX));
@@ -163,6 +171,7 @@ fn a_key_that_was_filled_to_the_brim_has_its_capacity_again<P: Provider>() {
     });
 }
 
+// proves: G2
 fn a_key_that_was_filled_to_the_brim_is_not_stuck<P: Provider>() {
     at_all_times::<P>(|limiter, at, part| {
         assert!(limiter.record(0, u64::MAX));
@@ -175,6 +184,7 @@ fn a_key_that_was_filled_to_the_brim_is_not_stuck<P: Provider>() {
 
 /// The same by `inc` alone, at a finite rate: with the most buckets a window holds few units, so a
 /// call may take all of them.
+// proves: G2 G5
 fn a_window_taken_whole_is_neither_forgotten_nor_stuck<P: Provider>() {
     let grid = Grid { window_ms: 524_285, bucket_ms: 1 };
     let (rate, most) = (per_second(1e9), P::most(grid));
@@ -195,6 +205,7 @@ fn a_window_taken_whole_is_neither_forgotten_nor_stuck<P: Provider>() {
     }
 }
 
+// proves: G3
 #[test]
 fn decisions_say_whether_and_when() {
     let limiter = Local::start(GRID);

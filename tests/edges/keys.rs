@@ -1,5 +1,7 @@
 //! Keys of every kind, and what the public types promise as types.
 
+// each proves: input
+
 use core::fmt::Debug;
 use core::hash::{BuildHasher, Hash, Hasher};
 use core::time::Duration;
@@ -147,6 +149,7 @@ fn clones_share_their_keys() {
     assert!(handle.reset("key"));
 }
 
+// proves: G1 input
 #[test]
 fn limiters_share_nothing() {
     let (one, other) = (limiter(), limiter());

@@ -1,5 +1,7 @@
 //! Rates: constructors, capacities, parsing and printing.
 
+// each proves: rates
+
 use core::time::Duration;
 
 use proptest::prelude::*;
@@ -119,6 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A count is its own capacity over the period that it was given for, up to 2^53.
+    // proves (property): rates
     #[test]
     fn a_whole_count_is_what_its_period_allows(bits in 0..=53_u32, less in any::<u64>()) {
         let whole = (1_u64 << bits).saturating_sub(less % (1 << bits.saturating_sub(1))).max(1);
@@ -128,6 +131,7 @@ proptest! {
     }
 
     /// Nor is anything lost beyond that, where `f64` has not every whole number.
+    // proves (property): rates
     #[test]
     fn a_huge_whole_count_is_too(mantissa in (1_u64 << 52)..(1 << 53), exponent in 1..=11_u32) {
         let whole = mantissa << exponent;
@@ -137,6 +141,7 @@ proptest! {
     }
 
     /// Exact arithmetic on whole counts, for any window.
+    // proves (property): rates
     #[test]
     fn capacities_of_whole_counts_are_exact(
         whole in 1..=(1_u64 << 53),
@@ -154,6 +159,7 @@ proptest! {
     }
 
     /// Fractions are as exact as `f64` is: relative to the true product, within a few roundings.
+    // proves (property): rates
     #[test]
     fn capacities_of_fractions_are_close(count in 1e-6..1e9_f64, ms in 1..=10_000_000_000_u64) {
         for (constructor, period) in CONSTRUCTORS {
@@ -165,6 +171,7 @@ proptest! {
     }
 
     /// A longer window never allows less.
+    // proves (property): rates
     #[test]
     fn capacity_grows_with_the_window(count in positive(), ns in any::<u64>(), more: u64) {
         let rate = RateLimit::per_minute(count).unwrap();
@@ -172,6 +179,7 @@ proptest! {
         prop_assert!(capacity(ns) <= capacity(ns.saturating_add(more)));
     }
 
+    // proves (property): rates
     #[test]
     fn what_is_printed_is_read_back(count in positive()) {
         for (constructor, _) in CONSTRUCTORS {
@@ -181,6 +189,7 @@ proptest! {
     }
 
     /// Whatever it is given, the parser answers.
+    // proves (property): rates input
     #[test]
     fn parsing_does_not_panic(text in "\\PC{0,20}", rest in "(/|per| |s|[0-9]|\\.|é){0,12}") {
         let _ = text.parse::<RateLimit>();

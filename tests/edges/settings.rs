@@ -1,5 +1,7 @@
 //! Windows and buckets that cannot be, and those that barely can.
 
+// each proves: input
+
 use core::time::Duration;
 
 use trypema::{LocalRateLimiter, ManualClock, RateLimit, TrypemaError};
@@ -126,6 +128,7 @@ fn works(window: Duration, bucket: Duration) {
 
 /// Units count for the window rounded up to whole buckets; capacities are those of the window that
 /// was asked for.
+// proves: G2 input
 #[test]
 fn a_window_that_is_no_multiple_of_the_bucket_is_rounded_up() {
     works(ms(250), ms(100));

@@ -1,5 +1,7 @@
 //! Clocks that stand, leap, end, or go back.
 
+// each proves: G9
+
 use core::time::Duration;
 use std::sync::Mutex;
 
@@ -57,6 +59,7 @@ fn the_default_clock_starts_at_zero_and_goes_on() {
 }
 
 /// Hints are whole milliseconds: a fraction more to wait is a whole one.
+// proves: G3 G9
 #[test]
 fn hints_are_rounded_up() {
     let clock = ManualClock::new();
@@ -81,6 +84,7 @@ fn hints_are_rounded_up() {
 }
 
 /// A key is judged at the latest time it knows of, whatever a clock shows later.
+// proves: G1 G9
 #[test]
 fn a_clock_that_goes_back_lets_nothing_through_twice() {
     for start in [Duration::from_secs(3_600), 40 * YEAR] {

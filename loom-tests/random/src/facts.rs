@@ -4,11 +4,10 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
-use crate::policy::suppressed::{Limits, Observed, Thinning, factor};
-use crate::policy::{Grid, absolute};
+use crate::policy::suppressed::{Observed, Thinning, factor};
+use crate::policy::{Grid, NANOS_PER_MILLI as MILLI, absolute};
 use crate::{RateLimitDecision, TrypemaError};
 
-const MILLI: u64 = 1_000_000;
 const MOST_BUCKETS: u64 = 500;
 
 fn millis(millis: u64) -> Duration {
@@ -41,8 +40,8 @@ fn grids_are_what_was_asked_for() {
         // A window touches one bucket more than it is long.
         let touched = (0..).find(|buckets| buckets * bucket >= window).expect("some time") + 1;
         assert_eq!(grid.span(), touched);
-        let now = rng.u64(..);
-        assert_eq!(grid.tick(now), now / (bucket * MILLI));
+        let now_ms = rng.u64(..u64::MAX / MILLI);
+        assert_eq!(grid.tick(now_ms), now_ms / bucket);
         let time = Duration::from_nanos(rng.u64(0..20 * bucket * MILLI));
         let ticks = u64::try_from(time.as_nanos().div_ceil(u128::from(bucket * MILLI)));
         assert_eq!(Ok(grid.ticks_in(time)), ticks);
@@ -88,16 +87,20 @@ fn units_are_gone_when_it_is_said() {
     for _ in 0..4_000 {
         let (grid, window, bucket) = some_grid(&mut rng);
         let now = rng.u64(0..1_000_000 * MILLI);
-        let tick = grid.tick(now).saturating_sub(rng.u64(0..2 * window.div_ceil(bucket) + 2));
-        let counts = |at: u64| grid.tick(at) - tick < grid.span();
+        let tick =
+            grid.tick(now / MILLI).saturating_sub(rng.u64(0..2 * window.div_ceil(bucket) + 2));
+        let counts = |at: u64| grid.tick(at / MILLI) - tick < grid.span();
         let nanos = grid.nanos_until_gone(tick, now);
         assert!(!counts(now + nanos), "{grid:?}, {tick} at {now}");
         assert!(nanos == 0 || counts(now + nanos - 1), "{grid:?}, {tick} at {now}");
         // In whole milliseconds, rounded up: waiting as long as one is told is enough.
-        assert_eq!(grid.millis_until_gone(tick, now), nanos.div_ceil(MILLI));
+        assert_eq!(grid.millis_until_gone(tick, now / MILLI), nanos.div_ceil(MILLI));
     }
+    // The last moment of a clock that counts nanoseconds in 64 bits.
     let (grid, ..) = some_grid(&mut rng);
-    assert_eq!(grid.nanos_until_gone(u64::MAX - 1, 7), u64::MAX - 7, "saturates");
+    let last = grid.tick(u64::MAX / MILLI);
+    assert_eq!(grid.nanos_until_gone(last, u64::MAX), 0, "saturates");
+    assert!(grid.millis_until_gone(last, u64::MAX / MILLI) >= grid.window_ms());
 }
 
 #[test]
@@ -131,15 +134,14 @@ fn thinning(window: u64, bucket: u64, hard: f64) -> Thinning {
 
 #[test]
 fn hard_limits_are_whole_and_bounded() {
-    let limits = |hard, capacity, most| thinning(1_000, 10, hard).limits(capacity, most);
-    assert_eq!(limits(1.5, 10, 100), Limits { soft: 10, hard: 15 });
-    assert_eq!(limits(1.5, 3, 100), Limits { soft: 3, hard: 4 }, "rounded down");
-    assert_eq!(limits(1.0, 3, 100), Limits { soft: 3, hard: 3 });
-    assert_eq!(limits(2.0, 70, 100), Limits { soft: 70, hard: 100 });
-    assert_eq!(limits(2.0, 170, 100), Limits { soft: 100, hard: 100 });
-    // More than a float can tell apart: never below the capacity.
+    let hard = |factor, soft, most| thinning(1_000, 10, factor).hard_limit(soft, most);
+    assert_eq!(hard(1.5, 10, 100), 15);
+    assert_eq!(hard(1.5, 3, 100), 4, "rounded down");
+    assert_eq!(hard(1.0, 3, 100), 3);
+    assert_eq!(hard(2.0, 70, 100), 100);
+    // More than a float can tell apart: never below the soft limit.
     let large = (1 << 60) + 1;
-    assert_eq!(limits(1.0, large, u64::MAX), Limits { soft: large, hard: large });
+    assert_eq!(hard(1.0, large, u64::MAX), large);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A family of runs: what they have in common, and how a seed draws one of them.
 
+// each proves: G1 G3
+
 use std::env::{self, VarError};
 use std::sync::atomic::{AtomicBool, Ordering};
 

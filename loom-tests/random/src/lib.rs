@@ -62,7 +62,7 @@ mod sleepers;
 mod sync;
 
 #[path = "../../../src/key/mod.rs"]
-#[expect(dead_code, reason = "what reports sizes is tested elsewhere")]
+#[expect(dead_code, unused_imports, reason = "what reports is tested elsewhere")]
 mod key;
 // `policy` is pure arithmetic and is checked here because here it is checked soonest.
 #[path = "../../../src/decision.rs"]

@@ -60,6 +60,7 @@ impl Held {
     }
 }
 
+// proves: G6
 #[test]
 fn slots_have_one_holder() {
     for seed in 1..4_000 {
@@ -80,6 +81,7 @@ fn slots_have_one_holder() {
     }
 }
 
+// proves: thinning
 #[test]
 fn kept_numbers_are_good() {
     for seed in 1..2_000 {

@@ -6,3 +6,16 @@ pub(crate) mod epoch;
 pub(crate) const INLINE_MARKS: usize = 2;
 pub(crate) const SMALLEST_RING: usize = 4;
 pub(crate) const ROOMY: usize = 8;
+
+thread_local! {
+    static TAKES_SHORT_WAY: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
+/// Whether calls of this run take the short way where there is one, see `key::glance`.
+pub(crate) fn takes_short_way() -> bool {
+    TAKES_SHORT_WAY.get()
+}
+
+pub(crate) fn take_short_way(takes: bool) {
+    TAKES_SHORT_WAY.set(takes);
+}

@@ -1,5 +1,7 @@
 //! Admission: in one tick, into new ticks, and over the window's edge.
 
+// each proves: G1 G2 G3
+
 use super::Additions;
 use crate::explore::explore;
 use crate::key::Outcome;

@@ -1,5 +1,7 @@
 //! More units than a window can hold.
 
+// each proves: G1
+
 use crate::explore::explore;
 use crate::key::{Layout, Outcome};
 use crate::scene::Act::{self, Add, Fill, Refund};

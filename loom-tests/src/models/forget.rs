@@ -1,5 +1,7 @@
 //! Forgetting idle keys: nothing that counts is lost, nothing is let through twice.
 
+// each proves: G1 G5
+
 use crate::explore::explore;
 use crate::judge::Admissions;
 use crate::scene::Act::{self, Add, Insist, Reset, Sweep};

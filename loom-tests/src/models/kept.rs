@@ -1,5 +1,7 @@
 //! The kept number of the Suppressed strategy: whoever finds it good reads one that is.
 
+// each proves: thinning
+
 use loom::sync::Arc;
 use loom::thread;
 

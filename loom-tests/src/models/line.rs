@@ -1,6 +1,8 @@
 //! The line of `acquire`: one at a time, in order, and nobody is left sleeping. A thread that
 //! nobody wakes is a deadlock, which loom reports.
 
+// each proves: acquire
+
 use loom::sync::Arc;
 use loom::thread;
 

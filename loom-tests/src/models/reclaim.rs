@@ -5,6 +5,8 @@
 //! ring finds no atomic there and panics. Otherwise it explores the same threads with rings that
 //! are kept. The real one is a hundred times slower, so the model is small.
 
+// each proves: G4 G5
+
 use crate::explore::explore;
 use crate::scene::Act::{Add, All, Collect, Usage};
 use crate::scene::Lone;

@@ -1,5 +1,7 @@
 //! Units given back: never more than there are, never counted again, never let too much through.
 
+// each proves: G1 G2
+
 use crate::explore::explore;
 use crate::judge::Admissions;
 use crate::key::Outcome;

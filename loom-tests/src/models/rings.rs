@@ -1,6 +1,8 @@
 //! Rings of marks: growth, reuse of slots, shrinking. Here a window has two inline marks, and the
 //! smallest ring four.
 
+// each proves: G1 G3 G5
+
 use super::Additions;
 use crate::judge::rejected;
 use crate::scene::Act::Add;

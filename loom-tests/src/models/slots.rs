@@ -1,5 +1,7 @@
 //! Slots of `max_keys`: never two holders, never one lost.
 
+// each proves: G6
+
 use loom::sync::Arc;
 use loom::thread;
 

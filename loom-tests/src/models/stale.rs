@@ -3,6 +3,8 @@
 //!
 //! The limits are so wide that any rejection is a spurious one.
 
+// each proves: G1 G3 G4
+
 use crate::explore::explore;
 use crate::judge::Admissions;
 use crate::scene::Act::{self, Add, All, Look, Refund, Usage};

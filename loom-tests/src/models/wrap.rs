@@ -1,5 +1,7 @@
 //! Ticks and counts that wrap round, in layouts that are narrow enough to see it.
 
+// each proves: G1 G2 G3
+
 use super::Additions;
 use crate::explore::explore;
 use crate::judge::Admissions;

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::bugs::Bug;
 
 /// What is copied: the library, what tests it, and nothing that is built.
-const TREE: [&str; 9] = [
+const TREE: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
@@ -16,6 +16,9 @@ const TREE: [&str; 9] = [
     "examples",
     "loom-tests",
     "benches",
+    "proof",
+    "fuzz",
+    "lua",
     "rustfmt.toml",
 ];
 

@@ -1,5 +1,7 @@
 //! Admission: what each check is for, rings, the window's edge.
 
+// each breaks: G1
+
 use super::{Bug, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
@@ -20,6 +22,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        if len > slots {",
         by: &[Random("families::admit")],
     },
+    // breaks: G3
     Bug {
         name: "reject-unvalidated",
         what: "a rejection does not look at the state again",
@@ -28,6 +31,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "                if true {\n                    return Outcome::Rejected",
         by: &[Random("families::admit")],
     },
+    // breaks: G3
     Bug {
         name: "read-unvalidated",
         what: "a look does not look at the state again",
@@ -52,6 +56,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "",
         by: &[Random("a_full_state")],
     },
+    // breaks: G3
     Bug {
         name: "exchange-skips-roomy",
         what: "a roomy ring takes marks before it is exchanged",
@@ -100,6 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if false {",
         by: &[Random("families::admit")],
     },
+    // breaks: G2 G3
     Bug {
         name: "joined-at-own-reading",
         what: "units added to a later mark are said to count at the thread's own reading",
@@ -164,6 +170,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        { let _ = (layout, count); false }\n",
         by: &[Random("families::alone_wrapping_counts")],
     },
+    // breaks: G1 G2
     Bug {
         name: "fill-up-keeps-older-marks",
         what: "units that fill the window count as long as those there before",
@@ -172,6 +179,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "layout.with_mark(state, layout.most() - sight.usage, live + 1)",
         by: &[Random("families::alone_wrapping_counts")],
     },
+    // breaks: G1 G3
     Bug {
         name: "fill-up-from-cum",
         what: "a window is filled up as if it were empty",
@@ -188,6 +196,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        // Full from",
         by: &[Random("families::clip")],
     },
+    // breaks: G1 G2
     Bug {
         name: "window-edge-early",
         what: "units stop counting a tick early",
@@ -196,6 +205,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "< span.cast_signed() - 1",
         by: &[Random("families::alone")],
     },
+    // breaks: G2 G3
     Bug {
         name: "window-edge-late",
         what: "units count a tick too long",

@@ -1,6 +1,7 @@
 //! The bugs. Each replaces a text that stands exactly once in its file.
 
 mod admission;
+mod glance;
 mod orderings;
 mod others;
 mod refunds;
@@ -23,12 +24,15 @@ pub(crate) struct Bug {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Bug> {
-    [orderings::BUGS, admission::BUGS, refunds::BUGS, wrapping::BUGS, others::BUGS].concat()
+    [orderings::BUGS, admission::BUGS, glance::BUGS, refunds::BUGS, wrapping::BUGS, others::BUGS]
+        .concat()
 }
 
 const WINDOW: &str = "src/key/window.rs";
 const SNAPSHOT: &str = "src/key/snapshot.rs";
 const LAYOUT: &str = "src/key/layout.rs";
+const NOTE: &str = "src/key/note.rs";
+const GLANCE: &str = "src/key/glance.rs";
 const HINT: &str = "src/key/hint.rs";
 const SEARCH: &str = "src/key/search.rs";
 const RING: &str = "src/key/ring.rs";

@@ -1,6 +1,8 @@
 //! What each ordering is for, and where rings are freed.
 
-use super::{Bug, RING, SNAPSHOT, WINDOW};
+// each breaks: G1
+
+use super::{Bug, NOTE, RING, SNAPSHOT, WINDOW};
 use crate::checks::Check::{Loom, Random, Reclaim};
 
 pub(super) const BUGS: &[Bug] = &[
@@ -8,8 +10,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "state-cas-relaxed",
         what: "the commit of a state publishes nothing",
         file: WINDOW,
-        original: "compare_exchange(snapshot.state, next, Ordering::Release, Ordering::Relaxed)",
-        seeded: "compare_exchange(snapshot.state, next, Ordering::Relaxed, Ordering::Relaxed)",
+        original: "compare_exchange(state, next, Ordering::Release, Ordering::Relaxed)",
+        seeded: "compare_exchange(state, next, Ordering::Relaxed, Ordering::Relaxed)",
         by: &[Random("families::admit")],
     },
     Bug {
@@ -37,28 +39,20 @@ pub(super) const BUGS: &[Bug] = &[
         by: &[Random("families::admit")],
     },
     Bug {
-        name: "given-load-relaxed",
+        name: "note-load-relaxed",
         what: "a later refund may be read without noticing",
-        file: WINDOW,
-        original: "let given = self.given.load(Ordering::Acquire);",
-        seeded: "let given = self.given.load(Ordering::Relaxed);",
+        file: NOTE,
+        original: "Noted(self.0.load(Ordering::Acquire))",
+        seeded: "Noted(self.0.load(Ordering::Relaxed))",
         by: &[Random("families::clip_refund")],
     },
     Bug {
-        name: "given-cas-relaxed",
-        what: "a refund is not published with the state it was counted from",
-        file: WINDOW,
-        original: "Ordering::AcqRel,  // pairs with the Acquire loads of `given`",
-        seeded: "Ordering::Relaxed,",
+        name: "note-cas-relaxed",
+        what: "a note is not published with the state it was made for",
+        file: NOTE,
+        original: "                Ordering::AcqRel,\n",
+        seeded: "                Ordering::Relaxed,\n",
         by: &[Random("families::clip_refund")],
-    },
-    Bug {
-        name: "forget-relaxed",
-        what: "a refund's absence may be seen before the state that outdates it",
-        file: WINDOW,
-        original: ".compare_exchange(given, Layout::unset(given), Ordering::Release, Ordering::Relaxed)",
-        seeded: ".compare_exchange(given, Layout::unset(given), Ordering::Relaxed, Ordering::Relaxed)",
-        by: &[Random("families::refund")],
     },
     Bug {
         name: "latest-load-relaxed",
@@ -84,6 +78,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "                self.latest.fetch_max(now, Ordering::Relaxed);\n            }\n            let lap",
         by: &[Random("latest_goes_round")],
     },
+    // breaks: G1 G5
     Bug {
         name: "dead-load-relaxed",
         what: "a window may be found dead without the floor that was raised for it",
@@ -108,6 +103,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "let ring = self.ring.load(Ordering::Relaxed, guard);",
         by: &[Random("families::admit")],
     },
+    // breaks: G4 G5
     Bug {
         name: "ring-freed-at-once",
         what: "an outgrown ring is freed under its readers",
@@ -116,6 +112,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "drop(unsafe { view.ring.into_owned() });",
         by: &[Reclaim],
     },
+    // breaks: G4 G5
     Bug {
         name: "ring-loaded-unpinned",
         what: "a ring is read without a pin",

@@ -4,6 +4,7 @@ use super::{Bug, GRID, HINT, KEPT, LINE, SEARCH, SLOTS};
 use crate::checks::Check::{Loom, Random};
 
 pub(super) const BUGS: &[Bug] = &[
+    // breaks: G3
     Bug {
         name: "hint-one-mark-late",
         what: "the wait that is told ends a mark too late",
@@ -12,6 +13,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "> wanted;",
         by: &[Random("families::alone")],
     },
+    // breaks: G3
     Bug {
         name: "hint-of-all-that-is-left",
         what: "what is left after the wait is counted from the mark itself",
@@ -20,6 +22,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "left_after: layout.units_between(start(age), snapshot.cum()),",
         by: &[Random("families::admit")],
     },
+    // breaks: G2 G3
     Bug {
         name: "search-one-early",
         what: "a search ends one before the threshold",
@@ -28,14 +31,16 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "    (above < len).then_some(below)",
         by: &[Random("families::alone")],
     },
+    // breaks: G3
     Bug {
         name: "hint-bucket-early",
         what: "the wait that is told ends a bucket early",
         file: GRID,
-        original: "(tick + 1).saturating_mul",
-        seeded: "tick.saturating_mul",
+        original: "(tick + 1) * self.bucket_ms",
+        seeded: "tick * self.bucket_ms",
         by: &[Random("units_are_gone")],
     },
+    // breaks: thinning
     Bug {
         name: "kept-until-first",
         what: "a kept number is not stored",
@@ -44,6 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "",
         by: &[Random("parts::kept_numbers_are_good")],
     },
+    // breaks: thinning
     Bug {
         name: "kept-until-relaxed",
         what: "a kept number is found good before it is there",
@@ -52,6 +58,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "self.until.store(until, Ordering::Relaxed);",
         by: &[Random("parts::kept_numbers_are_good")],
     },
+    // breaks: thinning
     Bug {
         name: "kept-load-relaxed",
         what: "a kept number is read before it is known to be good",
@@ -68,6 +75,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "const CHANGE: u64 = 0;\nconst SLOT: u64 = (1 << 32) - 1;",
         by: &[Random("slots")],
     },
+    // breaks: G6
     Bug {
         name: "slots-give-relaxed",
         what: "a slot is given back without what lies below it",
@@ -76,6 +84,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "match self.head.compare_exchange(head, next, Ordering::Relaxed, Ordering::Relaxed) {",
         by: &[Random("parts::slots_have_one_holder")],
     },
+    // breaks: G6
     Bug {
         name: "slots-take-relaxed",
         what: "the top slot is read without what lies below it",
@@ -84,6 +93,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "let mut head = self.head.load(Ordering::Relaxed);",
         by: &[Random("parts::slots_have_one_holder")],
     },
+    // breaks: G6
     Bug {
         name: "slots-chain-broken",
         what: "taking a slot breaks the chain of publications",
@@ -92,6 +102,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "Ordering::Relaxed, Ordering::Relaxed)",
         by: &[Random("parts::slots_have_one_holder")],
     },
+    // breaks: acquire
     Bug {
         name: "line-forgets-to-wake",
         what: "whoever leaves passes the turn on without waking anybody",
@@ -100,6 +111,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "first.turn.store(true, Ordering::Release);",
         by: &[Loom("models::line")],
     },
+    // breaks: acquire
     Bug {
         name: "line-turn-not-passed",
         what: "whoever leaves keeps the turn",
@@ -108,6 +120,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "",
         by: &[Loom("models::line")],
     },
+    // breaks: acquire
     Bug {
         name: "line-turn-relaxed",
         what: "the turn is passed without what it was used for",
@@ -116,6 +129,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "first.turn.store(true, Ordering::Relaxed);",
         by: &[Loom("models::line")],
     },
+    // breaks: acquire
     Bug {
         name: "line-turn-load-relaxed",
         what: "the turn is taken without what it was used for",
@@ -124,6 +138,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "self.waiter.turn.load(Ordering::Relaxed)",
         by: &[Loom("models::line")],
     },
+    // breaks: acquire
     Bug {
         name: "line-join-unfenced",
         what: "freed units and a thread that joins miss each other",
@@ -132,6 +147,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        Place {",
         by: &[Loom("models::line")],
     },
+    // breaks: acquire
     Bug {
         name: "line-freed-unfenced",
         what: "a thread that joins and freed units miss each other",
@@ -140,6 +156,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        // Relaxed: ordered by the fence.",
         by: &[Loom("models::line")],
     },
+    // breaks: acquire
     Bug {
         name: "line-empty-relaxed",
         what: "a line is found empty before what its last thread did",

@@ -1,6 +1,8 @@
 //! Units given back.
 
-use super::{Bug, SNAPSHOT, WINDOW};
+// each breaks: G1
+
+use super::{Bug, NOTE, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
@@ -40,24 +42,26 @@ pub(super) const BUGS: &[Bug] = &[
         name: "refund-of-any-word",
         what: "a refund overwrites one that came meanwhile",
         file: WINDOW,
-        original: "                snapshot.given,\n                noted,",
-        seeded: "                self.given.load(Ordering::Relaxed),\n                noted,",
+        original: "if self.note.replace(snapshot.note, noted) {",
+        seeded: "if self.note.replace(self.note.load(), noted) {",
         by: &[Random("families::clip_refund")],
     },
+    // breaks: G1 G2
     Bug {
         name: "refund-dated-by-the-oldest",
         what: "a refund counts as long as the oldest mark it touches",
         file: WINDOW,
-        original: "let noted = layout.given(position, layout.tick(last));",
-        seeded: "let noted = layout.given(position, layout.tick(snapshot.mark(sight.first)));\n            let _ = last;",
+        original: "let noted = Noted::refund(layout, position, layout.tick(last));",
+        seeded: "let noted = Noted::refund(layout, position, layout.tick(snapshot.mark(sight.first)));\n            let _ = last;",
         by: &[Random("families::alone")],
     },
+    // breaks: G2
     Bug {
         name: "refund-dated-by-the-newest",
         what: "a refund counts as long as the newest mark",
         file: WINDOW,
-        original: "let noted = layout.given(position, layout.tick(last));",
-        seeded: "let noted = layout.given(position, snapshot.newest_tick());\n            let _ = last;",
+        original: "let noted = Noted::refund(layout, position, layout.tick(last));",
+        seeded: "let noted = Noted::refund(layout, position, snapshot.newest_tick());\n            let _ = last;",
         by: &[Random("families::alone")],
     },
     Bug {
@@ -68,6 +72,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if outdated && !self.forget_refund(snapshot) {",
         by: &[Random("families::clip_refund")],
     },
+    // breaks: G1 G3
     Bug {
         name: "outdated-refund-kept",
         what: "an outdated refund is not cleared",
@@ -76,6 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if false && outdated {",
         by: &[Random("alone_turning_ticks")],
     },
+    // breaks: G1 G3
     Bug {
         name: "outdated-refund-kept-without-marks",
         what: "a refund survives a restart",
@@ -87,11 +93,12 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "refund-cleared-whole",
         what: "the refund word returns to an earlier value",
-        file: WINDOW,
-        original: "compare_exchange(given, Layout::unset(given), Ordering",
-        seeded: "compare_exchange(given, 0, Ordering",
+        file: NOTE,
+        original: "Self(Layout::of_kind(self.0, VOID))",
+        seeded: "Self(VOID)",
         by: &[Random("families::refund")],
     },
+    // breaks: G1 G2
     Bug {
         name: "refund-of-marks-gone",
         what: "a refund counts though its mark has left the window",
@@ -100,6 +107,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        if since >= layout.span().cast_signed() {",
         by: &[Random("families::alone")],
     },
+    // breaks: G1 G2
     Bug {
         name: "refund-of-another-turn",
         what: "a refund of another turn of the ticks counts",
@@ -108,6 +116,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        if since < 0 {",
         by: &[Random("a_refund_sleeps")],
     },
+    // breaks: G1 G3
     Bug {
         name: "refund-first-mark-kept",
         what: "the first mark counts though all its units were given back",
@@ -116,6 +125,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        let _ = first;\n        Sight { base, usage, forgiven: true, ..sight }",
         by: &[Random("families::alone")],
     },
+    // breaks: G5
     Bug {
         name: "idle-by-empty-marks",
         what: "an empty mark makes a key look busy",

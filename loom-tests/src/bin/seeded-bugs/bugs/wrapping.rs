@@ -1,9 +1,12 @@
 //! Forgetting keys, and ticks that wrap.
 
+// each breaks: G1
+
 use super::{Bug, LAYOUT, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
+    // breaks: G1 G5
     Bug {
         name: "floor-not-raised-by-retire",
         what: "a fresh window may be judged at a time when the old one counted",
@@ -20,6 +23,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        let _ = floor;\n        let cum",
         by: &[Random("families::ancient_readings")],
     },
+    // breaks: G1 G5
     Bug {
         name: "floor-not-read",
         what: "nobody is held back by the floor",
@@ -28,6 +32,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "now.max(latest).max(floor().min(0))",
         by: &[Random("families::alone")],
     },
+    // breaks: G1 G5
     Bug {
         name: "floor-read-before-the-state",
         what: "the floor is read before the state that it is for",
@@ -36,6 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "        let mut pin = None;\n        let early = floor.load(Ordering::Relaxed);\n        let floor_now = AtomicU64::new(early);\n        loop {\n            let floor = &floor_now;\n            let Some(snapshot) = self.snapshot(layout, &mut pin) else { return Outcome::Dead };",
         by: &[Random("families::ancient_readings")],
     },
+    // breaks: G1 G5
     Bug {
         name: "retire-whatever-came-in",
         what: "a key is retired though units came in meanwhile",
@@ -44,6 +50,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "{ self.kill(); true }",
         by: &[Random("families::retire")],
     },
+    // breaks: G1 G5
     Bug {
         name: "retire-without-kill",
         what: "a retired window goes on admitting",
@@ -52,6 +59,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "self.commit(&snapshot, snapshot.state)",
         by: &[Random("families::alone")],
     },
+    // breaks: G1 G5
     Bug {
         name: "retire-busy",
         what: "a key is retired though units count",
@@ -60,6 +68,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if self.idle_for(&snapshot, now) < stale_after {",
         by: &[Random("families::alone")],
     },
+    // breaks: G5
     Bug {
         name: "retire-fresh",
         what: "a key is retired before its time",
@@ -68,6 +77,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if sight.usage != 0 {\n            let _ = stale_after;",
         by: &[Random("families::alone")],
     },
+    // breaks: G1 G5
     Bug {
         name: "dead-unnoticed",
         what: "a dead window goes on admitting",
@@ -116,6 +126,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if false {",
         by: &[Random("families::restart")],
     },
+    // breaks: G1 G2
     Bug {
         name: "announcement-of-another-turn",
         what: "a mark announced a turn of the ticks ago is joined",
@@ -124,6 +135,7 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "if false {",
         by: &[Random("latest_runs_away")],
     },
+    // breaks: G1 G2
     Bug {
         name: "old-reading-believed",
         what: "a very old clock reading is compared as if it were near",
@@ -132,20 +144,22 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "",
         by: &[Random("families::alone_wrapping_ticks")],
     },
+    // breaks: G1 G2
     Bug {
         name: "any-reading-comparable",
         what: "readings are compared whatever `latest` says",
         file: LAYOUT,
-        original: "now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < self.quarter()",
-        seeded: "{ let _ = (now, latest); since.unsigned_abs() < self.quarter() }",
+        original: "now.abs_diff(latest) <= self.quarter && since.unsigned_abs() < self.quarter",
+        seeded: "{ let _ = (now, latest); since.unsigned_abs() < self.quarter }",
         by: &[Random("families::alone_wrapping_ticks")],
     },
+    // breaks: G1 G2
     Bug {
         name: "ticks-comparable-too-far",
         what: "ticks are compared up to a half of their range",
         file: LAYOUT,
-        original: "now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < self.quarter()",
-        seeded: "now.abs_diff(latest) <= self.quarter() && since.unsigned_abs() < 2 * self.quarter()",
+        original: "now.abs_diff(latest) <= self.quarter && since.unsigned_abs() < self.quarter",
+        seeded: "now.abs_diff(latest) <= self.quarter && since.unsigned_abs() < 2 * self.quarter",
         by: &[Random("latest_is_raised")],
     },
 ];

@@ -1,0 +1,129 @@
+//! What is counted. Each scene prepares, makes its calls through `measured`, and prints how many.
+
+use core::hint::black_box;
+use core::time::Duration;
+use std::thread;
+
+use trypema_benches::keys::{self, Prepared};
+use trypema_benches::rivals::{
+    Absolute, FloorRead, FloorRmw, Governor, GovernorTuned, Rival, Suppressed,
+};
+use trypema_benches::rule::Rule;
+
+use crate::measured;
+
+/// The scene that is subtracted from the others.
+pub(crate) const EMPTY: &str = "empty";
+
+type Scene = fn();
+
+pub(crate) const SCENES: &[(&str, Scene)] = &[
+    (EMPTY, || run(1_000, |_| {})),
+    ("absolute/hot-reject", hot_reject::<Absolute>),
+    ("absolute/hot-allow", hot_allow::<Absolute>),
+    ("absolute/new-mark", new_mark::<Absolute>),
+    ("absolute/uniform-hit", uniform_hit::<Absolute>),
+    ("absolute/new-key", new_key::<Absolute>),
+    ("absolute/is-allowed", absolute_looks),
+    ("suppressed/hot-reject", hot_reject::<Suppressed>),
+    ("suppressed/hot-allow", hot_allow::<Suppressed>),
+    ("suppressed/new-mark", new_mark::<Suppressed>),
+    ("suppressed/uniform-hit", uniform_hit::<Suppressed>),
+    ("suppressed/new-key", new_key::<Suppressed>),
+    ("suppressed/is-allowed", suppressed_looks),
+    ("governor/hot-reject", hot_reject::<Governor>),
+    ("governor/hot-allow", hot_allow::<Governor>),
+    ("governor/uniform-hit", uniform_hit::<Governor>),
+    ("governor/new-key", new_key::<Governor>),
+    ("governor-tuned/hot-reject", hot_reject::<GovernorTuned>),
+    ("governor-tuned/hot-allow", hot_allow::<GovernorTuned>),
+    ("governor-tuned/uniform-hit", uniform_hit::<GovernorTuned>),
+    ("governor-tuned/new-key", new_key::<GovernorTuned>),
+    ("floor-rmw/hot", hot_allow::<FloorRmw>),
+    ("floor-rmw/uniform-hit", uniform_hit::<FloorRmw>),
+    ("floor-read/hot", hot_allow::<FloorRead>),
+];
+
+/// One bucket that is as long as the window and longer than any scene: no call falls into a new one
+/// unless that is what the scene is about.
+fn still(capacity: u32) -> Rule {
+    let long = Duration::from_secs(1_000);
+    Rule { window: long, bucket: long, capacity }
+}
+
+fn run(calls: usize, call: impl FnMut(usize)) {
+    run_between(calls, || {}, call);
+}
+
+/// `pause` before each call, which is not counted.
+fn run_between(calls: usize, pause: impl Fn(), mut call: impl FnMut(usize)) {
+    for number in 0..calls {
+        pause();
+        measured(&mut || call(black_box(number)));
+    }
+    println!("{calls}");
+}
+
+fn hot_reject<R: Rival>() {
+    let rival = R::new(still(1_000));
+    let key = Prepared::new(0);
+    rival.fill(&key);
+    assert!(!rival.inc(&key));
+    run(1_000, |_| assert!(!rival.inc(black_box(&key))));
+}
+
+fn hot_allow<R: Rival>() {
+    let rival = R::new(still(1_000_000_000));
+    let key = Prepared::new(0);
+    assert!(rival.inc(&key));
+    run(1_000, |_| assert!(rival.inc(black_box(&key))));
+}
+
+/// One call in each bucket, with a hundred live ones before it and the oldest expiring.
+fn new_mark<R: Rival>() {
+    let rule = Rule::second(1_000_000_000);
+    let rival = R::new(rule);
+    let key = Prepared::new(0);
+    let pause = || thread::sleep(rule.bucket);
+    for _ in 0..110 {
+        pause();
+        assert!(rival.inc(&key));
+    }
+    run_between(100, pause, |_| assert!(rival.inc(black_box(&key))));
+}
+
+fn uniform_hit<R: Rival>() {
+    let rival = R::new(still(1_000_000_000));
+    for key in &keys::distinct(100_000) {
+        assert!(rival.inc(key));
+    }
+    let order = keys::uniform(100_000, 2_000, 0);
+    run(order.len(), |number| assert!(rival.inc(&order[number])));
+}
+
+/// On an empty limiter, so that the map's growth is part of it.
+fn new_key<R: Rival>() {
+    let rival = R::new(still(1_000_000_000));
+    let keys = keys::distinct(20_000);
+    // What a thread does once.
+    assert!(rival.inc(&Prepared::new(30_000)));
+    run(keys.len(), |number| assert!(rival.inc(&keys[number])));
+}
+
+fn absolute_looks() {
+    let Absolute { limiter, rate } = Absolute::new(still(1_000));
+    assert!(limiter.absolute().inc("user:0000000", &rate, 1).is_allowed());
+    run(1_000, |_| {
+        let decision = limiter.absolute().is_allowed(black_box("user:0000000"), &rate, 1);
+        assert!(decision.is_allowed());
+    });
+}
+
+fn suppressed_looks() {
+    let Suppressed { limiter, rate, .. } = Suppressed::new(still(1_000));
+    assert!(limiter.suppressed().inc("user:0000000", &rate, 1).is_allowed());
+    run(1_000, |_| {
+        let decision = limiter.suppressed().is_allowed(black_box("user:0000000"), &rate, 1);
+        assert!(decision.is_allowed());
+    });
+}

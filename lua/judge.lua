@@ -1,0 +1,26 @@
+-- JUDGING: whether `count` more units fit under `capacity`. If they do not, the answer is how many
+-- microseconds to wait, and the units that still count then; or the usage alone, if they never fit.
+-- In 7 bytes each: Redis takes longer to answer with a list than to be told what to put into it.
+local usage = cum - base
+if usage + count > capacity then
+  if count > capacity then return pack('<I7', usage) end
+  -- The call fits once base has come to `need`: when the bucket in which cum got there has gone. (The
+  -- sum of two large counts would round.)
+  local need, gone, left = cum - (capacity - count), newest, 0
+  if first < n and need <= start then
+    if need <= nbase then
+      gone, left = otick, cum - nbase
+    else
+      local after = find(call, unpack, key, s, off, M, MARK, 2, need, first + 2, n)
+      local two, at = s, (after - 1) * M - off
+      if at < 0 then two, at = call('GETRANGE', key, at + off, at + off + M + M - 1), 0 end
+      gone = unpack(MARK, two, at + 1)
+      left = cum - start
+      if after < n then
+        local _, its_start = unpack(MARK, two, at + M + 1)
+        left = cum - its_start
+      end
+    end
+  end
+  return pack('<I7I7', (gone + SPAN) * G - now, left)
+end

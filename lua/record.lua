@@ -1,0 +1,2 @@
+-- What is to be counted whatever the limit.
+local count = ARGV[1] + 0

@@ -1,0 +1,3 @@
+-- A wait that was given up is a decline.
+local count = 0
+declined = ARGV[1] + 0

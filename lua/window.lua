@@ -1,0 +1,147 @@
+-- ONE KEY'S WINDOW
+--
+-- What a key has used is one STRING, `{prefix}:a:{key}` for Absolute and `{prefix}:s:{key}` for
+-- Suppressed. It holds one cumulative count of everything ever admitted, and for each bucket of time
+-- (numbered: its *tick*) what that count was when the bucket began. The usage of the window is the
+-- count less what it was at the beginning of the oldest bucket that is still inside. So no decision
+-- has to add buckets up, however many there are.
+--
+--   one bucket:    | cum | newest |
+--   more buckets:  | mark 0 | .. | mark n-1 | end |
+--   the end:       | cum | newest | base | nbase | start | otick | first | n | seal |
+--   a mark:        | tick | start |
+--
+--   cum      units admitted, from some origin
+--   newest   the tick of the newest bucket, which has no mark yet
+--   start    what cum was when a bucket began; in the end: when the newest began
+--   base     what cum was when the oldest live bucket began: usage = cum - base. Units that are
+--            given back raise it, so that the oldest go first; it never falls
+--   otick    the tick of the oldest live bucket, if that is not the newest
+--   nbase    what cum was when the bucket after that one began, so that most rejections can tell how
+--            long to wait without looking at marks
+--   first    the index of the oldest live mark; n: only the newest bucket is live
+--   n        how many marks there are
+--   seal     SEAL, two bytes that no text has: so that other values are told from this
+--
+-- With one bucket, base and start are 0. All are unsigned integers, little-endian: ticks in 6 bytes,
+-- counts in 7, indices in 3. Numbers in Lua are doubles, so counts stay below 2^53. Suppressed counts
+-- declined units too, in the same marks; it has formats of its own, with its fields at their ends.
+--
+-- TIME. A tick is floor(server time / G). A bucket counts until its end is older than the window: it
+-- is live while now - tick < SPAN, in ticks, SPAN being the window's buckets and one. A clock that
+-- was set back is read as the newest bucket's tick. Only the time to wait is taken from the clock as
+-- it is, since it is that clock which has to get there.
+--
+-- COST. What a call needs as a rule is at the end of the value: whoever reads takes that, and the
+-- last 4 marks with it, by one GETRANGE. Further units of the newest bucket overwrite the count. A
+-- new bucket makes a mark of the newest, over the old end. A value of up to 4 marks is rewritten
+-- whole then, without what has expired; a longer one when half of it has. Older marks are looked at
+-- when the oldest bucket has expired, or when a rejection needs more than that bucket to expire: from
+-- the oldest on, 32 at once, then by halving. Rejections and looks write nothing.
+--
+-- Numbers that are the same in every call are handed to commands as text: Redis would print them
+-- afresh each time, which takes as long as a command by itself.
+--
+-- The server forgets a value by itself, TTL (the window and two buckets) after its newest bucket
+-- began.
+--
+-- SCRIPTS. A script is settings (G, SPAN, TTL and others), the formats of a strategy, this file, and
+-- the parts of an operation, one after the other, as one chunk. `now`, the time in microseconds, is
+-- given by tests alone.
+
+-- The least index from lo to below hi of a mark that has at least `least` in the field `by` (1: tick,
+-- 2: start); hi if there is none. Both grow from mark to mark. `s` is the value from byte `off` on.
+--
+-- All that it uses are arguments: each variable that it captured would cost every call of the script
+-- an allocation, also calls that never come here.
+local function find(call, unpack, key, s, off, M, MARK, by, least, lo, hi)
+  local in_hand = off / M
+  if lo < in_hand and in_hand < hi then
+    local tick, start = unpack(MARK, s, 1)
+    if (by == 1 and tick or start) < least then lo = in_hand + 1 else hi = in_hand end
+  end
+  if lo < hi and lo < in_hand then
+    local upto = lo + 32 < hi and lo + 32 or hi
+    s, off = call('GETRANGE', key, lo * M, upto * M - 1), lo * M
+    local tick, start = unpack(MARK, s, #s - M + 1)
+    if (by == 1 and tick or start) >= least then
+      hi = upto - 1
+    else
+      lo = upto
+      while hi - lo > 32 do
+        local middle = (lo + hi - (lo + hi) % 2) / 2
+        tick, start = unpack(MARK, call('GETRANGE', key, middle * M, middle * M + M - 1))
+        if (by == 1 and tick or start) < least then lo = middle + 1 else hi = middle end
+      end
+      if lo < hi then s, off = call('GETRANGE', key, lo * M, hi * M - 1), lo * M end
+    end
+  end
+  while lo < hi do
+    local middle = (lo + hi - (lo + hi) % 2) / 2
+    local tick, start = unpack(MARK, s, middle * M - off + 1)
+    if (by == 1 and tick or start) < least then lo = middle + 1 else hi = middle end
+  end
+  return lo
+end
+
+local call, pack, unpack, key = redis.call, struct.pack, struct.unpack, KEYS[1]
+if now then
+  now = now + 0
+else
+  local time = call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+local tick = now / G
+tick = tick - tick % 1
+
+local s = call('GETRANGE', key, READ, '-1')
+-- off: where in the value `s` begins. empty: nothing counts, and there is nothing worth keeping.
+local len, off, empty = #s, 0, false
+local cum, newest, base, nbase, start, otick, first, n, seal
+local dcum, dbase, dstart, good_until, perceived
+local foreign = false
+if len >= END then
+  cum, newest, base, nbase, start, otick, first, n, seal, dcum, dbase, dstart, good_until, perceived =
+    unpack(MANY, s, len - END + 1)
+  off = n * M + END - len
+  foreign = seal ~= SEAL or off ~= 0 and n <= 4
+elseif len == ONE_END then
+  cum, newest, dcum, good_until, perceived = unpack(ONE, s)
+  base, start, first, n, dbase, dstart = 0, 0, 0, 0, 0, 0
+  -- As a count, seven letters are more than any.
+  foreign = cum > 9007199254740991
+elseif len == 0 then
+  newest, good_until, perceived = -SPAN, 0, 0
+else
+  foreign = true
+end
+if foreign then
+  return redis.error_reply('WRONGTYPE Not the window of a rate limiter under this key')
+end
+
+if tick <= newest then
+  tick = newest
+elseif tick - newest >= SPAN then
+  cum, base, start, first, n, dcum, dbase, dstart, empty = 0, 0, 0, 0, 0, 0, 0, 0, true
+elseif first < n and tick - otick >= SPAN then
+  -- The oldest bucket has expired: in steady use that one alone, so the next is looked at first.
+  local least, its_start, its_dstart = tick - SPAN + 1, start, dstart
+  first = first + 1
+  while first < n do
+    local two, at = s, first * M - off
+    if at < 0 then two, at = call('GETRANGE', key, first * M, first * M + M + M - 1), 0 end
+    otick, its_start, its_dstart = unpack(MARK, two, at + 1)
+    if otick >= least then
+      nbase = start
+      if first + 1 < n then
+        local _, its_end = unpack(MARK, two, at + M + 1)
+        nbase = its_end
+      end
+      break
+    end
+    first = find(call, unpack, key, s, off, M, MARK, 1, least, first + 1, n)
+    its_start, its_dstart = start, dstart
+  end
+  if its_start > base then base = its_start end
+  dbase = its_dstart
+end

@@ -1,0 +1,114 @@
+//! The short way to a decision, for calls that need nothing but the window's own words: a key that
+//! is alive, with its marks inline or a note kept, and no refund. That is nearly every call to a
+//! busy key. What a glance cannot tell is left to the long way, see `window`, which it agrees with.
+
+use crate::key::hint::Relief;
+use crate::key::layout::Layout;
+use crate::key::window::Window;
+use crate::sync::atomic::Ordering;
+use crate::sync::takes_short_way;
+
+/// What a glance tells of an addition.
+pub(crate) enum Glance {
+    /// It fits, and this tick has a mark, if the state is still this one.
+    Fits {
+        state: u64,
+        usage: u64,
+    },
+    /// It does not fit; this was true a moment ago.
+    Full {
+        usage: u64,
+        relief: Option<Relief>,
+    },
+    Unclear,
+}
+
+impl Window {
+    /// Looks whether `count` more units fit at tick `now` under a limit of `most`. Unless a hint is
+    /// wanted, `relief` means nothing.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
+    pub(in crate::key) fn glance<const HINT: bool>(
+        &self,
+        layout: &Layout,
+        now: u64,
+        count: u64,
+        most: u64,
+    ) -> Glance {
+        if !takes_short_way() {
+            return Glance::Unclear;
+        }
+        // Acquire: as in `Window::snapshot`, and the order of the loads is that, too.
+        let state = self.state.load(Ordering::Acquire);
+        let marks = self.marks.inline();
+        let note = self.note.load();
+        // Acquire: as in `Window::place`.
+        let latest = self.latest.load(Ordering::Acquire);
+        // Half of what `Layout::comparable` asks: a note's ticks are a bit narrower than a mark's.
+        if Layout::is_dead(state) || now.abs_diff(latest) > layout.quarter() / 2 {
+            return Glance::Unclear;
+        }
+        let (base, oldest) = if note.is_kept() {
+            if !note.is_of(layout, now) {
+                return Glance::Unclear;
+            }
+            (note.position(layout), None)
+        } else {
+            let Some(marks) = marks else { return Glance::Unclear };
+            let (tail, len) = (layout.tail(state), layout.len(state));
+            if len == 0 || note.is_refund() {
+                return Glance::Unclear;
+            }
+            // Acquire: as in `Snapshot::mark`.
+            let mark = |index: u64| marks.slot(index).load(Ordering::Acquire);
+            let oldest = mark(tail.wrapping_sub(len));
+            let since_newest = layout.age(mark(tail.wrapping_sub(1)), now);
+            let since_oldest = layout.age(oldest, now);
+            // An old reading of the clock makes these large.
+            if since_newest >= layout.quarter() || since_oldest >= layout.span() {
+                return Glance::Unclear;
+            }
+            let followers = if len == 1 {
+                0
+            } else {
+                let second = mark(tail.wrapping_sub(len - 1));
+                layout.units_between(layout.start(second), layout.cum(state))
+            };
+            let is_newest = since_newest == 0;
+            let tick = now.wrapping_sub(since_oldest);
+            (layout.start(oldest), Some(Oldest { tick, followers, is_newest }))
+        };
+        let usage = layout.units_between(base, layout.cum(state));
+        let total = usage.saturating_add(count);
+        if total <= most {
+            // In a tick without a mark there is more to do.
+            return match oldest {
+                Some(Oldest { is_newest: false, .. }) => Glance::Unclear,
+                _ => Glance::Fits { state, usage },
+            };
+        }
+        let relief = match oldest {
+            _ if !HINT || count > most => None,
+            Some(Oldest { tick, followers, .. }) if total - most <= usage - followers => {
+                Some(Relief { tick, remaining: followers })
+            }
+            // More than the oldest mark stands in the way.
+            _ => return Glance::Unclear,
+        };
+        // Relaxed: as in `Window::holds`.
+        if self.state.load(Ordering::Relaxed) == state {
+            Glance::Full { usage, relief }
+        } else {
+            Glance::Unclear
+        }
+    }
+}
+
+/// The oldest mark that counts.
+struct Oldest {
+    tick: u64,
+    /// Units in the marks after it.
+    followers: u64,
+    /// Whether the newest mark is of this tick.
+    is_newest: bool,
+}

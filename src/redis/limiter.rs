@@ -1,0 +1,124 @@
+//! Both strategies over one Redis.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::redis::core::Core;
+use crate::redis::denials::Denials;
+use crate::redis::script::{MoreScripts, Scripts, Settings};
+use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
+
+/// Limits rates per key, with all state in Redis: processes and hosts that use the same Redis, prefix,
+/// window and bucket share their limits, and nobody overshoots them.
+///
+/// Cheap to clone, and clones share their connections: give each thread its own, or share one.
+///
+/// ```no_run
+/// use core::time::Duration;
+/// use trypema::{RateLimit, RedisRateLimiter, TrypemaError};
+///
+/// # fn main() -> Result<(), TrypemaError> {
+/// let limiter = RedisRateLimiter::builder("redis://127.0.0.1:6379")
+///     .window(Duration::from_secs(60))
+///     .deadline(Duration::from_millis(100))
+///     .build()?;
+/// let rate = RateLimit::per_minute(100.0)?;
+///
+/// match limiter.absolute().inc("ip:203.0.113.7", &rate, 1) {
+///     Ok(decision) if decision.is_allowed() => println!("served"),
+///     Ok(decision) => println!("429, try again in {:?}", decision.retry_after()),
+///     Err(error) => println!("503: {error}"), // Redis is away, not the client's fault
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Guarantees
+/// Those of [`LocalRateLimiter`](crate::LocalRateLimiter), by the server's clock and across processes,
+/// as long as the server keeps what it has acknowledged: what it loses in a failover, evicts or is told
+/// to delete is forgotten. Choose a policy of `noeviction` for it.
+/// - A call takes no longer than its deadline. Once Redis has failed some calls in a row, a breaker
+///   answers at once.
+/// - A request whose outcome is unknown is not sent again, so nothing counts twice.
+/// - One Redis key for each key and strategy, `{prefix}:a:{key}` and `{prefix}:s:{key}`. It expires by
+///   itself, a window and two buckets after its newest bucket began: there is nothing to clean up.
+#[derive(Clone)]
+pub struct RedisRateLimiter {
+    absolute: RedisAbsolute,
+    suppressed: RedisSuppressed,
+}
+
+impl RedisRateLimiter {
+    /// A builder with default settings, for the Redis at this URL:
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/database]` | one server |
+    /// | `rediss://...` | the same with TLS |
+    /// | `redis+unix:///path/to/socket[?db=..&user=..&pass=..]` | one server on this machine |
+    /// | `redis-sentinel://[user:password@]host:port,host:port/service[/database]` | the master of a service, as these Sentinels see it |
+    /// | `redis-cluster://[user:password@]host:port,host:port` | a cluster with these nodes among others |
+    /// | `rediss-sentinel://...`, `rediss-cluster://...` | the same with TLS |
+    ///
+    /// What is not plain in a URL (such as `@` and `:` in a password) is written as `%` and its code.
+    pub fn builder(url: impl Into<String>) -> RedisRateLimiterBuilder {
+        RedisRateLimiterBuilder::new(url.into())
+    }
+
+    pub(crate) fn new(core: Core, settings: &Settings, denials: Option<Denials>) -> Self {
+        let core = Arc::new(core);
+        let absolute = Scripts::of_absolute(settings);
+        let suppressed = Scripts::of_suppressed(settings);
+        Self {
+            absolute: RedisAbsolute::new(Arc::clone(&core), absolute, denials),
+            suppressed: RedisSuppressed::new(core, suppressed, MoreScripts::new(settings)),
+        }
+    }
+
+    /// Hard, predictable rejection over a sliding window.
+    #[inline]
+    #[must_use]
+    pub fn absolute(&self) -> &RedisAbsolute {
+        &self.absolute
+    }
+
+    /// Graceful, probabilistic degradation between a soft and a hard limit. Its state is separate
+    /// from that of [`absolute`](RedisRateLimiter::absolute), for the same key too.
+    #[inline]
+    #[must_use]
+    pub fn suppressed(&self) -> &RedisSuppressed {
+        &self.suppressed
+    }
+
+    /// The window that capacities are taken over, as it was asked for: for
+    /// [`RateLimit::capacity`](crate::RateLimit::capacity).
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.absolute.side().core.grid.window()
+    }
+
+    /// The bucket: units admitted in the same one expire together.
+    #[must_use]
+    pub fn bucket(&self) -> Duration {
+        self.absolute.side().core.grid.bucket()
+    }
+
+    /// What both strategies have done, together. Each handle has its own `stats`.
+    #[must_use]
+    pub fn stats(&self) -> RedisStats {
+        let mut stats = RedisStats::default();
+        self.absolute.side().add_to(&mut stats);
+        self.suppressed.side().add_to(&mut stats);
+        stats
+    }
+}
+
+impl fmt::Debug for RedisRateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisRateLimiter")
+            .field("absolute", &self.absolute)
+            .field("suppressed", &self.suppressed)
+            .finish()
+    }
+}

@@ -1,0 +1,174 @@
+//! One connection: requests out, replies in, in step.
+
+use std::io::{self, Read, Write};
+
+use ::redis::{Parser, Value};
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::redis::net::Deadline;
+use crate::redis::net::failure::Kind;
+use crate::redis::net::socket::Timed;
+
+/// How much is read at once.
+const CHUNK: usize = 4096;
+/// A buffer that a large batch has left behind is not kept for the small ones after it.
+const LARGEST_KEPT: usize = 64 * 1024;
+
+pub(crate) enum Wire {
+    Plain(Timed),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+/// A connection. After any failure it is of no more use: half a request may be on the wire, or a
+/// reply still to come.
+pub(crate) struct Connection {
+    wire: Wire,
+    out: Vec<u8>,
+    /// Read and not parsed: `input[taken..]`.
+    input: Vec<u8>,
+    taken: usize,
+    parser: Parser,
+    broken: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            out: Vec::new(),
+            input: Vec::new(),
+            taken: 0,
+            parser: Parser::new(),
+            broken: false,
+        }
+    }
+
+    /// Whether another call may use it.
+    pub(crate) fn is_sound(&self) -> bool {
+        !self.broken
+    }
+
+    /// What it says makes no sense.
+    pub(crate) fn distrust(&mut self) {
+        self.broken = true;
+    }
+
+    /// Whether the server has closed it meanwhile. Asks only this machine.
+    pub(crate) fn is_stale(&self) -> bool {
+        match &self.wire {
+            Wire::Plain(timed) => timed.is_stale(),
+            Wire::Tls(stream) => stream.sock.is_stale(),
+        }
+    }
+
+    /// Sends what `write` writes and reads so many replies. Where it breaks half way, those that
+    /// came are returned, and the failure in place of the first that did not and of all after it.
+    pub(crate) fn exchange(
+        &mut self,
+        replies: usize,
+        deadline: Deadline,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Vec<Result<Value, Kind>>, Kind> {
+        // Until proved otherwise.
+        self.broken = true;
+        self.out.clear();
+        write(&mut self.out);
+        self.timed().deadline = deadline;
+        self.send().map_err(|(error, sent)| Kind::of_io(&error, sent))?;
+        if self.out.capacity() > LARGEST_KEPT {
+            self.out = Vec::new();
+        }
+        let mut answers = Vec::with_capacity(replies);
+        while answers.len() < replies {
+            match self.receive() {
+                Ok(reply) => answers.push(Ok(reply)),
+                Err(kind) => {
+                    answers.resize_with(replies, || Err(kind.clone()));
+                    return Ok(answers);
+                }
+            }
+        }
+        // More than was asked for: whose answer would it be?
+        self.broken = self.taken < self.input.len();
+        Ok(answers)
+    }
+
+    fn timed(&mut self) -> &mut Timed {
+        match &mut self.wire {
+            Wire::Plain(timed) => timed,
+            Wire::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    /// On failure, whether some of it may have left.
+    fn send(&mut self) -> Result<(), (io::Error, bool)> {
+        match &mut self.wire {
+            Wire::Plain(timed) => {
+                let mut rest = &self.out[..];
+                while !rest.is_empty() {
+                    let sent = rest.len() < self.out.len();
+                    match timed.write(rest) {
+                        Ok(0) => return Err((io::ErrorKind::WriteZero.into(), sent)),
+                        Ok(written) => rest = &rest[written..],
+                        Err(error) => return Err((error, sent)),
+                    }
+                }
+                Ok(())
+            }
+            Wire::Tls(stream) => {
+                // The session takes what fits into records; what of it has left is not told.
+                stream
+                    .write_all(&self.out)
+                    .and_then(|()| stream.flush())
+                    .map_err(|error| (error, true))
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<Value, Kind> {
+        let Self { wire, input, taken, parser, .. } = self;
+        parser
+            .parse_value(Lines { wire, input, taken })
+            .map_err(|error| Kind::of_reply(&error))
+            .and_then(|value| match value {
+                Value::Int(_)
+                | Value::Nil
+                | Value::BulkString(_)
+                | Value::Array(_)
+                | Value::SimpleString(_)
+                | Value::Okay
+                | Value::ServerError(_) => Ok(value),
+                other => Err(Kind::Nonsense { cause: format!("it is not of RESP2: {other:?}") }),
+            })
+    }
+}
+
+/// Hands out what has been read in pieces that end where lines end, as replies do. The parser keeps
+/// what it is given beyond a reply to itself; so it is never given any, and what is left over can
+/// be seen.
+struct Lines<'a> {
+    wire: &'a mut Wire,
+    input: &'a mut Vec<u8>,
+    taken: &'a mut usize,
+}
+
+impl Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if *self.taken == self.input.len() {
+            *self.taken = 0;
+            self.input.resize(CHUNK, 0);
+            let read = match &mut self.wire {
+                Wire::Plain(timed) => timed.read(self.input),
+                Wire::Tls(stream) => stream.read(self.input),
+            };
+            self.input.truncate(*read.as_ref().unwrap_or(&0));
+            read?;
+        }
+        let ready = &self.input[*self.taken..];
+        let line = ready.iter().position(|byte| *byte == b'\n').map_or(ready.len(), |at| at + 1);
+        let given = line.min(buffer.len());
+        buffer[..given].copy_from_slice(&ready[..given]);
+        *self.taken += given;
+        Ok(given)
+    }
+}

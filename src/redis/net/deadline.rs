@@ -1,0 +1,40 @@
+//! How long a call may take, whatever it waits for.
+
+use core::time::Duration;
+use std::io;
+use std::time::Instant;
+
+/// A moment by which a call has to be over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    begun: Instant,
+    at: Instant,
+}
+
+impl Deadline {
+    pub(crate) fn after(time: Duration) -> Self {
+        let begun = Instant::now();
+        Self { begun, at: begun + time }
+    }
+
+    /// What is left, if anything.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
+    /// What is left, or the error of an operation that has taken too long.
+    pub(crate) fn left_or_timed_out(&self) -> io::Result<Duration> {
+        self.left().ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))
+    }
+
+    /// An earlier moment: when half of what is left has passed.
+    pub(crate) fn halfway(&self) -> Self {
+        let now = Instant::now();
+        Self { begun: self.begun, at: now + self.at.saturating_duration_since(now) / 2 }
+    }
+
+    /// All that the call was given.
+    pub(crate) fn whole(&self) -> Duration {
+        self.at.saturating_duration_since(self.begun)
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a server was not asked, or has not answered as it should: which of it is an outage, and
+//! after which of it the server may have done what it was asked for.
+
+use core::fmt;
+use core::time::Duration;
+use std::io;
+
+use ::redis::{ErrorKind, RedisError, ServerError};
+
+use crate::TrypemaError;
+
+/// A failure, and the server that it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) address: String,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// No connection, or it broke. `sent`: the request may have arrived.
+    Wire { cause: String, sent: bool },
+    /// The server said so, and did nothing.
+    Refused { code: String, cause: String },
+    /// All connections were in use for too long.
+    PoolTimeout { pool_size: usize, waited: Duration },
+    /// Not asked, since it failed so often.
+    Open { cause: String, retry_after: Duration },
+    /// What it said makes no sense.
+    Nonsense { cause: String },
+}
+
+/// Answers of a server that cannot decide now, and that may be otherwise later.
+const PASSING: [&str; 10] = [
+    "LOADING",
+    "READONLY",
+    "OOM",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "MISCONF",
+    "NOREPLICAS",
+    NOT_MASTER,
+];
+/// Ours, for a server that Sentinel calls the master, and that does not see itself so.
+pub(crate) const NOT_MASTER: &str = "NOTMASTER";
+
+impl Kind {
+    /// Whether it is a matter of the server being away: such failures open the breaker, and are
+    /// answered as the user chose.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Wire { .. } | Self::PoolTimeout { .. } | Self::Open { .. } => true,
+            Self::Refused { code, cause } => {
+                PASSING.contains(&code.as_str()) || cause.contains("max number of clients")
+            }
+            Self::Nonsense { .. } => false,
+        }
+    }
+
+    /// Whether the server has certainly not done what it was asked for.
+    pub(crate) fn is_known_undone(&self) -> bool {
+        match self {
+            Self::Wire { sent, .. } => !sent,
+            Self::Refused { .. } | Self::PoolTimeout { .. } | Self::Open { .. } => true,
+            Self::Nonsense { .. } => false,
+        }
+    }
+
+    pub(crate) fn at(self, address: impl fmt::Display) -> Failure {
+        Failure { address: address.to_string(), kind: self }
+    }
+
+    /// What became of reading or writing. `sent`: some of the request may have left.
+    pub(crate) fn of_io(error: &io::Error, sent: bool) -> Self {
+        let cause = match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock if sent => {
+                "no answer in time".to_owned()
+            }
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no connection in time".into(),
+            io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
+            _ => error.to_string(),
+        };
+        Self::Wire { cause, sent }
+    }
+
+    /// What became of reading a reply.
+    pub(crate) fn of_reply(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+                Self::Nonsense { cause: format!("it is not of the protocol: {error}") }
+            }
+            _ if error.is_timeout() => Self::of_io(&io::ErrorKind::TimedOut.into(), true),
+            _ if error.is_connection_dropped() => {
+                Self::of_io(&io::ErrorKind::UnexpectedEof.into(), true)
+            }
+            _ => Self::Wire { cause: error.to_string(), sent: true },
+        }
+    }
+
+    /// What the server has said.
+    pub(crate) fn of_server(error: &ServerError) -> Self {
+        let mut code = error.code();
+        let detail = error.details().unwrap_or_default();
+        // Before version 7, errors inside of a script are told in the text of another.
+        if code == "ERR"
+            && detail.contains("Error running script")
+            && let Some(inner) =
+                PASSING.iter().find(|passing| detail.contains(&format!("-{passing} ")))
+        {
+            code = inner;
+        }
+        Self::Refused { code: code.to_owned(), cause: format!("{} {detail}", error.code()) }
+    }
+}
+
+impl From<Failure> for TrypemaError {
+    fn from(failure: Failure) -> Self {
+        let Failure { address, kind } = failure;
+        match kind {
+            Kind::Wire { cause, sent } => Self::Redis { address, cause, outcome_unknown: sent },
+            Kind::Refused { cause, .. } => Self::Redis { address, cause, outcome_unknown: false },
+            Kind::PoolTimeout { pool_size, waited } => {
+                Self::PoolTimeout { address, pool_size, waited }
+            }
+            Kind::Open { cause, retry_after } => Self::Unavailable { address, cause, retry_after },
+            Kind::Nonsense { cause } => Self::UnexpectedReply { address, cause },
+        }
+    }
+}
+
+/// The cause alone, as the last one that a breaker remembers.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wire { cause, .. }
+            | Self::Refused { cause, .. }
+            | Self::Open { cause, .. }
+            | Self::Nonsense { cause } => f.write_str(cause),
+            Self::PoolTimeout { waited, .. } => {
+                write!(f, "no connection was free for {waited:?}")
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One server: its pool, and a breaker that leaves it alone while it fails.
+
+use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use ::redis::Value;
+
+use crate::redis::breaker::{Breaker, Pass};
+use crate::redis::command::{By, Command};
+use crate::redis::net::connection::Connection;
+use crate::redis::net::failure::Kind;
+use crate::redis::net::pool::Pool;
+use crate::redis::net::resolve::Resolver;
+use crate::redis::net::{Address, Connector, Deadline, Failure};
+
+/// A reply, or why there is none.
+pub(crate) type Answer = Result<Value, Kind>;
+
+/// Settings of each node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) pool_size: usize,
+    /// Failures in a row that open the breaker.
+    pub(crate) failures: u32,
+    /// Time between probes.
+    pub(crate) pause: Duration,
+}
+
+pub(crate) struct Node {
+    pub(crate) address: Address,
+    connector: Arc<Connector>,
+    resolver: Resolver,
+    pool: Pool,
+    guard: Guard,
+}
+
+/// A breaker with real time, which remembers why it opened.
+pub(crate) struct Guard {
+    breaker: Breaker,
+    origin: Instant,
+    last: Mutex<String>,
+}
+
+impl Guard {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let pause = u64::try_from(limits.pause.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            breaker: Breaker::new(limits.failures, pause),
+            origin: Instant::now(),
+            last: Mutex::new(String::new()),
+        }
+    }
+
+    /// Does it, unless it has failed too often. `failure` is what of its result speaks for an
+    /// outage, if anything.
+    pub(crate) fn run<T>(
+        &self,
+        act: impl FnOnce() -> T,
+        outage: impl FnOnce(&T) -> Option<String>,
+    ) -> Result<T, Kind> {
+        let pass = self.breaker.ask(self.now());
+        if let Pass::Wait(nanos) = pass {
+            let cause = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(Kind::Open { cause, retry_after: Duration::from_nanos(nanos) });
+        }
+        let done = act();
+        match outage(&done) {
+            None => self.breaker.succeeded(),
+            Some(cause) => {
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+                self.breaker.failed(pass, self.now());
+            }
+        }
+        Ok(done)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Node {
+    pub(crate) fn new(address: Address, connector: Arc<Connector>, limits: &Limits) -> Self {
+        Self {
+            address,
+            connector,
+            resolver: Resolver::default(),
+            pool: Pool::new(limits.pool_size),
+            guard: Guard::new(limits),
+        }
+    }
+
+    /// Asks all of it in one round trip; in two where the server does not know a script. `asking`:
+    /// for keys that are on their way to this node of a cluster.
+    pub(crate) fn ask(
+        &self,
+        commands: &[&Command<'_>],
+        asking: bool,
+        deadline: Deadline,
+    ) -> Result<Vec<Answer>, Failure> {
+        self.guarded(|| {
+            self.lend(deadline, |connection| exchange(connection, commands, asking, deadline))
+        })
+    }
+
+    /// A command that is no script, and is not asked often.
+    pub(crate) fn ask_plainly(
+        &self,
+        command: &::redis::Cmd,
+        deadline: Deadline,
+    ) -> Result<Value, Failure> {
+        let ask = |connection: &mut Connection| {
+            connection.exchange(1, deadline, |out| command.write_packed_command(out))
+        };
+        let mut answers = self.guarded(|| self.lend(deadline, ask))?;
+        answers.pop().unwrap_or(Ok(Value::Nil)).and_then(said).map_err(|kind| self.failure(kind))
+    }
+
+    pub(crate) fn failure(&self, kind: Kind) -> Failure {
+        kind.at(&self.address)
+    }
+
+    fn guarded(
+        &self,
+        act: impl FnOnce() -> Result<Vec<Answer>, Kind>,
+    ) -> Result<Vec<Answer>, Failure> {
+        let outage = |done: &Result<Vec<Answer>, Kind>| match done {
+            Err(kind) => kind.is_outage().then(|| kind.to_string()),
+            Ok(answers) => {
+                let failures = answers.iter().filter_map(|answer| answer.as_ref().err());
+                failures.filter(|kind| kind.is_outage()).map(Kind::to_string).next()
+            }
+        };
+        self.guard.run(act, outage).and_then(|done| done).map_err(|kind| self.failure(kind))
+    }
+
+    fn lend<T>(
+        &self,
+        deadline: Deadline,
+        act: impl FnOnce(&mut Connection) -> Result<T, Kind>,
+    ) -> Result<T, Kind> {
+        let connect = || self.connector.connect(&self.address, &self.resolver, deadline);
+        self.pool.with(&deadline, connect, act)?
+    }
+}
+
+fn exchange(
+    connection: &mut Connection,
+    commands: &[&Command<'_>],
+    asking: bool,
+    deadline: Deadline,
+) -> Result<Vec<Answer>, Kind> {
+    let each = if asking { 2 } else { 1 };
+    let mut send = |which: &[usize], first: By| -> Result<Vec<Answer>, Kind> {
+        let answers = connection.exchange(which.len() * each, deadline, |out| {
+            for (nth, index) in which.iter().enumerate() {
+                if asking {
+                    out.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
+                }
+                commands[*index].write(if nth == 0 { first } else { By::Hash }, out);
+            }
+        })?;
+        let last_of_each = answers.into_iter().skip(each - 1).step_by(each);
+        let mut answers = last_of_each.map(|answer| answer.and_then(said)).collect::<Vec<_>>();
+        for (answer, index) in answers.iter_mut().zip(which) {
+            if let Ok(value) = answer
+                && !(commands[*index].is_answer)(value)
+            {
+                connection.distrust();
+                *answer = Err(Kind::Nonsense { cause: format!("{value:?} is no answer to this") });
+            }
+        }
+        Ok(answers)
+    };
+    let all = (0..commands.len()).collect::<Vec<_>>();
+    let mut answers = send(&all, By::Hash)?;
+    // The server has done nothing of what it has no script for. It learns it from the first.
+    let unknown =
+        all.into_iter().filter(|index| is_unknown_script(&answers[*index])).collect::<Vec<_>>();
+    if !unknown.is_empty() {
+        let again = send(&unknown, By::Text);
+        for (nth, index) in unknown.into_iter().enumerate() {
+            answers[index] = match &again {
+                Ok(again) => again[nth].clone(),
+                Err(kind) => Err(kind.clone()),
+            };
+        }
+    }
+    Ok(answers)
+}
+
+fn is_unknown_script(answer: &Answer) -> bool {
+    matches!(answer, Err(Kind::Refused { code, .. }) if code == "NOSCRIPT")
+}
+
+fn said(reply: Value) -> Answer {
+    match reply {
+        Value::ServerError(error) => Err(Kind::of_server(&error)),
+        reply => Ok(reply),
+    }
+}

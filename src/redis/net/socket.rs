@@ -1,0 +1,178 @@
+//! Sockets that keep to a deadline, however slowly the other side talks.
+//!
+//! A socket's own timeout is for one read, and begins anew with each byte that drips in. So before
+//! each read and write it is set to what is left of the call; where the last one is good enough, that
+//! costs nothing. The system's timeouts are coarse (Linux is up to an eighth late, and by 4 ms and more
+//! in any case), so they are set early, and the rest is waited for by `poll`, which is exact.
+
+use core::time::Duration;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+
+use crate::redis::net::Deadline;
+
+/// Of what is left, what is left to `poll`, where there is one.
+const EARLY: Duration = Duration::from_millis(if cfg!(unix) { 12 } else { 0 });
+/// Of what is left, the part by which timeouts may be late.
+const COARSE: u32 = 8;
+/// A timeout that is this much too late is good enough: `EARLY` makes up for it.
+const LATE: Duration = Duration::from_millis(2);
+
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// A socket and the deadline of the call that uses it.
+#[derive(Debug)]
+pub(crate) struct Timed {
+    socket: Socket,
+    pub(crate) deadline: Deadline,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    In,
+    Out,
+}
+
+impl Timed {
+    pub(crate) fn new(socket: Socket, deadline: Deadline) -> Self {
+        Self { socket, deadline, read_timeout: None, write_timeout: None }
+    }
+
+    /// Whether it has been closed, or something has been said unasked: no use in asking here. Does
+    /// not wait.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.socket.is_stale()
+    }
+
+    /// Tries until it is done or the deadline has passed.
+    fn wait<T>(
+        &mut self,
+        way: Way,
+        mut operation: impl FnMut(&mut Socket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        loop {
+            let left = self.deadline.left_or_timed_out()?;
+            if left <= EARLY + LATE && !self.socket.poll(way, left)? {
+                return Err(TimedOut.into());
+            }
+            self.arm(way, left)?;
+            match operation(&mut self.socket) {
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn arm(&mut self, way: Way, left: Duration) -> io::Result<()> {
+        let early = if cfg!(unix) { EARLY + left / COARSE } else { EARLY };
+        let timeout = left.saturating_sub(early).max(Duration::from_millis(1));
+        let current = match way {
+            Way::In => &mut self.read_timeout,
+            Way::Out => &mut self.write_timeout,
+        };
+        // Too early does no harm: there is another try.
+        let good_enough = |current| timeout / 2 <= current && current <= timeout + LATE;
+        if !current.is_some_and(good_enough) {
+            self.socket.set_timeout(way, timeout)?;
+            *current = Some(timeout);
+        }
+        Ok(())
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(Way::In, |socket| match socket {
+            Socket::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Socket::Unix(stream) => stream.read(buffer),
+        })
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(Way::Out, |socket| match socket {
+            Socket::Tcp(stream) => stream.write(bytes),
+            #[cfg(unix)]
+            Socket::Unix(stream) => stream.write(bytes),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket {
+    fn set_timeout(&self, way: Way, timeout: Duration) -> io::Result<()> {
+        match (self, way) {
+            (Self::Tcp(stream), Way::In) => stream.set_read_timeout(Some(timeout)),
+            (Self::Tcp(stream), Way::Out) => stream.set_write_timeout(Some(timeout)),
+            #[cfg(unix)]
+            (Self::Unix(stream), Way::In) => stream.set_read_timeout(Some(timeout)),
+            #[cfg(unix)]
+            (Self::Unix(stream), Way::Out) => stream.set_write_timeout(Some(timeout)),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Socket {
+    /// Waits until it can be read or written, and returns whether it can.
+    fn poll(&self, way: Way, left: Duration) -> io::Result<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let flags = match way {
+            Way::In => PollFlags::IN,
+            Way::Out => PollFlags::OUT,
+        };
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(self, flags)], Some(&left)) {
+            // The caller tries again, as after other signals.
+            Err(rustix::io::Errno::INTR) => Ok(true),
+            ready => Ok(ready? > 0),
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let mut byte = [0_u8; 1];
+        let peeked = recv(self, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        peeked != Err(rustix::io::Errno::AGAIN)
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Socket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Socket {
+    /// The socket's own timeout has to do.
+    fn poll(&self, _: Way, _: Duration) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn is_stale(&self) -> bool {
+        let Self::Tcp(stream) = self;
+        let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+        let quiet = matches!(&peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).is_err() || !quiet
+    }
+}

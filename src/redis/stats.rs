@@ -1,0 +1,36 @@
+//! Where decisions came from.
+
+/// What a [`RedisRateLimiter`](crate::RedisRateLimiter), or one of its strategies, has done.
+///
+/// A snapshot: taken while others decide, its parts may be a few decisions apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisStats {
+    /// Answers `Allowed` to `inc` and `acquire`.
+    pub allowed: u64,
+    /// Answers `Rejected` to `inc`.
+    pub rejected: u64,
+    /// Answers `Suppressed` that let the call through.
+    pub suppressed_admitted: u64,
+    /// Answers `Suppressed` that did not.
+    pub suppressed_declined: u64,
+    /// Decisions that Redis made.
+    pub from_redis: u64,
+    /// Rejections that the denial cache repeated.
+    pub from_denial_cache: u64,
+    /// Decisions of the local limiter while Redis was away ([`OnUnavailable::Local`](crate::OnUnavailable::Local)).
+    pub from_local: u64,
+    /// Decisions by [`OnUnavailable::Allow`](crate::OnUnavailable::Allow) and
+    /// [`OnUnavailable::Reject`](crate::OnUnavailable::Reject) while Redis was away.
+    pub from_policy: u64,
+    /// Calls that ended in an error.
+    pub errors: u64,
+    /// Calls that found Redis away, whatever they were answered then.
+    pub outages: u64,
+    /// Of those, calls that the breaker answered at once, without asking Redis.
+    pub short_circuited: u64,
+    /// Of those, calls that found no free connection in time.
+    pub pool_timeouts: u64,
+    /// Connections opened so far.
+    pub connections_opened: u64,
+}

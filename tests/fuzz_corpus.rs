@@ -1,0 +1,76 @@
+//! What fuzzing has found worth keeping, run again: the inputs in `fuzz/kept/`. Between them they reach
+//! what fuzzing has reached, and those that failed once are among them.
+//!
+//! Fuzzing itself is `fuzz/run SECONDS`, which tells what to do with a finding.
+#![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+
+mod common;
+
+#[path = "../fuzz/src/decode.rs"]
+mod decode;
+#[path = "../fuzz/src/rates.rs"]
+mod rates;
+#[path = "../fuzz/src/sequences.rs"]
+mod sequences;
+
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+
+use common::{thinned_trial, trial};
+
+/// Runs a target on all that is kept for it, which is written in hex, an input a line.
+fn replay<T, E: Display>(target: &str, mut run: impl FnMut(&[u8]) -> Result<T, E>) -> Vec<T> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/kept");
+    let kept = fs::read_to_string(folder.join(target).with_extension("hex")).unwrap();
+    let inputs = kept.lines().filter(|line| !line.starts_with('#'));
+    let outcomes = inputs.map(|line| {
+        // Where it panics, the last line printed is the one.
+        eprintln!("{line}");
+        match run(&bytes(line)) {
+            Ok(outcome) => outcome,
+            Err(failure) => panic!("{line}: {failure}"),
+        }
+    });
+    outcomes.collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |at| hex.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    (0..hex.len()).step_by(2).map(|at| digit(at).expect("inputs are written in hex")).collect()
+}
+
+/// Inputs that never meet what the target is about hold, and say nothing.
+const ENOUGH: usize = 30;
+
+// proves (property): rates
+#[test]
+fn rates_are_read_as_the_grammar_says() {
+    let outcomes = replay("rate", rates::check);
+    let read = outcomes.iter().filter(|read| **read).count();
+    assert!(read > ENOUGH && outcomes.len() - read > ENOUGH, "{read} of {}", outcomes.len());
+}
+
+// proves (property): G1 G2 G3 G9
+#[test]
+fn sequences_agree_with_the_model_of_absolute() {
+    let mut tally = trial::Tally::default();
+    let cases = replay("absolute", sequences::absolute);
+    cases.iter().for_each(|case| tally.add(*case));
+    assert!(cases.len() > ENOUGH, "{}", cases.len());
+    let least = [tally.allowed, tally.to_be_retried, tally.never, tally.waited_for, tally.refunds];
+    assert!(least.into_iter().min() > Some(ENOUGH as u64), "{tally:?}");
+    assert!(tally.filled_up > 0, "{tally:?}");
+}
+
+// proves (property): G1 G2 G9 thinning
+#[test]
+fn sequences_agree_with_the_model_of_suppressed() {
+    let mut tally = thinned_trial::Tally::default();
+    let cases = replay("suppressed", sequences::suppressed);
+    cases.iter().for_each(|case| tally.add(*case));
+    assert!(cases.len() > ENOUGH, "{}", cases.len());
+    let least = [tally.allowed, tally.let_through, tally.thinned_out, tally.above_hard];
+    assert!(least.into_iter().min() > Some(ENOUGH as u64), "{tally:?}");
+    assert!(tally.refunds > 0 && tally.by_kept_rate > 0, "{tally:?}");
+}

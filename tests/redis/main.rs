@@ -1,0 +1,36 @@
+//! Limiters over Redis, against real servers: each test starts what it needs on free loopback ports
+//! and in directories of its own (see [`server`]), so that tests run side by side, and nothing is
+//! left when they end.
+//!
+//! Debian's `redis-server` and `redis-sentinel` have to be on the path. `.ci/test` installs them.
+#![allow(clippy::unwrap_used, reason = "what the machine refuses fails the test, with a location")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agreement;
+mod away;
+mod batches;
+mod certificates;
+mod cluster;
+mod denials;
+mod faults;
+mod footprint;
+mod gateway;
+mod harness;
+mod over_redis;
+mod ports;
+mod processes;
+mod proxy;
+mod scripts;
+mod sentinel;
+mod server;
+mod topologies;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// For tests that take times, and for those that keep all cores busy: one of them at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

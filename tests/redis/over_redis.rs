@@ -1,0 +1,354 @@
+//! Both strategies over Redis, as providers for the suites that the in-process one is judged by.
+//!
+//! The server's time is overridden, so that these suites move it as they move any clock. All cases of
+//! a test share a server.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use trypema::{ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
+
+use crate::common::thinned_provider::{Settings, ThinnedProvider, Told};
+use crate::common::until::FOREVER;
+use crate::common::{Grid, Provider};
+use crate::server::{RedisServer, ask};
+
+/// Time in microseconds is exact below 2^53 of them, which is 285 years. Windows reach beyond this.
+const LATEST_NS: u128 = 280 * 365 * 86_400_000_000_000;
+/// Counts are exact below 2^53.
+pub(crate) const MOST: u64 = (1 << 53) - 1;
+pub(crate) const NAMES: [&str; 3] =
+    ["alice", "bob", "a key with spaces, and not of ASCII alone: \u{e9}\u{4e16}"];
+
+thread_local! {
+    /// A server for all cases of a test, which is a thread; and a connection of the test's own.
+    static SERVER: RefCell<Option<(RedisServer, redis::Connection)>> = const { RefCell::new(None) };
+}
+
+fn with_server<T>(act: impl FnOnce(&RedisServer, &mut redis::Connection) -> T) -> T {
+    SERVER.with_borrow_mut(|held| {
+        let (server, connection) = held.get_or_insert_with(|| {
+            let server = RedisServer::start();
+            let connection = server.connection();
+            (server, connection)
+        });
+        act(server, connection)
+    })
+}
+
+type Builder = trypema::RedisRateLimiterBuilder;
+
+/// A limiter on an empty server, at time zero.
+fn empty(settings: impl FnOnce(Builder) -> Builder, grid: Grid) -> (RedisRateLimiter, ManualClock) {
+    with_server(|_, connection| ask::<()>(connection, "FLUSHALL"));
+    with_clock(settings, grid, ManualClock::new())
+}
+
+fn with_clock(
+    settings: impl FnOnce(Builder) -> Builder,
+    grid: Grid,
+    clock: ManualClock,
+) -> (RedisRateLimiter, ManualClock) {
+    let url = with_server(|server, _| server.url());
+    let builder = RedisRateLimiter::builder(url)
+        .window(Duration::from_millis(grid.window_ms))
+        .bucket(Duration::from_millis(grid.bucket_ms))
+        .deadline(FOREVER)
+        .server_time(clock.clone());
+    let limiter = settings(builder).build().expect("settings under test are valid");
+    (limiter, clock)
+}
+
+fn keys_held() -> usize {
+    with_server(|_, connection| ask(connection, "DBSIZE"))
+}
+
+/// A rate that admits nothing at all.
+fn nothing() -> RateLimit {
+    RateLimit::per_day(f64::from_bits(1)).unwrap()
+}
+
+/// Whether this is the error for a count that the provider does not take.
+fn too_large<T: std::fmt::Debug>(answer: &Result<T, TrypemaError>) -> bool {
+    match answer {
+        Ok(_) => false,
+        Err(TrypemaError::CountTooLarge { .. }) => true,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The two strategies, as far as they are the same.
+trait Counting {
+    fn usage_of(&self, key: &str) -> u64;
+    fn record_on(&self, key: &str, count: u64) -> Result<bool, TrypemaError>;
+    fn refund_on(&self, key: &str, count: u64) -> u64;
+
+    /// Where a provider keeps counts without an error, what is too much for a key fills it up, with
+    /// units of this moment. This one leaves the key as it is and says so; filled up by hand, it
+    /// goes on like the others.
+    fn fill_up(&self, key: &str, count: u64) {
+        let usage = self.usage_of(key);
+        assert!(count > MOST - usage, "{count} would have been exact, on top of {usage}");
+        assert_eq!(self.refund_on(key, usage), usage);
+        assert_eq!(self.record_on(key, MOST), Ok(true));
+    }
+
+    fn record_or_fill_up(&self, key: &str, count: u64) -> bool {
+        let recorded = self.record_on(key, count);
+        if too_large(&recorded) {
+            self.fill_up(key, count);
+        }
+        recorded.unwrap_or(true)
+    }
+}
+
+macro_rules! strategy {
+    ($handle:ty, $usage:expr) => {
+        impl Counting for $handle {
+            fn usage_of(&self, key: &str) -> u64 {
+                $usage(self.usage(key).unwrap())
+            }
+
+            fn record_on(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
+                self.record(key, count)
+            }
+
+            fn refund_on(&self, key: &str, count: u64) -> u64 {
+                self.refund(key, count).unwrap()
+            }
+        }
+    };
+}
+
+strategy!(trypema::RedisAbsolute, |usage| usage);
+strategy!(trypema::RedisSuppressed, |usage: trypema::SuppressedUsage| usage.admitted);
+
+/// Every question is asked of the server.
+pub(crate) struct Absolute {
+    pub(crate) limiter: RedisRateLimiter,
+    clock: ManualClock,
+}
+
+impl Provider for Absolute {
+    const LATEST_NS: u128 = LATEST_NS;
+
+    fn start(grid: Grid) -> Self {
+        let (limiter, clock) = empty(|builder| builder.denial_cache(Duration::ZERO), grid);
+        Self { limiter, clock }
+    }
+
+    fn most(_: Grid) -> u64 {
+        MOST
+    }
+
+    fn set_time(&self, now: Duration) {
+        self.clock.set(now);
+    }
+
+    fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let (handle, key) = (self.limiter.absolute(), NAMES[usize::from(key)]);
+        let answer = handle.inc(key, rate, count);
+        if too_large(&answer) && *rate == RateLimit::unlimited() {
+            handle.fill_up(key, count);
+            return RateLimitDecision::Allowed;
+        }
+        answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
+    }
+
+    fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let (handle, key) = (self.limiter.absolute(), NAMES[usize::from(key)]);
+        let answer = handle.is_allowed(key, rate, count);
+        if too_large(&answer) && *rate == RateLimit::unlimited() {
+            return RateLimitDecision::Allowed;
+        }
+        answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
+    }
+
+    fn usage(&self, key: u8) -> u64 {
+        self.limiter.absolute().usage(NAMES[usize::from(key)]).unwrap()
+    }
+
+    fn record(&self, key: u8, count: u64) -> bool {
+        self.limiter.absolute().record_or_fill_up(NAMES[usize::from(key)], count)
+    }
+
+    fn refund(&self, key: u8, count: u64) -> u64 {
+        self.limiter.absolute().refund(NAMES[usize::from(key)], count.min(MOST)).unwrap()
+    }
+
+    fn reset(&self, key: u8) -> bool {
+        self.limiter.absolute().reset(NAMES[usize::from(key)]).unwrap()
+    }
+
+    fn len(&self) -> usize {
+        keys_held()
+    }
+}
+
+/// Rejections are repeated here for as long as they hold.
+///
+/// What was admitted or recorded since is not seen by a repeated rejection, so its hint may be early.
+/// That, and no more, is what sets it apart from what the server says at that moment.
+pub(crate) struct Cached {
+    cached: Absolute,
+    /// Over the same keys, at the same time.
+    asked: Absolute,
+}
+
+thread_local! {
+    /// Decisions of the denial cache, over all cases of a test.
+    pub(crate) static REPEATED: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Provider for Cached {
+    const LATEST_NS: u128 = LATEST_NS;
+
+    fn start(grid: Grid) -> Self {
+        let (limiter, clock) = empty(|builder| builder.denial_cache(FOREVER), grid);
+        let cached = Absolute { limiter, clock: clock.clone() };
+        let (limiter, _) =
+            with_clock(|builder| builder.denial_cache(Duration::ZERO), grid, clock.clone());
+        Self { cached, asked: Absolute { limiter, clock } }
+    }
+
+    fn most(grid: Grid) -> u64 {
+        Absolute::most(grid)
+    }
+
+    fn set_time(&self, now: Duration) {
+        self.cached.set_time(now);
+    }
+
+    fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let answer = self.cached.inc(key, rate, count);
+        if answer.is_allowed() {
+            return answer;
+        }
+        self.not_late(answer, self.asked.is_allowed(key, rate, count))
+    }
+
+    fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let answer = self.cached.is_allowed(key, rate, count);
+        self.not_late(answer, self.asked.is_allowed(key, rate, count))
+    }
+
+    fn usage(&self, key: u8) -> u64 {
+        self.cached.usage(key)
+    }
+
+    fn record(&self, key: u8, count: u64) -> bool {
+        self.cached.record(key, count)
+    }
+
+    fn refund(&self, key: u8, count: u64) -> u64 {
+        self.cached.refund(key, count)
+    }
+
+    fn reset(&self, key: u8) -> bool {
+        self.cached.reset(key)
+    }
+
+    fn len(&self) -> usize {
+        keys_held()
+    }
+}
+
+impl Cached {
+    fn not_late(
+        &self,
+        answer: RateLimitDecision,
+        by_server: RateLimitDecision,
+    ) -> RateLimitDecision {
+        assert_eq!(answer.is_allowed(), by_server.is_allowed(), "{answer:?}, {by_server:?}");
+        match (answer.retry_after(), by_server.retry_after()) {
+            (Some(hint), Some(exact)) => assert!(hint <= exact, "told {hint:?}, not {exact:?}"),
+            (hint, exact) => assert_eq!(hint, exact),
+        }
+        by_server
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        REPEATED.set(REPEATED.get() + self.cached.limiter.stats().from_denial_cache);
+    }
+}
+
+pub(crate) struct Suppressed {
+    limiter: RedisRateLimiter,
+    clock: ManualClock,
+}
+
+impl ThinnedProvider for Suppressed {
+    const LATEST_NS: u128 = LATEST_NS;
+    // Buckets are whole milliseconds, and hints are rounded up to them. But how long a perceived
+    // rate is kept shows to the microsecond.
+    const GRAIN_NS: u128 = 1_000;
+
+    fn start(settings: Settings, draws: Arc<Told>) -> Self {
+        let (limiter, clock) = empty(
+            |builder| {
+                builder
+                    .hard_limit_factor(settings.hard_factor.as_f64())
+                    .suppression_refresh(settings.refresh)
+                    .random(draws)
+            },
+            settings.grid,
+        );
+        Self { limiter, clock }
+    }
+
+    fn most(_: Grid) -> u64 {
+        MOST
+    }
+
+    fn set_time(&self, now: Duration) {
+        self.clock.set(now);
+    }
+
+    fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let (handle, key) = (self.limiter.suppressed(), NAMES[usize::from(key)]);
+        let answer = handle.inc(key, rate, count);
+        if too_large(&answer) && *rate == RateLimit::unlimited() {
+            handle.fill_up(key, count);
+            return RateLimitDecision::Allowed;
+        }
+        // Of any limited rate, what is too large to count is above the hard limit.
+        answer.or_else(|_| handle.inc(key, &nothing(), MOST)).unwrap()
+    }
+
+    fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let (handle, key) = (self.limiter.suppressed(), NAMES[usize::from(key)]);
+        let answer = handle.is_allowed(key, rate, count);
+        if too_large(&answer) && *rate == RateLimit::unlimited() {
+            return RateLimitDecision::Allowed;
+        }
+        answer.or_else(|_| handle.is_allowed(key, &nothing(), MOST)).unwrap()
+    }
+
+    fn suppression_factor(&self, key: u8, rate: &RateLimit) -> f64 {
+        self.limiter.suppressed().suppression_factor(NAMES[usize::from(key)], rate).unwrap()
+    }
+
+    fn usage(&self, key: u8) -> (u64, u64) {
+        let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)]).unwrap();
+        (usage.admitted, usage.declined)
+    }
+
+    fn record(&self, key: u8, count: u64) -> bool {
+        self.limiter.suppressed().record_or_fill_up(NAMES[usize::from(key)], count)
+    }
+
+    fn refund(&self, key: u8, count: u64) -> u64 {
+        self.limiter.suppressed().refund(NAMES[usize::from(key)], count.min(MOST)).unwrap()
+    }
+
+    fn reset(&self, key: u8) -> bool {
+        self.limiter.suppressed().reset(NAMES[usize::from(key)]).unwrap()
+    }
+
+    fn len(&self) -> usize {
+        keys_held()
+    }
+}

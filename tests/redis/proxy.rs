@@ -1,0 +1,280 @@
+//! A small TCP proxy between a limiter and its server, that can get in the way.
+//!
+//! It runs on threads of the test: one that accepts, and two for every connection. A fault is set
+//! at any time, and holds from then on for replies on all connections, old and new. Questions
+//! reach the server whatever the fault is, as far as a connection is made at all: the faults here
+//! are those after which the caller cannot know what has happened.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType};
+
+use crate::cluster::eventually;
+use crate::ports::free_port;
+
+/// What becomes of the replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// The connection ends after so many bytes of the next reply. Once: whoever asks again is
+    /// answered.
+    CutOnce(usize),
+    /// Connections end in place of a reply.
+    Close,
+    /// Each piece comes so much later.
+    Late(Duration),
+    /// One byte at a time, with such a pause before each.
+    Drip(Duration),
+}
+
+struct State {
+    upstream: Mutex<SocketAddr>,
+    fault: Mutex<Fault>,
+    fault_changed: Condvar,
+    /// Both ends of every connection so far.
+    streams: Mutex<Vec<TcpStream>>,
+    connections: AtomicU64,
+    bytes_up: AtomicU64,
+}
+
+pub(crate) struct Proxy {
+    port: u16,
+    state: Arc<State>,
+    acceptor: Option<Acceptor>,
+}
+
+/// What has reached the proxy, and so the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) connections: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Proxy {
+    /// In front of the server at this port.
+    pub(crate) fn to(port: u16) -> Self {
+        let state = Arc::new(State {
+            upstream: Mutex::new(at(port)),
+            fault: Mutex::new(Fault::None),
+            fault_changed: Condvar::new(),
+            streams: Mutex::default(),
+            connections: AtomicU64::new(0),
+            bytes_up: AtomicU64::new(0),
+        });
+        let (port, listener) = std::iter::repeat_with(free_port)
+            .take(20)
+            .find_map(|port| Some((port, TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?)))
+            .expect("a port is free");
+        let acceptor = Some(Acceptor::start(listener, Arc::clone(&state)));
+        Self { port, state, acceptor }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// New connections are to the server at this port.
+    pub(crate) fn lead_to(&self, port: u16) {
+        *lock(&self.state.upstream) = at(port);
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        self.state.set(fault);
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        // Relaxed: counts of what is over by the time that they are looked at.
+        Seen {
+            connections: self.state.connections.load(Ordering::Relaxed),
+            bytes: self.state.bytes_up.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Ends all connections; new ones are welcome.
+    pub(crate) fn close_all(&self) {
+        for stream in lock(&self.state.streams).drain(..) {
+            // It may have ended by itself.
+            _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Ends all connections, and nobody listens from now on.
+    pub(crate) fn refuse(&mut self) {
+        self.acceptor = None;
+        self.close_all();
+    }
+
+    /// Ends all connections, and from now on those who connect wait for an answer in vain, until
+    /// the value is dropped: the queue of connections to be accepted is full, and who is next has
+    /// its packets dropped by the system.
+    pub(crate) fn hang(&mut self) -> Hanging {
+        self.refuse();
+        Hanging::listen(self.port)
+    }
+
+    /// Listens again.
+    pub(crate) fn accept(&mut self) {
+        let mut listener = None;
+        // The system may take a moment to let go of connections that were never accepted.
+        eventually("the port is free", || {
+            listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).ok();
+            listener.is_some()
+        });
+        let listener = listener.expect("it is free");
+        self.acceptor = Some(Acceptor::start(listener, Arc::clone(&self.state)));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.refuse();
+        // Wakes who still waits before it hands a reply on.
+        self.set(Fault::None);
+    }
+}
+
+/// A thread that accepts connections until the value is dropped.
+struct Acceptor {
+    address: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<Mutex<bool>>,
+}
+
+impl Acceptor {
+    fn start(listener: TcpListener, state: Arc<State>) -> Self {
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(Mutex::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            for client in listener.incoming() {
+                if *lock(&stopped) {
+                    return;
+                }
+                // Who has gone again by now is no longer of interest.
+                let Ok(client) = client else { continue };
+                state.connections.fetch_add(1, Ordering::Relaxed); // A count.
+                let upstream = *lock(&state.upstream);
+                match TcpStream::connect(upstream) {
+                    Ok(server) => join(&state, client, server),
+                    // As the server would have it: the connection is there, and ends.
+                    Err(_) => _ = client.shutdown(Shutdown::Both),
+                }
+            }
+        });
+        Self { address, thread: Some(thread), stop }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        *lock(&self.stop) = true;
+        // Wakes it. If that fails, it is gone.
+        _ = TcpStream::connect(self.address);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Hands on in both directions, until either side ends.
+fn join(state: &Arc<State>, client: TcpStream, server: TcpStream) {
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).unwrap();
+        lock(&state.streams).push(stream.try_clone().unwrap());
+    }
+    let (up, down) = (Arc::clone(state), Arc::clone(state));
+    let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    thread::spawn(move || {
+        pump(&from_client, &to_server, |bytes, to| {
+            up.bytes_up.fetch_add(bytes.len() as u64, Ordering::Relaxed); // A count.
+            to.write_all(bytes).is_ok()
+        });
+    });
+    thread::spawn(move || pump(&server, &client, |bytes, to| down.hand_on(bytes, to)));
+}
+
+/// Until one of the two ends, or `hand_on` says so; then both are ended.
+fn pump(from: &TcpStream, to: &TcpStream, hand_on: impl Fn(&[u8], &mut &TcpStream) -> bool) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(count @ 1..) = (&*from).read(&mut buffer) {
+        if !hand_on(&buffer[..count], &mut &*to) {
+            break;
+        }
+    }
+    _ = from.shutdown(Shutdown::Both);
+    _ = to.shutdown(Shutdown::Both);
+}
+
+impl State {
+    fn set(&self, fault: Fault) {
+        *lock(&self.fault) = fault;
+        self.fault_changed.notify_all();
+    }
+
+    /// Hands a reply on as the fault has it, and says whether the connection goes on.
+    fn hand_on(&self, reply: &[u8], to: &mut &TcpStream) -> bool {
+        let fault = *lock(&self.fault);
+        match fault {
+            Fault::None => to.write_all(reply).is_ok(),
+            Fault::Close => false,
+            Fault::CutOnce(count) => {
+                self.set(Fault::None);
+                _ = to.write_all(&reply[..count.min(reply.len())]);
+                false
+            }
+            Fault::Late(by) => {
+                self.wait(by, fault);
+                to.write_all(reply).is_ok()
+            }
+            Fault::Drip(pause) => reply.chunks(1).all(|byte| {
+                self.wait(pause, fault);
+                to.write_all(byte).is_ok()
+            }),
+        }
+    }
+
+    /// Waits, or until the fault is another.
+    fn wait(&self, length: Duration, fault: Fault) {
+        let guard = lock(&self.fault);
+        let waited = self.fault_changed.wait_timeout_while(guard, length, |now| *now == fault);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A listener that accepts nobody, with its queue full.
+pub(crate) struct Hanging {
+    _listener: OwnedFd,
+    _queued: Vec<TcpStream>,
+}
+
+impl Hanging {
+    fn listen(port: u16) -> Self {
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Connections that have just ended keep the port for a minute otherwise.
+        rustix::net::sockopt::set_socket_reuseaddr(&listener, true).unwrap();
+        rustix::net::bind(&listener, &address).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let mut queued = Vec::new();
+        // How many fit is the system's business: as many as it takes until one does not.
+        while let Ok(stream) =
+            TcpStream::connect_timeout(&address.into(), Duration::from_millis(200))
+        {
+            queued.push(stream);
+            assert!(queued.len() < 100, "the queue has no end");
+        }
+        Self { _listener: listener, _queued: queued }
+    }
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
