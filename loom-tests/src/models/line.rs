@@ -83,3 +83,51 @@ fn freed_units_wake_the_first() {
         waiter.join().expect("no thread panics");
     });
 }
+
+/// Acts if it is its turn at once, and leaves.
+fn act_if_first(line: &Line<u32>, inside: &AtomicU64, thread: thread::Thread) {
+    let place = line.join(KEY, thread);
+    if place.is_first() {
+        // Relaxed: the turn orders them, that is what is tested.
+        assert_eq!(inside.load(Ordering::Relaxed), 0, "two threads have the turn");
+        inside.store(1, Ordering::Relaxed);
+        inside.store(0, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_turn_brings_what_it_was_used_for() {
+    // Nobody parks, and one thread has the other woken in its place: loom has whoever is unparked
+    // know what the waker knows, parked or not, and would see nothing of what the turn itself brings.
+    explore_model("line: the turn brings what it was used for", || {
+        let shared = Arc::new((Line::new(), AtomicU64::new(0)));
+        let other = Arc::clone(&shared);
+        let first = thread::spawn(move || act_if_first(&other.0, &other.1, thread::current()));
+        // A thread of its own: this one would have to be stopped once more, beyond the bound.
+        let (other, woken) = (Arc::clone(&shared), first.thread().clone());
+        let second = thread::spawn(move || act_if_first(&other.0, &other.1, woken));
+        first.join().expect("no thread panics");
+        second.join().expect("no thread panics");
+        assert!(shared.0.is_empty());
+    });
+}
+
+#[test]
+fn an_empty_line_brings_what_was_done() {
+    explore_model("line: an empty one brings what its last thread did", || {
+        let shared = Arc::new((Line::new(), AtomicBool::new(false)));
+        let other = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            let place = other.0.join(KEY, thread::current());
+            // Relaxed: that it is seen is what is tested.
+            other.1.store(true, Ordering::Relaxed);
+            drop(place);
+        });
+        let (line, is_done) = &*shared;
+        if !line.is_empty() && line.is_empty() {
+            // Relaxed: as above.
+            assert!(is_done.load(Ordering::Relaxed), "it came and went");
+        }
+        thread.join().expect("no thread panics");
+    });
+}
