@@ -5,6 +5,7 @@
 //! - `snapshot`: what one read of a window says.
 //! - `layout`: how the 64-bit words are packed.
 //! - `ring`: where marks are stored, and how a ring is exchanged for another.
+//! - `roll`: how the marks of a window change.
 //! - `hint`: what to tell those who were turned away.
 //! - `note`: a word for refunds, and for what makes the short way short.
 //! - `search`: finding a threshold among marks.
@@ -16,6 +17,7 @@ mod kept;
 mod layout;
 mod note;
 mod ring;
+mod roll;
 mod search;
 mod snapshot;
 mod window;

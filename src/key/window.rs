@@ -108,9 +108,9 @@ use crate::key::layout::Layout;
 use crate::key::note::{Note, Noted};
 use crate::key::ring::Marks;
 use crate::key::snapshot::{Limit, Place, Sight, Snapshot};
+use crate::sync::INLINE_MARKS;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::Guard;
-use crate::sync::{INLINE_MARKS, ROOMY, SMALLEST_RING};
 
 /// What became of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,17 +146,10 @@ pub(crate) struct Window {
 }
 
 /// One turn of the loop of [`Window::add`]: what was read, and is acted on.
-struct Attempt<'a> {
-    snapshot: &'a Snapshot<'a>,
-    sight: &'a Sight,
-    floor: &'a AtomicU64,
-}
-
-/// What is in the slot of the next mark.
-struct FreeSlot {
-    found: u64,
-    /// Whether that is an announcement for this very state.
-    is_announced: bool,
+pub(in crate::key) struct Attempt<'a> {
+    pub(in crate::key) snapshot: &'a Snapshot<'a>,
+    pub(in crate::key) sight: &'a Sight,
+    pub(in crate::key) floor: &'a AtomicU64,
 }
 
 impl Window {
@@ -468,7 +461,7 @@ impl Window {
 
     /// Whether the state still stands, hence all that was read since it was loaded was true.
     #[inline]
-    fn holds(&self, snapshot: &Snapshot<'_>) -> bool {
+    pub(in crate::key) fn holds(&self, snapshot: &Snapshot<'_>) -> bool {
         // Relaxed: ordered after the Acquire loads of the note and the slots. If one of those saw
         // a word written after the state had changed, this load sees the change.
         self.state.load(Ordering::Relaxed) == snapshot.state
@@ -478,13 +471,13 @@ impl Window {
 
     /// Commits a change of nothing but the units, or of whether this window is alive.
     #[inline]
-    fn commit(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
+    pub(in crate::key) fn commit(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
         self.swap_state(snapshot.state, next)
     }
 
     /// Commits any other change: what was kept in the note ends with the marks that it spoke of.
     #[inline]
-    fn commit_marks(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
+    pub(in crate::key) fn commit_marks(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
         let note = snapshot.note;
         if note.ends_with_marks() && !self.note.replace(note, note.voided()) {
             return false;
@@ -530,155 +523,5 @@ impl Window {
                 && self.holds(snapshot)
                 && self.note.replace(snapshot.note, claim);
         is_there.then_some(claim)
-    }
-
-    /// Adds more units than a window can hold to the newest mark: the window is then as full as
-    /// can be, and stays so until this mark leaves it.
-    #[cold]
-    fn fill_up(&self, attempt: &Attempt<'_>, tick: u64) -> Option<u64> {
-        let &Attempt { snapshot, .. } = attempt;
-        let layout = snapshot.layout;
-        // `len` changes here, and that is forbidden while the ring is full.
-        self.free_slot(snapshot)?;
-        // Full from where the newest mark's own units begin to count: past those given back.
-        let base = snapshot.sight(1).base;
-        let full = layout.with_window(snapshot.state, base.wrapping_add(layout.most()), 1);
-        self.commit_marks(snapshot, full).then_some(tick)
-    }
-
-    /// Announces a mark for `now` and commits it with `count` units, or joins or completes the
-    /// one announced already. `None`: something has moved, start over.
-    fn add_mark(&self, attempt: &Attempt<'_>, now: u64, count: u64) -> Option<u64> {
-        let &Attempt { snapshot, sight, .. } = attempt;
-        let &Snapshot { layout, state, .. } = snapshot;
-        let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;
-        let outdated = snapshot.has_refund() && !sight.forgiven;
-        if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {
-            return None;
-        }
-        // Relaxed: as in `place`.
-        let latest = self.latest.load(Ordering::Relaxed);
-        let (mut at, mut live) = (now, sight.live);
-        if snapshot.len() == 0 && now > latest.saturating_add(layout.quarter()) {
-            // `latest` must not run ahead of a mark that a sleeper may still commit here.
-            return self.restart(attempt, now);
-        }
-        if is_announced {
-            let ahead = layout.ticks_between(now, layout.tick(found));
-            if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {
-                // Announced by a thread that has slept since, for so long that ticks wrapped.
-                return self.restart(attempt, now);
-            }
-            at = now.wrapping_add_signed(ahead);
-            if ahead != 0 {
-                live = snapshot.live_at(at);
-            }
-            if ahead < 0 {
-                self.commit_marks(snapshot, layout.with_mark(state, 0, live + 1));
-                return None;
-            }
-        } else {
-            if now > latest.saturating_add(layout.quarter() / 2) {
-                // Release: pairs with the Acquire load in `place`. It is for this state, and not for
-                // those of long before.
-                self.latest.fetch_max(now, Ordering::Release);
-            }
-            let lap = Snapshot::lap(snapshot.tail(), snapshot.view.len());
-            let mark = layout.mark(snapshot.cum(), now, lap);
-            let slot = snapshot.view.slot(snapshot.tail());
-            // Release: publishes `latest` with the mark, and orders the mark after the state it
-            // was made for; pairs with `Snapshot::mark`. Relaxed on failure: loaded afresh.
-            slot.compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed).ok()?;
-        }
-        let next = if sight.overflows(layout, count) {
-            // More than a window can hold: it counts from this tick on, and what was there too.
-            layout.with_mark(state, layout.most(), 1)
-        } else {
-            layout.with_mark(state, count, live + 1)
-        };
-        let committed = self.commit_marks(snapshot, next);
-        if committed && outdated {
-            // Not before: threads with an older reading are still to be judged by it. Whoever was
-            // first here has done it, or there is a newer refund.
-            let _ = self.forget_refund(snapshot);
-        }
-        committed.then_some(at)
-    }
-
-    /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
-    /// ring was exchanged, or the state has moved, start over.
-    #[inline]
-    fn free_slot(&self, snapshot: &Snapshot<'_>) -> Option<FreeSlot> {
-        let (len, slots) = (snapshot.len(), snapshot.view.len());
-        // Tested on the `len` of the state, not on the marks inside by now: whoever has read this
-        // state may still be reading all of them.
-        if len == slots {
-            self.exchange(snapshot, 2 * slots);
-            return None;
-        }
-        if slots > SMALLEST_RING as u64 && len * ROOMY as u64 <= slots {
-            let size = (2 * len + 1).next_power_of_two().max(SMALLEST_RING as u64);
-            self.exchange(snapshot, size);
-            return None;
-        }
-        let found = snapshot.mark(snapshot.tail());
-        // Told by the newest mark, so before the look at the state: once that has moved, another
-        // mark may be in the newest one's slot.
-        let is_announced = snapshot.is_announced(found);
-        self.holds(snapshot).then_some(FreeSlot { found, is_announced })
-    }
-
-    /// Puts a ring of `size` in place of the one in view, with the marks of the snapshot. To be
-    /// called only at states that call for it; see the top of this file.
-    #[cold]
-    fn exchange(&self, snapshot: &Snapshot<'_>, size: u64) {
-        let &Snapshot { layout, ref view, .. } = snapshot;
-        // The ring was loaded after the state; only if the state stands do they belong together.
-        if !self.holds(snapshot) {
-            return;
-        }
-        let len = snapshot.len();
-        let first = snapshot.tail().wrapping_sub(len);
-        #[expect(clippy::cast_possible_truncation, reason = "a ring's length is a usize")]
-        self.marks.replace(view, size as usize, |slot| {
-            // The first mark of this state, or the first one yet to come, that has this slot.
-            let age = slot.wrapping_sub(first) & (size - 1);
-            let index = first.wrapping_add(age);
-            let lap = Snapshot::lap(index, size);
-            if age < len {
-                Layout::on_lap(snapshot.mark(index), lap)
-            } else {
-                layout.mark(0, 0, !lap)
-            }
-        });
-    }
-
-    /// Forgets marks that are all far older than the window; see the top of this file. There is
-    /// always more to do after it, hence `None`.
-    #[cold]
-    fn restart(&self, attempt: &Attempt<'_>, now: u64) -> Option<u64> {
-        let &Attempt { snapshot, floor, .. } = attempt;
-        // `len` changes here, and that is forbidden while the ring is full.
-        if snapshot.len() != 0 {
-            self.free_slot(snapshot)?;
-        }
-        // Relaxed: published by the commit that follows.
-        floor.fetch_max(now, Ordering::Relaxed);
-        let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
-        if self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {
-            // Release: pairs with the Acquire load in `place`. Not before the restart: while there
-            // are marks it vouches for them.
-            self.latest.fetch_max(now, Ordering::Release);
-        }
-        None
-    }
-
-    /// Drops a refund. `false`: there is a newer one.
-    #[cold]
-    fn forget_refund(&self, snapshot: &Snapshot<'_>) -> bool {
-        // Release, by `Note::replace`: orders the state that outdates the refund before its
-        // absence, for those who acquire that and look at the state again. The word keeps its
-        // numbers, so that it never returns to an earlier value.
-        self.note.replace(snapshot.note, snapshot.note.voided())
     }
 }

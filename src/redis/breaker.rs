@@ -54,8 +54,8 @@ impl Breaker {
         let moved = self.word.compare_exchange(
             word,
             self.open_from(now),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
+            Ordering::AcqRel,  // as above
+            Ordering::Relaxed, // what is there instead is not looked at
         );
         // Relaxed on failure: somebody else probes, or has closed it; the next call sees which.
         if moved.is_ok() { Pass::Probe } else { Pass::Wait(self.pause) }

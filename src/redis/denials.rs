@@ -118,12 +118,13 @@ impl Denials {
     /// Drops entries that are too old. Not at every call: that would be a look at all of them.
     #[cold]
     fn make_room(&self, now: u64) -> bool {
+        // Relaxed, here and below: it only keeps others from sweeping at the same time.
         let due = self.next_sweep_us.load(Ordering::Relaxed);
         let next = now.saturating_add(self.longest_us / 4);
-        // Relaxed: it only keeps others from sweeping at the same time.
         if now < due
             || self
                 .next_sweep_us
+                // Relaxed: as above.
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
                 .is_err()
         {

@@ -1,6 +1,6 @@
 //! The short way, and the note that it goes by.
 
-use super::{Bug, GLANCE, NOTE, WINDOW};
+use super::{Bug, GLANCE, NOTE, ROLL, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
@@ -44,7 +44,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-keeps-the-note",
         what: "a restart leaves what the note says of the marks",
-        file: WINDOW,
+        file: ROLL,
         original: "if self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {",
         seeded: "if self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {",
         by: &[Random("families::restart_rings")],
@@ -53,7 +53,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "fill-up-keeps-the-note",
         what: "a window that is filled up leaves what the note says of the marks",
-        file: WINDOW,
+        file: ROLL,
         original: "self.commit_marks(snapshot, full)",
         seeded: "self.commit(snapshot, full)",
         by: &[Random("families::clip")],

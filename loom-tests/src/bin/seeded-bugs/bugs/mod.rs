@@ -29,6 +29,7 @@ pub(crate) fn all() -> Vec<Bug> {
 }
 
 const WINDOW: &str = "src/key/window.rs";
+const ROLL: &str = "src/key/roll.rs";
 const SNAPSHOT: &str = "src/key/snapshot.rs";
 const LAYOUT: &str = "src/key/layout.rs";
 const NOTE: &str = "src/key/note.rs";

@@ -2,7 +2,7 @@
 
 // each breaks: G1
 
-use super::{Bug, NOTE, SNAPSHOT, WINDOW};
+use super::{Bug, NOTE, ROLL, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
@@ -67,7 +67,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "outdated-refund-cleared-early",
         what: "an outdated refund is cleared before the mark that outdates it",
-        file: WINDOW,
+        file: ROLL,
         original: "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
         seeded: "if outdated && !self.forget_refund(snapshot) {",
         by: &[Random("families::clip_refund")],
@@ -76,7 +76,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "outdated-refund-kept",
         what: "an outdated refund is not cleared",
-        file: WINDOW,
+        file: ROLL,
         original: "if committed && outdated {",
         seeded: "if false && outdated {",
         by: &[Random("alone_turning_ticks")],
@@ -85,7 +85,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "outdated-refund-kept-without-marks",
         what: "a refund survives a restart",
-        file: WINDOW,
+        file: ROLL,
         original: "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
         seeded: "if false {",
         by: &[Random("restart_past_refund")],

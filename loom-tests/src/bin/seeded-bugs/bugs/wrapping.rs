@@ -2,7 +2,7 @@
 
 // each breaks: G1
 
-use super::{Bug, LAYOUT, SNAPSHOT, WINDOW};
+use super::{Bug, LAYOUT, ROLL, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
@@ -18,7 +18,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "floor-not-raised-by-restart",
         what: "a restarted window may be judged at a time when its marks counted",
-        file: WINDOW,
+        file: ROLL,
         original: "        floor.fetch_max(now, Ordering::Relaxed);\n        let cum",
         seeded: "        let _ = floor;\n        let cum",
         by: &[Random("families::ancient_readings")],
@@ -89,7 +89,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-keeps-cum",
         what: "a restart leaves announcements in flight valid",
-        file: WINDOW,
+        file: ROLL,
         original: "let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());",
         seeded: "let cum = snapshot.cum();",
         by: &[Random("families::ancient_readings")],
@@ -97,7 +97,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-without-exchange",
         what: "a full ring loses marks while it is exchanged, by a restart",
-        file: WINDOW,
+        file: ROLL,
         original: "if snapshot.len() != 0 {\n            self.free_slot(snapshot)?;\n        }",
         seeded: "",
         by: &[Random("families::ancient_readings")],
@@ -105,7 +105,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-raises-latest-first",
         what: "`latest` vouches for marks that are too old for it",
-        file: WINDOW,
+        file: ROLL,
         original: "        floor.fetch_max(now, Ordering::Relaxed);\n        let cum",
         seeded: "        floor.fetch_max(now, Ordering::Relaxed);\n        self.latest.fetch_max(now, Ordering::Relaxed);\n        let cum",
         by: &[Random("families::ancient_readings")],
@@ -113,7 +113,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "latest-not-raised",
         what: "`latest` falls behind the marks",
-        file: WINDOW,
+        file: ROLL,
         original: "if now > latest.saturating_add(layout.quarter() / 2) {",
         seeded: "if false {",
         by: &[Random("families::alone_at_the_end_of_time")],
@@ -121,7 +121,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "latest-runs-ahead",
         what: "`latest` is raised beside a sleeper that may commit an older mark",
-        file: WINDOW,
+        file: ROLL,
         original: "if snapshot.len() == 0 && now > latest.saturating_add(layout.quarter()) {",
         seeded: "if false {",
         by: &[Random("families::restart")],
@@ -130,7 +130,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "announcement-of-another-turn",
         what: "a mark announced a turn of the ticks ago is joined",
-        file: WINDOW,
+        file: ROLL,
         original: "if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {",
         seeded: "if false {",
         by: &[Random("latest_runs_away")],
