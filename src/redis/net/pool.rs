@@ -59,8 +59,17 @@ impl Pool {
 
     /// A place, with an idle connection in it if there is one.
     fn place(&self, deadline: &Deadline) -> Result<Place<'_>, Kind> {
+        let timed_out = || Kind::PoolTimeout { pool_size: self.size, waited: deadline.whole() };
         let mut state = self.lock();
+        let mut has_waited = false;
         loop {
+            if has_waited && deadline.left().is_none() {
+                // Too late for what may have become free: another may still make use of it, and
+                // must not miss the word of it that this thread was given.
+                drop(state);
+                self.freed.notify_one();
+                return Err(timed_out());
+            }
             if let Some(connection) = state.idle.pop() {
                 drop(state);
                 if !connection.is_stale() {
@@ -74,14 +83,12 @@ impl Pool {
                 state.places += 1;
                 return Ok(Place { pool: self, connection: None });
             } else {
-                let Some(left) = deadline.left() else {
-                    let waited = deadline.whole();
-                    return Err(Kind::PoolTimeout { pool_size: self.size, waited });
-                };
+                let left = deadline.left().ok_or_else(timed_out)?;
                 state.waiting += 1;
                 (state, _) =
                     self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
                 state.waiting -= 1;
+                has_waited = true;
             }
         }
     }
