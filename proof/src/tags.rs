@@ -173,6 +173,7 @@ fn place(file: &str) -> (String, Option<String>) {
     let parts: Vec<&str> = file.split('/').collect();
     match parts[..] {
         ["tests", file] => (stem(file), None),
+        ["tests", target, .., folder, "mod.rs"] => (target.to_owned(), Some(folder.to_owned())),
         ["tests", target, .., file] => (target.to_owned(), Some(stem(file))),
         ["loom-tests", "random", .., file] => ("trypema_random_tests".to_owned(), Some(stem(file))),
         ["loom-tests", .., file] => ("trypema_loom_tests".to_owned(), Some(stem(file))),
