@@ -14,10 +14,16 @@ trap 'rm -f "$lines"' EXIT
 
 # Results go to standard error, a line each, fields apart by tabs; standard output says which test
 # runs, and may stand before them. --nocapture: otherwise they are printed for failures alone.
-for package in trypema-loom-tests trypema-random-tests; do
-    cargo test --locked --profile loom -p "$package" --lib -- --nocapture 2>>"$lines" ||
+run() {
+    cargo test --locked --profile loom "$@" --lib -- --nocapture 2>>"$lines" ||
         { grep -v -- '-result' "$lines" >&2; exit 1; }
-done
+}
+run -p trypema-loom-tests
+run -p trypema-random-tests
+# The same with the library's own numbers of marks: their rows are told apart by this.
+before=$(wc -l <"$lines")
+run -p trypema-random-tests --features real-sizes
+sed -i "$((before + 1)),\$s/random-result\t\([^\t]*\)/random-result\t\1, real sizes/" "$lines"
 
 # rows KIND FORMAT: the lines of one kind, sorted, as rows of a table.
 rows() {

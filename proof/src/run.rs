@@ -23,6 +23,9 @@ pub(crate) fn suites(root: &Path) -> Result<Vec<PathBuf>> {
         &["--", "--nocapture"],
     ]
     .concat();
+    // The same random interleavings, with the library's own numbers of marks.
+    let sizes = ["-p", "trypema-random-tests", "--features", "real-sizes"];
+    let sizes = [&loom[..], &sizes].concat();
     // The one model that runs the real crossbeam-epoch. Flags of its own, so a folder of its own.
     let reclaim = [
         &loom[..],
@@ -33,6 +36,7 @@ pub(crate) fn suites(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(vec![
         cargo(root, "tests", &tests, "")?,
         cargo(root, "models", &models, "")?,
+        cargo(root, "sizes", &sizes, "")?,
         cargo(root, "reclaim", &reclaim, "--cfg crossbeam_loom")?,
     ])
 }

@@ -89,7 +89,10 @@ impl Window {
         }
         let relief = match oldest {
             _ if !HINT || count > most => None,
-            Some(Oldest { tick, followers, .. }) if total - most <= usage - followers => {
+            // Wrapping: until the look at the state below, these may be of different states.
+            Some(Oldest { tick, followers, .. })
+                if total - most <= usage.wrapping_sub(followers) =>
+            {
                 Some(Relief { tick, remaining: followers })
             }
             // More than the oldest mark stands in the way.

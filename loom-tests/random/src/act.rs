@@ -13,8 +13,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Act {
     /// Adds so many units within the limit.
     Add(u64),
-    /// [`Act::Add`], as the Suppressed strategy does it: whoever is rejected looks whether the window
-    /// is dead by then, and asks again if so.
+    /// [`Act::Add`], as the Suppressed strategy does it: the hint may be missing, and whoever is
+    /// rejected looks whether the window is dead by then, and asks again if so.
     Insist(u64),
     /// Adds so many units whatever the limit.
     Record(u64),
@@ -172,7 +172,7 @@ impl Scene {
         match act {
             Act::Add(count) => decided(window.add(layout, floor, now, count, within)),
             Act::Insist(count) => {
-                let outcome = window.add(layout, floor, now, count, within);
+                let outcome = window.add_unhinted(layout, floor, now, count, within);
                 let is_over = matches!(outcome, Outcome::Rejected { .. }) && window.is_dead();
                 if is_over { None } else { decided(outcome) }
             }

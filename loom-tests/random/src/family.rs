@@ -87,7 +87,17 @@ impl Family {
             jump: self.jump,
             stale: if rng.bool() { rng.u32(5..50) } else { 0 },
         };
-        Shape { layout, limit, clock: self.clock, before, racing, pace, turns: Turns::Random }
+        Shape {
+            layout,
+            limit,
+            clock: self.clock,
+            before,
+            racing,
+            pace,
+            turns: Turns::Random,
+            // Every second run: what is behind it is to be seen, too.
+            short_way: seed.is_multiple_of(2),
+        }
     }
 
     fn planned(&self, rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Planned {

@@ -11,6 +11,7 @@
 //! ```text
 //! cargo test --profile loom -p trypema-random-tests                            # what CI runs
 //! TRYPEMA_RANDOM_RUNS=300000 cargo test --profile loom -p trypema-random-tests # the long run
+//! cargo test --profile loom -p trypema-random-tests --features real-sizes      # as many marks as shipped
 //! TRYPEMA_RANDOM_SEED=17 cargo test --profile loom -p trypema-random-tests rings -- --nocapture
 //! ```
 //!

@@ -145,10 +145,13 @@ impl Model {
                 Answer::Decision(Outcome::Rejected { usage, relief }),
             ) => {
                 let relief = relief.map(|relief| (relief.tick, relief.remaining));
+                let is_unhinted = matches!(call.act, Act::Insist(_)) && relief.is_none();
                 usages.any(|(tick, counted)| {
                     is_seen(usage, counted)
                         && usage.saturating_add(count) > limit
-                        && (usage != counted || relief == self.relief(around.rules, tick, count))
+                        && (is_unhinted
+                            || usage != counted
+                            || relief == self.relief(around.rules, tick, count))
                 })
             }
             (Act::Peek(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {

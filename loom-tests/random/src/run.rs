@@ -24,6 +24,8 @@ pub(crate) struct Shape {
     pub(crate) racing: Vec<Vec<Planned>>,
     pub(crate) pace: Pace,
     pub(crate) turns: Turns,
+    /// Whether calls take the short way where there is one.
+    pub(crate) short_way: bool,
 }
 
 /// How racing threads take turns.
@@ -55,8 +57,7 @@ thread_local! {
 pub(crate) fn run(seed: u64, shape: &Shape, is_told: bool) -> Result<(), String> {
     memory::reset(seed, shape.clock, is_told);
     epoch::reset();
-    // Scripts are about places on the long way; of the others every second run takes the short one.
-    sync::take_short_way(matches!(shape.turns, Turns::Random) && seed.is_multiple_of(2));
+    sync::take_short_way(shape.short_way);
     let scene = Rc::new(Scene::new(shape.layout, shape.limit));
     SCENE.set(Some(Rc::clone(&scene)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {

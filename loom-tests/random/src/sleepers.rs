@@ -25,9 +25,11 @@ struct Script {
     /// The threads that run, one after the other, until they fall asleep. Those with the same
     /// second number get equally far.
     order: &'static [(usize, usize)],
-    /// The most accesses that a thread makes before it falls asleep. An addition makes about ten
-    /// before it commits.
-    furthest: usize,
+    /// The accesses that a thread makes before it falls asleep: at least and at most, for each of the
+    /// second numbers of `order`. An addition makes about ten before it commits.
+    naps: &'static [(usize, usize)],
+    /// Whether calls take the short way where there is one.
+    short_way: bool,
     /// How often each combination is run, and how many loads in a hundred may see an old value.
     repeats: u64,
     stale: u32,
@@ -40,16 +42,18 @@ impl Script {
     fn check(&self) {
         let begun = std::time::Instant::now();
         let repeats = self.repeats.min(runs_asked_for().unwrap_or(self.repeats));
-        let numbers = self.order.iter().map(|(_, number)| *number).filter(|number| *number != END);
-        let distances = 1 + numbers.max().expect("somebody sleeps");
-        let combinations = self.furthest.pow(u32::try_from(distances).expect("few"));
+        let choices = |naps: &[(usize, usize)]| {
+            naps.iter().map(|(least, most)| most - least + 1).product::<usize>()
+        };
+        let combinations = choices(self.naps);
         for combination in 0..combinations {
             let distance = |number: usize| {
                 if number == END {
                     return END;
                 }
-                let place = self.furthest.pow(u32::try_from(number).expect("few"));
-                1 + combination / place % self.furthest
+                let (least, _) = self.naps[number];
+                let rest = combination / choices(&self.naps[..number]);
+                least + rest % choices(&self.naps[number..=number])
             };
             let stops = self.order.iter().map(|(thread, number)| (*thread, distance(*number)));
             let shape = Shape {
@@ -69,6 +73,7 @@ impl Script {
                     .collect(),
                 pace: Pace { switch: 1, tick: 0, jump: 0, stale: self.stale },
                 turns: Turns::Told(stops.collect()),
+                short_way: self.short_way,
             };
             for seed in 0..repeats {
                 if is_over() {
@@ -102,7 +107,8 @@ fn latest_is_raised_in_steps() {
         before: &[(0, Act::Add(2))],
         threads: vec![vec![(Act::Add(1), 31)], vec![(Act::Add(1), 62)], vec![(Act::Add(1), 93)]],
         order: &[(1, 0), (2, 1), (3, 2)],
-        furthest: 22,
+        naps: &[(1, 22); 3],
+        short_way: false,
         repeats: 1,
         stale: 0,
     };
@@ -128,7 +134,8 @@ fn latest_runs_away_from_an_announcement() {
             vec![(Act::Add(1), 93)],
         ],
         order: &[(1, 0), (2, 0), (3, 1), (1, 2), (2, 2), (4, 3)],
-        furthest: 12,
+        naps: &[(1, 12); 4],
+        short_way: false,
         repeats: 1,
         stale: 0,
     };
@@ -148,7 +155,8 @@ fn a_refund_sleeps_for_half_a_turn() {
             before: &[(0, Act::Add(3))],
             threads: vec![vec![(Act::Refund(2), 0)], vec![(Act::Add(1), later)]],
             order: &[(1, 0), (2, 1)],
-            furthest: 22,
+            naps: &[(1, 22); 2],
+            short_way: false,
             repeats: 1,
             stale: 0,
         };
@@ -171,7 +179,31 @@ fn latest_goes_round_beside_a_look() {
             [28, 56, 84, 104].map(|later| (Act::Add(1), later)).to_vec(),
         ],
         order: &[(1, 0), (2, END)],
-        furthest: 10,
+        naps: &[(1, 10)],
+        short_way: false,
+        repeats: 2_000,
+        stale: 40,
+    };
+    script.check();
+}
+
+#[test]
+fn a_turn_of_the_ticks_beside_a_glance() {
+    // The first reads its clock a whole turn of the ticks after the mark that it sees. If a `latest`
+    // of that time could go with the old state, the mark would look new.
+    let script = Script {
+        name: "a turn of the ticks beside a glance",
+        layout: NARROW,
+        limit: 2,
+        clock: 5_000,
+        before: &[(0, Act::Add(2))],
+        threads: vec![
+            vec![(Act::Insist(1), 128)],
+            [28, 56, 84, 112].map(|later| (Act::Add(1), later)).to_vec(),
+        ],
+        order: &[(1, 0), (2, END)],
+        naps: &[(1, 10)],
+        short_way: true,
         repeats: 2_000,
         stale: 40,
     };
@@ -191,7 +223,84 @@ fn a_full_state_beside_exchanges() {
         before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE)],
         threads: vec![vec![(ONE, 18)], vec![(ONE, 17), (ONE, 18)]],
         order: &[(1, 0), (2, END)],
-        furthest: 22,
+        naps: &[(1, 22)],
+        short_way: false,
+        repeats: 1,
+        stale: 0,
+    };
+    script.check();
+}
+
+/// Marks at three ticks, in a ring, and units in the newest of them that nobody has added to twice:
+/// the next to add there claims the note.
+const UNCLAIMED: &[(u64, Act)] = &[(0, Act::Add(1)), (1, Act::Add(1)), (1, Act::Add(1))];
+/// The oldest of those marks has left the window at this many ticks after the newest.
+const EXPIRY: u64 = 4;
+
+#[test]
+fn a_claim_comes_late() {
+    // The first thread has read the state; the second has claimed it and added to it; then a mark
+    // is committed, which ends that claim, and the next state is claimed. If the first now puts its
+    // claim in the place of that one, the second makes it a note of marks that have left.
+    let script = Script {
+        name: "a claim comes late",
+        layout: Layout::for_span(6),
+        limit: 7,
+        clock: 5_000,
+        before: UNCLAIMED,
+        threads: vec![
+            vec![(Act::Add(1), 0), (Act::Insist(1), 0)],
+            vec![(Act::Add(1), 0)],
+            vec![(Act::Add(1), EXPIRY), (Act::Add(1), EXPIRY)],
+        ],
+        order: &[(1, 0), (2, 1), (3, 2), (1, 3), (2, END)],
+        naps: &[(4, 10), (10, 18), (24, 48), (2, 10)],
+        short_way: true,
+        repeats: 1,
+        stale: 0,
+    };
+    script.check();
+}
+
+#[test]
+fn a_claim_comes_back() {
+    // The second thread has claimed the state, the third has ended that claim, and the first is
+    // about to claim the state, too. It sleeps until units and a mark have been committed. If its
+    // claim is the same word as that of the second, that makes it a note of marks that have left.
+    let script = Script {
+        name: "a claim comes back",
+        layout: Layout::for_span(6),
+        limit: 6,
+        clock: 5_000,
+        before: UNCLAIMED,
+        threads: vec![
+            vec![(Act::Add(1), 0), (Act::Insist(1), 0)],
+            vec![(Act::Add(1), 0)],
+            vec![(Act::Add(1), EXPIRY)],
+        ],
+        order: &[(2, 0), (3, 1), (1, 2), (2, 3), (3, END), (1, 4), (2, END)],
+        naps: &[(9, 16), (8, 26), (8, 16), (1, 3), (1, 3)],
+        short_way: true,
+        repeats: 1,
+        stale: 0,
+    };
+    script.check();
+}
+
+#[test]
+fn a_note_outlives_a_restart() {
+    // A note is kept, and half a turn of the ticks later, where a note's tick looks the same, one
+    // thread restarts the window and sleeps. The other must not take the note for one of now.
+    let script = Script {
+        name: "a note outlives a restart",
+        layout: NARROW,
+        limit: 5,
+        clock: 5_000,
+        before: &[(0, Act::Add(1)), (1, Act::Add(1)), (1, Act::Add(1)), (0, Act::Add(1))],
+        threads: vec![vec![(Act::Add(1), 64)], vec![(Act::Insist(1), 64)]],
+        order: &[(1, 0), (2, END)],
+        naps: &[(1, 40)],
+        short_way: true,
         repeats: 1,
         stale: 0,
     };

@@ -3,9 +3,13 @@
 pub(crate) mod atomic;
 pub(crate) mod epoch;
 
-pub(crate) const INLINE_MARKS: usize = 2;
-pub(crate) const SMALLEST_RING: usize = 4;
+/// Marks that are inline, and slots of the smallest ring. Small sizes make rings frequent; with the
+/// library's own, marks that are inline come and go under a look at them.
+pub(crate) const INLINE_MARKS: usize = if REAL_SIZES { 4 } else { 2 };
+pub(crate) const SMALLEST_RING: usize = if REAL_SIZES { 8 } else { 4 };
 pub(crate) const ROOMY: usize = 8;
+
+const REAL_SIZES: bool = cfg!(feature = "real-sizes");
 
 thread_local! {
     static TAKES_SHORT_WAY: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };

@@ -13,6 +13,8 @@ use crate::PATIENCE;
 pub(crate) enum Check {
     /// Random interleavings.
     Random(&'static str),
+    /// The same with the library's own numbers of marks.
+    RealSizes(&'static str),
     /// Loom models.
     Loom(&'static str),
     /// The loom model with the real crossbeam-epoch.
@@ -35,6 +37,7 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (suite, filter) = match self {
             Self::Random(filter) => ("random", *filter),
+            Self::RealSizes(filter) => ("random, real sizes", *filter),
             Self::Loom(filter) => ("loom", *filter),
             Self::Reclaim => ("loom, real epoch", "reclaim"),
             Self::Property(file) => ("property", *file),
@@ -45,8 +48,9 @@ impl fmt::Display for Check {
 
 impl Check {
     /// Every suite whole, the quickest first.
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Random(""),
+        Self::RealSizes(""),
         Self::Loom(""),
         Self::Property("absolute"),
         Self::Property("suppressed"),
@@ -58,7 +62,7 @@ impl Check {
             Err(why) => return Verdict::DoesNotBuild(why),
         };
         let filter = match self {
-            Self::Random(filter) | Self::Loom(filter) => filter,
+            Self::Random(filter) | Self::RealSizes(filter) | Self::Loom(filter) => filter,
             Self::Reclaim => "reclaim",
             Self::Property(_) => "",
         };
@@ -67,6 +71,7 @@ impl Check {
             Ok(Some(test)) => {
                 let suite = match self {
                     Self::Random(_) => "random",
+                    Self::RealSizes(_) => "random, real sizes",
                     Self::Loom(_) => "loom",
                     Self::Reclaim => "loom with the real epoch",
                     Self::Property(file) => file,
@@ -82,6 +87,11 @@ impl Check {
         const PROFILE: [&str; 4] = ["test", "--no-run", "--profile", "loom"];
         let (arguments, flags, target) = match self {
             Self::Random(_) => (vec!["-p", "trypema-random-tests", "--lib"], "", "../build"),
+            Self::RealSizes(_) => {
+                let arguments =
+                    vec!["-p", "trypema-random-tests", "--lib", "--features", "real-sizes"];
+                (arguments, "", "../build")
+            }
             Self::Loom(_) => (vec!["-p", "trypema-loom-tests", "--lib"], "", "../build"),
             Self::Reclaim => {
                 let arguments = vec!["-p", "trypema-loom-tests", "--lib"];

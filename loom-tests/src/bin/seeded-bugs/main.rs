@@ -115,7 +115,7 @@ fn run(root: &Path, bugs: &[&Bug], is_random: bool) -> Result<Table, String> {
 /// What a bug is shown to, in order.
 fn plan(bug: &Bug, is_random: bool) -> Vec<Check> {
     if is_random {
-        return vec![Check::Random("")];
+        return vec![Check::Random(""), Check::RealSizes("")];
     }
     let rest = Check::ALL.iter().filter(|check| !bug.by.contains(check));
     bug.by.iter().chain(rest).copied().collect()

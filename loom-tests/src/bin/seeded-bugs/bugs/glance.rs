@@ -1,7 +1,7 @@
 //! The short way, and the note that it goes by.
 
 use super::{Bug, GLANCE, NOTE, ROLL, WINDOW};
-use crate::checks::Check::Random;
+use crate::checks::Check::{Random, RealSizes};
 
 pub(super) const BUGS: &[Bug] = &[
     // breaks: G1
@@ -29,7 +29,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: WINDOW,
         original: "                && self.holds(snapshot)\n                && self.note.replace(snapshot.note, claim);",
         seeded: "                && self.note.replace(snapshot.note, claim);",
-        by: &[Random("families::rings")],
+        by: &[Random("sleepers::a_claim_comes_late")],
     },
     // breaks: G1
     Bug {
@@ -38,7 +38,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: NOTE,
         original: "VOID => self.position(layout) != claim.position(layout),",
         seeded: "VOID => true,",
-        by: &[Random("families::rings")],
+        by: &[Random("sleepers::a_claim_comes_back")],
     },
     // breaks: G1
     Bug {
@@ -47,7 +47,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: ROLL,
         original: "if self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {",
         seeded: "if self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {",
-        by: &[Random("families::restart_rings")],
+        by: &[Random("sleepers::a_note_outlives_a_restart")],
     },
     // breaks: G1
     Bug {
@@ -66,6 +66,15 @@ pub(super) const BUGS: &[Bug] = &[
         original: "let state = self.state.load(Ordering::Acquire);",
         seeded: "let state = self.state.load(Ordering::Relaxed);",
         by: &[Random("families::restart")],
+    },
+    // breaks: G3
+    Bug {
+        name: "glance-latest-relaxed",
+        what: "the short way may compare old marks with a later turn of the ticks",
+        file: GLANCE,
+        original: "let latest = self.latest.load(Ordering::Acquire);",
+        seeded: "let latest = self.latest.load(Ordering::Relaxed);",
+        by: &[Random("sleepers::a_turn_of_the_ticks_beside_a_glance")],
     },
     // breaks: G1
     Bug {
@@ -126,8 +135,17 @@ pub(super) const BUGS: &[Bug] = &[
         name: "glance-hints-too-early",
         what: "the oldest mark is said to be enough when one unit more stands in the way",
         file: GLANCE,
-        original: "if total - most <= usage - followers",
-        seeded: "if total - most <= usage - followers + 1",
+        original: "if total - most <= usage.wrapping_sub(followers) =>",
+        seeded: "if total - most <= usage.wrapping_sub(followers) + 1 =>",
         by: &[Random("families::alone")],
+    },
+    // breaks: G3
+    Bug {
+        name: "glance-panics-between-states",
+        what: "marks of different states are taken from each other before the state is validated",
+        file: GLANCE,
+        original: "if total - most <= usage.wrapping_sub(followers) =>",
+        seeded: "if total - most <= usage - followers =>",
+        by: &[RealSizes("families::clocks_apart")],
     },
 ];
