@@ -118,7 +118,7 @@ pub(super) const BUGS: &[Bug] = &[
         what: "a ring is read without a pin",
         file: RING,
         original: "let guard = pin.get_or_insert_with(epoch::pin);",
-        seeded: "let guard = { let _ = &pin; unprotected };",
+        seeded: "let guard = { let _ = &pin; unsafe { epoch::unprotected() } };",
         by: &[Reclaim],
     },
 ];
