@@ -38,7 +38,7 @@ struct Entry {
 }
 
 /// All keys of a limiter, and its clock.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Model {
     bucket_ns: u128,
     /// The window, rounded up to whole buckets.
@@ -63,6 +63,11 @@ impl Model {
     pub(crate) fn set_time(&mut self, now_ns: u128) {
         assert!(now_ns >= self.now_ns, "time does not go back");
         self.now_ns = now_ns;
+    }
+
+    /// The same keys at this moment, be it earlier.
+    pub(crate) fn at(&self, now_ns: u128) -> Self {
+        Self { now_ns, ..self.clone() }
     }
 
     /// `capacity` is that of the rate; `None` is unlimited.

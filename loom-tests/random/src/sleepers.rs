@@ -7,6 +7,8 @@
 
 // each proves: G1 G2
 
+use std::time::Instant;
+
 use crate::act::Act;
 use crate::family::{fail, is_over, runs_asked_for};
 use crate::key::Layout;
@@ -40,7 +42,13 @@ const END: usize = usize::MAX;
 
 impl Script {
     fn check(&self) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
+        let runs = self.explore();
+        report(self.name, runs, begun);
+    }
+
+    /// Returns how many runs that took.
+    fn explore(&self) -> u64 {
         let repeats = self.repeats.min(runs_asked_for().unwrap_or(self.repeats));
         let choices = |naps: &[(usize, usize)]| {
             naps.iter().map(|(least, most)| most - least + 1).product::<usize>()
@@ -77,7 +85,7 @@ impl Script {
             };
             for seed in 0..repeats {
                 if is_over() {
-                    return;
+                    return 0;
                 }
                 if let Err(wrong) = run(seed, &shape, false) {
                     let _ = run(seed, &shape, true);
@@ -85,10 +93,14 @@ impl Script {
                 }
             }
         }
-        let seconds = begun.elapsed().as_secs_f64();
-        let runs = combinations as u64 * repeats;
-        eprintln!("random-result\tsleepers: {}\t{runs}\t{seconds:.2}", self.name);
+        combinations as u64 * repeats
     }
+}
+
+/// Tabs: `loom-tests/results.sh` makes a table of these lines.
+fn report(name: &str, runs: u64, begun: Instant) {
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("random-result\tsleepers: {name}\t{runs}\t{seconds:.2}");
 }
 
 /// Ticks of 7 bits: a quarter of their range is 32.
@@ -305,4 +317,41 @@ fn a_note_outlives_a_restart() {
         stale: 0,
     };
     script.check();
+}
+
+// proves: G4
+#[test]
+fn a_thread_stopped_anywhere_stops_nobody() {
+    // A call that waits for the thread that sleeps would never end, and that fails a run.
+    const NAME: &str = "a thread stops anywhere, another does everything";
+    const ONE: Act = Act::Add(1);
+    let (huge, idle) = (Act::Record(u64::MAX), Act::Idle(2));
+    let acts =
+        [ONE, huge, Act::Peek(1), Act::Refund(2), Act::Usage, idle, Act::Retire(0), Act::Kill];
+    let (begun, mut runs) = (Instant::now(), 0);
+    for (act, later) in acts.into_iter().flat_map(|act| [0, 1, 7, 40].map(|later| (act, later))) {
+        for short_way in [false, true] {
+            let script = Script {
+                name: NAME,
+                layout: NARROW,
+                limit: 3,
+                clock: 5_000,
+                before: &[(0, ONE), (1, ONE), (1, ONE)],
+                threads: vec![
+                    vec![(act, later)],
+                    acts.into_iter()
+                        .chain([ONE; 4])
+                        .zip([0, 0, 1, 1, 2, 3, 8, 20, 20, 21, 22, 60])
+                        .collect(),
+                ],
+                order: &[(1, 0), (2, END)],
+                naps: &[(1, 30)],
+                short_way,
+                repeats: 2,
+                stale: 20,
+            };
+            runs += script.explore();
+        }
+    }
+    report(NAME, runs, begun);
 }
