@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fastrand::Rng;
 
 use crate::act::Act;
-use crate::key::Layout;
 use crate::memory::Pace;
 use crate::run::{Planned, Shape, Turns, run};
+use crate::size::Size;
 
 const RUNS: &str = "TRYPEMA_RANDOM_RUNS";
 const SEED: &str = "TRYPEMA_RANDOM_SEED";
@@ -62,10 +62,10 @@ impl Family {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;
         let span = rng.u64(self.spans.0..=self.spans.1);
-        let layout =
-            Layout::with_index_bits(self.index_bits[rng.usize(..self.index_bits.len())], span);
-        let limit = rng.u64(1..=self.limit).min(layout.most());
-        let planned = |rng: &mut Rng, acts| self.planned(rng, acts, &layout, limit);
+        let index_bits = self.index_bits[rng.usize(..self.index_bits.len())];
+        let size = Size { index_bits, span };
+        let limit = rng.u64(1..=self.limit).min(size.most());
+        let planned = |rng: &mut Rng, acts| self.planned(rng, acts, size, limit);
         let before = (0..rng.usize(..=self.before))
             .map(|_| {
                 let ticks = match rng.u32(0..16) {
@@ -88,7 +88,7 @@ impl Family {
             stale: if rng.bool() { rng.u32(5..50) } else { 0 },
         };
         Shape {
-            layout,
+            size,
             limit,
             clock: self.clock,
             before,
@@ -100,17 +100,17 @@ impl Family {
         }
     }
 
-    fn planned(&self, rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Planned {
+    fn planned(&self, rng: &mut Rng, acts: Acts, size: Size, limit: u64) -> Planned {
         let age = match rng.u32(0..8) {
             0 if self.ancient > 0 => rng.u64(0..self.ancient),
             1..4 => rng.u64(0..self.lag),
             _ => 0,
         };
-        Planned { act: some_act(rng, acts, layout, limit), age, later: 0 }
+        Planned { act: some_act(rng, acts, size, limit), age, later: 0 }
     }
 }
 
-fn some_act(rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Act {
+fn some_act(rng: &mut Rng, acts: Acts, size: Size, limit: u64) -> Act {
     let some = rng.u64(1..=limit.min(4));
     let mut left = rng.u32(0..20);
     for &(weight, kind) in acts {
@@ -121,20 +121,20 @@ fn some_act(rng: &mut Rng, acts: Acts, layout: &Layout, limit: u64) -> Act {
         return match kind {
             Kind::Look => match rng.u32(0..8) {
                 0..4 => Act::Peek(some),
-                4 => Act::Idle(rng.u64(0..2 * layout.span())),
-                5 => Act::Recent(rng.u64(1..=layout.span())),
+                4 => Act::Idle(rng.u64(0..2 * size.span)),
+                5 => Act::Recent(rng.u64(1..=size.span)),
                 _ => Act::Usage,
             },
             Kind::Refund => Act::Refund(if rng.u32(0..6) == 0 { u64::MAX } else { rng.u64(0..6) }),
             Kind::Record => Act::Record(some),
             Kind::Huge => Act::Record(match rng.u32(0..5) {
                 0 => u64::MAX,
-                1 => layout.most(),
-                2 => layout.most() - rng.u64(0..4),
-                3 => layout.most() / 2,
-                _ => rng.u64(1..=layout.most()),
+                1 => size.most(),
+                2 => size.most() - rng.u64(0..4),
+                3 => size.most() / 2,
+                _ => rng.u64(1..=size.most()),
             }),
-            Kind::Retire => Act::Retire(rng.u64(0..layout.span())),
+            Kind::Retire => Act::Retire(rng.u64(0..size.span)),
             Kind::Kill => Act::Kill,
             Kind::Insist => Act::Insist(some),
         };

@@ -9,10 +9,10 @@ use crate::run::Shape;
 /// What is wrong with a history, if anything.
 pub(crate) fn judge(scene: &Scene, shape: &Shape) -> Result<(), String> {
     let rules = Rules {
-        span: scene.layout.span(),
+        span: shape.size.span,
         limit: scene.limit,
-        most: scene.layout.most(),
-        distrusted: scene.layout.quarter() / 2,
+        most: shape.size.most(),
+        distrusted: shape.size.distrusted(),
         is_stale: shape.pace.stale > 0,
         is_single: shape.racing.len() == 1,
     };

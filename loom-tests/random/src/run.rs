@@ -8,14 +8,14 @@ use generator::{Generator, Gn};
 
 use crate::act::{Act, Scene};
 use crate::judge::judge;
-use crate::key::Layout;
 use crate::memory::{self, Pace};
+use crate::size::Size;
 use crate::sync::{self, epoch};
 
 /// The shape of a run, drawn by its family.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    pub(crate) layout: Layout,
+    pub(crate) size: Size,
     pub(crate) limit: u64,
     pub(crate) clock: u64,
     /// Calls one after the other, each after so many ticks.
@@ -58,12 +58,12 @@ pub(crate) fn run(seed: u64, shape: &Shape, is_told: bool) -> Result<(), String>
     memory::reset(seed, shape.clock, is_told);
     epoch::reset();
     sync::take_short_way(shape.short_way);
-    let scene = Rc::new(Scene::new(shape.layout, shape.limit));
+    let scene = Rc::new(Scene::new(shape.size.layout(), shape.limit));
     SCENE.set(Some(Rc::clone(&scene)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         prepare(&scene, shape);
         race(shape);
-        look_at_the_end(&scene);
+        look_at_the_end(&scene, shape.size);
     }))
     .map_err(|panic| message(&*panic))
     .and_then(|()| judge(&scene, shape));
@@ -164,10 +164,10 @@ fn resume(mut threads: Threads, index: usize) -> Threads {
 }
 
 /// Reads the usage until nothing is left of it.
-fn look_at_the_end(scene: &Scene) {
+fn look_at_the_end(scene: &Scene, size: Size) {
     let latest = scene.calls.borrow().iter().map(|call| call.now).max().unwrap_or(0);
     memory::advance(latest.saturating_sub(memory::clock()));
-    for _ in 0..=scene.layout.span() {
+    for _ in 0..=size.span {
         call(scene, 0, Planned { act: Act::Usage, age: 0, later: 0 });
         memory::advance(1);
     }

@@ -11,13 +11,13 @@ use std::time::Instant;
 
 use crate::act::Act;
 use crate::family::{fail, is_over, runs_asked_for};
-use crate::key::Layout;
 use crate::memory::Pace;
 use crate::run::{Planned, Shape, Turns, run};
+use crate::size::Size;
 
 struct Script {
     name: &'static str,
-    layout: Layout,
+    size: Size,
     limit: u64,
     clock: u64,
     /// Calls of the set-up, each so many ticks after the last.
@@ -65,7 +65,7 @@ impl Script {
             };
             let stops = self.order.iter().map(|(thread, number)| (*thread, distance(*number)));
             let shape = Shape {
-                layout: self.layout,
+                size: self.size,
                 limit: self.limit,
                 clock: self.clock,
                 before: self
@@ -104,7 +104,10 @@ fn report(name: &str, runs: u64, begun: Instant) {
 }
 
 /// Ticks of 7 bits: a quarter of their range is 32.
-const NARROW: Layout = Layout::with_index_bits(4, 3);
+const NARROW: Size = Size { index_bits: 4, span: 3 };
+
+/// Ticks that never wrap within sight.
+const WIDE: Size = Size { index_bits: 12, span: 6 };
 
 #[test]
 fn latest_is_raised_in_steps() {
@@ -113,7 +116,7 @@ fn latest_is_raised_in_steps() {
     // turn past the newest mark.
     let script = Script {
         name: "`latest` raised in steps beside a mark",
-        layout: NARROW,
+        size: NARROW,
         limit: 2,
         clock: 5_000,
         before: &[(0, Act::Add(2))],
@@ -134,7 +137,7 @@ fn latest_runs_away_from_an_announcement() {
     // fourth that mark is almost a whole turn old.
     let script = Script {
         name: "`latest` runs away from an announcement",
-        layout: NARROW,
+        size: NARROW,
         limit: 2,
         clock: 5_000,
         // Turned away, by a window that is made for it.
@@ -161,7 +164,7 @@ fn a_refund_sleeps_for_half_a_turn() {
     for later in [60, 70, 90, 120] {
         let script = Script {
             name: "a refund sleeps for half a turn of the ticks",
-            layout: NARROW,
+            size: NARROW,
             limit: 3,
             clock: 5_000,
             before: &[(0, Act::Add(3))],
@@ -182,7 +185,7 @@ fn latest_goes_round_beside_a_look() {
     // past its mark. If it may see that and yet the old state again, it places the mark wrongly.
     let script = Script {
         name: "`latest` goes round beside a look",
-        layout: NARROW,
+        size: NARROW,
         limit: 2,
         clock: 5_000,
         before: &[(0, Act::Add(2))],
@@ -200,12 +203,38 @@ fn latest_goes_round_beside_a_look() {
 }
 
 #[test]
+fn a_note_is_of_its_own_half_turn() {
+    // A note is kept for the tick that `latest` tells, too. Half a turn of the ticks later it looks
+    // as if it were of that tick.
+    let script = Script {
+        name: "a note is of its own half turn",
+        size: NARROW,
+        limit: 5,
+        clock: 5_000,
+        before: &[
+            (0, Act::Add(1)),
+            (1, Act::Add(1)),
+            (1, Act::Add(1)),
+            (20, Act::Add(1)),
+            (0, Act::Add(1)),
+        ],
+        threads: vec![vec![(Act::Add(1), 64)], vec![(Act::Insist(1), 65)]],
+        order: &[(1, 0)],
+        naps: &[(1, 2)],
+        short_way: true,
+        repeats: 1,
+        stale: 0,
+    };
+    script.check();
+}
+
+#[test]
 fn a_turn_of_the_ticks_beside_a_glance() {
     // The first reads its clock a whole turn of the ticks after the mark that it sees. If a `latest`
     // of that time could go with the old state, the mark would look new.
     let script = Script {
         name: "a turn of the ticks beside a glance",
-        layout: NARROW,
+        size: NARROW,
         limit: 2,
         clock: 5_000,
         before: &[(0, Act::Add(2))],
@@ -229,7 +258,7 @@ fn a_full_state_beside_exchanges() {
     const ONE: Act = Act::Add(1);
     let script = Script {
         name: "a full state beside growth and shrinking",
-        layout: Layout::for_span(6),
+        size: WIDE,
         limit: 100,
         clock: 5_000,
         before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE)],
@@ -256,7 +285,7 @@ fn a_claim_comes_late() {
     // claim in the place of that one, the second makes it a note of marks that have left.
     let script = Script {
         name: "a claim comes late",
-        layout: Layout::for_span(6),
+        size: WIDE,
         limit: 7,
         clock: 5_000,
         before: UNCLAIMED,
@@ -281,7 +310,7 @@ fn a_claim_comes_back() {
     // claim is the same word as that of the second, that makes it a note of marks that have left.
     let script = Script {
         name: "a claim comes back",
-        layout: Layout::for_span(6),
+        size: WIDE,
         limit: 6,
         clock: 5_000,
         before: UNCLAIMED,
@@ -305,7 +334,7 @@ fn a_note_outlives_a_restart() {
     // thread restarts the window and sleeps. The other must not take the note for one of now.
     let script = Script {
         name: "a note outlives a restart",
-        layout: NARROW,
+        size: NARROW,
         limit: 5,
         clock: 5_000,
         before: &[(0, Act::Add(1)), (1, Act::Add(1)), (1, Act::Add(1)), (0, Act::Add(1))],
@@ -333,7 +362,7 @@ fn a_thread_stopped_anywhere_stops_nobody() {
         for short_way in [false, true] {
             let script = Script {
                 name: NAME,
-                layout: NARROW,
+                size: NARROW,
                 limit: 3,
                 clock: 5_000,
                 before: &[(0, ONE), (1, ONE), (1, ONE)],
