@@ -35,6 +35,10 @@ mod sync;
 #[cfg(crossbeam_loom)]
 mod poison;
 
+#[path = "../../src/redis/breaker.rs"]
+mod breaker;
+#[path = "../../src/redis/epochs.rs"]
+mod epochs;
 #[path = "../../src/key/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "what reads and reports is tested elsewhere")]
 mod key;

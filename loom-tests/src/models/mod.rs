@@ -1,6 +1,8 @@
 //! The models, a file for each part of the protocol.
 
 mod admit;
+mod breaker;
+mod epochs;
 mod extremes;
 mod forget;
 mod kept;

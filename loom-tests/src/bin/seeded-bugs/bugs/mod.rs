@@ -4,6 +4,7 @@ mod admission;
 mod glance;
 mod orderings;
 mod others;
+mod redis;
 mod refunds;
 mod wrapping;
 
@@ -24,8 +25,16 @@ pub(crate) struct Bug {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Bug> {
-    [orderings::BUGS, admission::BUGS, glance::BUGS, refunds::BUGS, wrapping::BUGS, others::BUGS]
-        .concat()
+    [
+        orderings::BUGS,
+        admission::BUGS,
+        glance::BUGS,
+        refunds::BUGS,
+        wrapping::BUGS,
+        others::BUGS,
+        redis::BUGS,
+    ]
+    .concat()
 }
 
 const WINDOW: &str = "src/key/window.rs";
@@ -40,4 +49,6 @@ const RING: &str = "src/key/ring.rs";
 const KEPT: &str = "src/key/kept.rs";
 const SLOTS: &str = "src/store/slots.rs";
 const LINE: &str = "src/wait/line.rs";
+const BREAKER: &str = "src/redis/breaker.rs";
+const EPOCHS: &str = "src/redis/epochs.rs";
 const GRID: &str = "src/policy/grid.rs";
