@@ -3,14 +3,16 @@
 # loom-tests/results/models.md, with the versions and the date.
 #
 #   loom-tests/results.sh                                   # as CI runs them
-#   TRYPEMA_LOOM_BOUND=3 TRYPEMA_RANDOM_RUNS=300000 loom-tests/results.sh   # the long run
+#   TRYPEMA_LOOM_BOUND=3 TRYPEMA_LOOM_LONG=1 TRYPEMA_RANDOM_RUNS=300000 loom-tests/results.sh   # the long run
 #
 # A suite that fails ends this; nothing is written then.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-lines=$(mktemp)
-trap 'rm -f "$lines"' EXIT
+# Kept: a run that takes hours can be looked at before it has ended.
+lines=${CARGO_TARGET_DIR:-target}/results-lines.txt
+mkdir -p "$(dirname "$lines")"
+: >"$lines"
 
 # Results go to standard error, a line each, fields apart by tabs; standard output says which test
 # runs, and may stand before them. --nocapture: otherwise they are printed for failures alone.
@@ -39,8 +41,9 @@ mkdir -p loom-tests/results
     printf '# Models and random runs\n\n'
     printf 'Written by `loom-tests/results.sh` on %s, with %s, on %s cores.\n\n' \
         "$(date -u +%Y-%m-%d)" "$(rustc --version)" "$(nproc)"
-    printf 'Environment: TRYPEMA_LOOM_BOUND=%s, TRYPEMA_RANDOM_RUNS=%s (empty: as CI runs them).\n\n' \
-        "${TRYPEMA_LOOM_BOUND:-}" "${TRYPEMA_RANDOM_RUNS:-}"
+    printf 'Environment: TRYPEMA_LOOM_BOUND=%s, TRYPEMA_LOOM_LONG=%s, TRYPEMA_RANDOM_RUNS=%s ' \
+        "${TRYPEMA_LOOM_BOUND:-}" "${TRYPEMA_LOOM_LONG:-}" "${TRYPEMA_RANDOM_RUNS:-}"
+    printf '(empty: as CI runs them).\n\n'
     printf '## Loom models\n\n| test | model | preemptions | iterations | s | |\n|---|---|--:|--:|--:|---|\n'
     printf '%s\n' "$models"
     printf '\n## Random interleavings\n\n| family | runs | s |\n|---|--:|--:|\n'

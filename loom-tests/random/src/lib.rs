@@ -59,6 +59,7 @@ mod memory;
 mod model;
 mod parts;
 mod run;
+mod short_way;
 mod size;
 mod sleepers;
 mod sync;

@@ -76,10 +76,14 @@ pub(crate) fn run(seed: u64, shape: &Shape, is_told: bool) -> Result<(), String>
     // After a panic there may be accesses under way that the memory of the run would not survive.
     if outcome.is_err() {
         core::mem::forget(scene);
-    } else {
-        SCENE.set(None);
+        return outcome;
     }
-    outcome
+    SCENE.set(None);
+    drop(scene);
+    match epoch::live() {
+        0 => Ok(()),
+        rings => Err(format!("{rings} rings were never given back")),
+    }
 }
 
 fn prepare(scene: &Scene, shape: &Shape) {

@@ -47,14 +47,17 @@ impl Script {
         report(self.name, runs, begun);
     }
 
-    /// Returns how many runs that took.
+    /// Returns how many runs that took: every combination, or so many at least, if the environment
+    /// asks for fewer.
     fn explore(&self) -> u64 {
         let repeats = self.repeats.min(runs_asked_for().unwrap_or(self.repeats));
         let choices = |naps: &[(usize, usize)]| {
             naps.iter().map(|(least, most)| most - least + 1).product::<usize>()
         };
         let combinations = choices(self.naps);
-        for combination in 0..combinations {
+        let asked_for = runs_asked_for().map_or(combinations, |runs| runs as usize);
+        let step = (combinations / asked_for.max(1)).max(1);
+        for combination in (0..combinations).step_by(step) {
             let distance = |number: usize| {
                 if number == END {
                     return END;
@@ -93,7 +96,7 @@ impl Script {
                 }
             }
         }
-        combinations as u64 * repeats
+        combinations.div_ceil(step) as u64 * repeats
     }
 }
 

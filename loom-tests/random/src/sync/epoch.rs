@@ -47,6 +47,11 @@ pub(crate) fn reset() {
     });
 }
 
+/// Rings that are neither free nor about to be.
+pub(crate) fn live() -> usize {
+    with(|collector| collector.rings.len() - collector.free.len() - collector.retired.len())
+}
+
 #[derive(Debug)]
 pub(crate) struct Guard(u64);
 
