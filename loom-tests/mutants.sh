@@ -30,7 +30,7 @@ command -v cargo-mutants >/dev/null || {
 mutants=(
     cargo mutants --package trypema --test-package trypema-random-tests
     --file 'src/key/*.rs' --file 'src/policy/*.rs' --file src/decision.rs --file src/store/slots.rs
-    --profile loom --baseline skip --timeout 90 --build-timeout 300 --no-shuffle --jobs 2
+    --profile loom --baseline skip --timeout 30 --build-timeout 300 --no-shuffle --jobs 2
     --output "${CARGO_TARGET_DIR:-target}"
 )
 

@@ -3,7 +3,7 @@
 use crate::key::{Layout, Limit, Outcome, Window};
 use crate::memory;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::{self, INLINE_MARKS, epoch};
+use crate::sync::{self, INLINE_MARKS, SMALLEST_RING, epoch};
 
 /// What the short way is for: it looks at few words, and at no ring.
 // proves: G3
@@ -69,4 +69,42 @@ fn the_short_way_is_short() {
     // A reading that is a bit older is judged at the newest mark, the long way.
     assert!(accesses(&|| add(104, 1, 99), true) > 5);
     assert_eq!(accesses(&|| add(105, 1, 99), true), 5);
+}
+
+/// Rings are as large as their marks need, and no larger for long.
+// proves: G5
+#[test]
+fn rings_grow_and_shrink_with_their_marks() {
+    memory::reset(1, 0, false);
+    epoch::reset();
+    let (layout, floor) = (Layout::for_span(64), AtomicU64::new(0));
+    let window = Window::new(&layout, 1_000);
+    let add = |now| {
+        let outcome = window.add(&layout, &floor, now, 1, Limit::Unbounded);
+        assert!(matches!(outcome, Outcome::Admitted { .. }));
+        window.capacity()
+    };
+    for marks in 1..=33 {
+        let needed = match usize::try_from(marks).expect("few").next_power_of_two() {
+            few if few <= INLINE_MARKS => INLINE_MARKS,
+            more => more.max(SMALLEST_RING),
+        };
+        assert_eq!(add(1_000 + marks), needed, "{marks} marks");
+    }
+    // The mark that finds few others in the window still goes into the old ring. The next one has a
+    // ring of twice its marks, and one, rounded up.
+    assert_eq!(add(1_090), 64, "8 marks are left, the newest included");
+    assert_eq!(add(1_090), 64, "nothing changes within a tick");
+    assert_eq!(add(1_091), 32, "17, rounded up");
+    assert_eq!(add(1_096), 32, "4 marks are left");
+    assert_eq!(add(1_097), 16, "9, rounded up");
+    assert_eq!(add(1_160), 16, "2 marks are left");
+    assert_eq!(add(1_161), 8, "5, rounded up");
+    for tick in 1_162..1_172 {
+        add(tick);
+    }
+    assert_eq!(add(1_172), 16, "13 marks");
+    assert_eq!(add(1_228), 16, "9 marks");
+    assert_eq!(add(2_000), 16, "nothing is left");
+    assert_eq!(add(2_001), SMALLEST_RING);
 }
