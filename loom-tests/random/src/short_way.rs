@@ -82,7 +82,11 @@ fn rings_grow_and_shrink_with_their_marks() {
     let add = |now| {
         let outcome = window.add(&layout, &floor, now, 1, Limit::Unbounded);
         assert!(matches!(outcome, Outcome::Admitted { .. }));
-        window.capacity()
+        let slots = window.capacity();
+        // A ring on the heap begins with its length.
+        let words = if slots == INLINE_MARKS { 0 } else { slots + 1 };
+        assert_eq!(window.heap_bytes(), words * size_of::<AtomicU64>());
+        slots
     };
     for marks in 1..=33 {
         let needed = match usize::try_from(marks).expect("few").next_power_of_two() {
