@@ -48,6 +48,8 @@ export CARGO_PROFILE_LOOM_DEBUG=false CARGO_PROFILE_LOOM_INCREMENTAL=true CARGO_
 
 # round ARGUMENT...: a round that leaves survivors exits with 2; so does one that runs out of patience
 # with a mutant that never ends, with 3, which is as good as caught.
+all=$("${mutants[@]}" --no-config --list | wc -l)
+listed=$("${mutants[@]}" --list | wc -l)
 round() {
     status=0
     "${mutants[@]}" "$@" || status=$?
@@ -58,4 +60,20 @@ TRYPEMA_RANDOM_RUNS=300 round "$@"
 [[ $status -ne 2 ]] || round --iterate "$@"
 [[ $status -ne 2 ]] || round --iterate --features real-sizes "$@"
 [[ $status -ne 3 ]] || status=0
+
+# What came of it, previous rounds included.
+names() { cat "${CARGO_TARGET_DIR:-target}/mutants.out/$1" 2>/dev/null | sort -u; }
+count() { names "$1" | grep -c . || true; }
+{
+    printf '# Mutants\n\n'
+    printf 'Written by `loom-tests/mutants.sh` on %s, with %s, %s.\n\n' \
+        "$(date -u +%Y-%m-%d)" "$(cargo mutants --version)" "$(rustc --version)"
+    printf '| | |\n|---|--:|\n'
+    printf '| noticed by a test, or not to be built | %d |\n' \
+        $((listed - $(count missed.txt) - $(count timeout.txt)))
+    printf '| noticed, since they never end | %d |\n' "$(count timeout.txt)"
+    printf '| left out: reasons in `.cargo/mutants.toml` | %d |\n' $((all - listed))
+    printf '| survived | %d |\n' "$(count missed.txt)"
+    names missed.txt | sed 's/.*/\n    &/'
+} >loom-tests/results/mutants.md
 exit "$status"

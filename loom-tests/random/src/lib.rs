@@ -65,7 +65,7 @@ mod sleepers;
 mod sync;
 
 #[path = "../../../src/key/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "what reports is tested elsewhere")]
+#[expect(unused_imports, reason = "what others need of it")]
 mod key;
 // `policy` is pure arithmetic and is checked here because here it is checked soonest.
 #[path = "../../../src/decision.rs"]
@@ -78,5 +78,4 @@ pub use decision::RateLimitDecision;
 pub use error::TrypemaError;
 
 #[path = "../../../src/store/slots.rs"]
-#[expect(dead_code, reason = "the count is read by the map alone")]
 mod slots;

@@ -78,6 +78,7 @@ fn slots_have_one_holder() {
         let left = (0..count).filter(|_| shared.take().is_some()).count();
         assert_eq!(left, count as usize, "seed {seed}: every slot can be taken again");
         assert_eq!(shared.slots.take(), None, "seed {seed}");
+        assert_eq!(shared.slots.count(), count as usize);
     }
 }
 
