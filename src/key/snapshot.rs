@@ -17,7 +17,8 @@ pub(crate) enum Limit {
     /// Add only if usage stays at or below this.
     Within(u64),
     /// Add whatever the usage. A sum beyond what a window can hold is clipped to that, and then
-    /// counts as if all of it had happened in the newest tick: never too little, for long enough.
+    /// counts as if all of it had happened in the newest tick: never too little, for long enough. A
+    /// refund that is under way at the same time may take what it gives back from the clipped sum.
     Unbounded,
 }
 
