@@ -14,8 +14,9 @@ use crate::sync::{INLINE_MARKS, SMALLEST_RING};
 
 type Ring = [MaybeUninit<AtomicU64>];
 
-/// Slots of a ring whose memory is not to wait for others: 4 KiB.
-const LARGE: usize = 512;
+/// Slots of a ring whose memory is not to wait for others: 1 KiB. The collector takes what a thread
+/// has put aside after 64 rings at the latest, so that less than 64 KiB a thread waits.
+const LARGE: usize = 128;
 
 /// Storage for marks. In this order, see `Window`.
 #[repr(C)]
