@@ -95,6 +95,13 @@ impl Name {
         matches!(self, Self::Absolute | Self::AbsoluteCoarse | Self::Suppressed)
     }
 
+    /// Whether it is to hold by the time that attacks are judged by. A clock that a thread advances
+    /// stands still while that thread waits for a core, and a limiter can be no better than its clock.
+    #[must_use]
+    pub fn is_exact(self) -> bool {
+        matches!(self, Self::Absolute | Self::Suppressed)
+    }
+
     /// The most units that a key may have in a window, which is above the capacity where the rival
     /// has a zone of graceful degradation.
     #[must_use]

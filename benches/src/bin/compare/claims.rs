@@ -176,7 +176,7 @@ fn memory(results: &Results, verdicts: &mut Vec<Verdict>) {
 
 fn overshoot(results: &Results, verdicts: &mut Vec<Verdict>) {
     for (attack, outcomes) in &results.overshoot {
-        for (name, (worst, most)) in outcomes.iter().filter(|(name, _)| name.is_ours()) {
+        for (name, (worst, most)) in outcomes.iter().filter(|(name, _)| name.is_exact()) {
             let over = worst.saturating_sub(*most);
             verdicts.push(Verdict {
                 claim: format!("{}: over capacity in any exact second, {attack}", name.label()),

@@ -98,7 +98,7 @@ impl Results {
             })
             .collect();
         for (attack, outcomes) in &self.overshoot {
-            for (name, (worst, most)) in outcomes.iter().filter(|(name, _)| name.is_ours()) {
+            for (name, (worst, most)) in outcomes.iter().filter(|(name, _)| name.is_exact()) {
                 if worst > most {
                     let name = name.label();
                     wrong.push(format!("{name}: {worst} units in a window of {most}, {attack}"));
