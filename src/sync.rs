@@ -5,6 +5,7 @@
 //! modelled code is the shipped code, to the letter, and needs no `cfg`.
 
 pub(crate) use crossbeam_epoch as epoch;
+pub(crate) use once_cell::race::OnceBox;
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) use std::thread::Thread;
 
@@ -21,6 +22,14 @@ pub(crate) const SMALLEST_RING: usize = 8;
 /// A ring this many times larger than its marks is exchanged for a smaller one. At least 8: twice
 /// the marks, and one, rounded up to a power of two, must come out smaller.
 pub(crate) const ROOMY: usize = 8;
+
+/// Windows that share a count which many threads add to at once, see `key::lanes`. 1 KiB of them: for
+/// a key that has as many processors busy with being turned away, that is little.
+pub(crate) const LANES: usize = 8;
+
+/// How often one addition must have come too late for lanes to be made. Once is nothing: that
+/// happens now and then on any key that has more than one caller.
+pub(crate) const CROWD: u32 = 2;
 
 /// Whether calls take the short way where there is one, see `key::glance`. Models turn it off to see
 /// all of what is behind it.

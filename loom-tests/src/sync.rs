@@ -19,6 +19,13 @@ pub(crate) mod epoch;
 #[cfg(crossbeam_loom)]
 pub(crate) use crossbeam_epoch as epoch;
 
+mod once;
+pub(crate) use once::OnceBox;
+
+/// See the library's `sync`.
+pub(crate) const LANES: usize = 2;
+pub(crate) const CROWD: u32 = 1;
+
 thread_local! {
     static TAKES_SHORT_WAY: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
 }

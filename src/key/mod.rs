@@ -9,11 +9,13 @@
 //! - `hint`: what to tell those who were turned away.
 //! - `note`: a word for refunds, and for what makes the short way short.
 //! - `search`: finding a threshold among marks.
+//! - `lanes`: windows side by side, for what the Suppressed strategy declines.
 //! - `kept`: a number computed now and then, for the Suppressed strategy.
 
 mod glance;
 mod hint;
 mod kept;
+mod lanes;
 mod layout;
 mod note;
 mod ring;
@@ -24,6 +26,7 @@ mod window;
 
 pub(crate) use hint::Relief;
 pub(crate) use kept::Kept;
+pub(crate) use lanes::Lanes;
 pub(crate) use layout::Layout;
 pub(crate) use snapshot::Limit;
 pub(crate) use window::{Outcome, Window};

@@ -177,7 +177,7 @@ impl Window {
         count: u64,
         limit: Limit,
     ) -> Outcome {
-        self.add_with::<true>(layout, floor, now, count, limit)
+        self.add_with::<true>(layout, floor, now, count, limit, &mut 0)
     }
 
     /// [`Window::add`] for callers who have no use for the hint of a rejection: it may be missing.
@@ -190,7 +190,20 @@ impl Window {
         count: u64,
         limit: Limit,
     ) -> Outcome {
-        self.add_with::<false>(layout, floor, now, count, limit)
+        self.add_with::<false>(layout, floor, now, count, limit, &mut 0)
+    }
+
+    /// [`Window::add`] without a limit, which also counts how often another thread came first.
+    #[inline]
+    pub(crate) fn add_noting(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        conflicts: &mut u32,
+    ) -> Outcome {
+        self.add_with::<false>(layout, floor, now, count, Limit::Unbounded, conflicts)
     }
 
     #[inline(always)]
@@ -202,6 +215,7 @@ impl Window {
         now: u64,
         count: u64,
         limit: Limit,
+        conflicts: &mut u32,
     ) -> Outcome {
         let most = match limit {
             Limit::Within(most) => most,
@@ -213,6 +227,7 @@ impl Window {
                     if self.swap_state(state, layout.with_units(state, count)) {
                         return Outcome::Admitted { tick: now, usage };
                     }
+                    *conflicts += 1;
                 }
                 Glance::Full { usage, relief } if limit != Limit::Unbounded => {
                     return Outcome::Rejected { usage, relief };
@@ -377,6 +392,17 @@ impl Window {
     pub(crate) fn is_dead(&self) -> bool {
         // Acquire: pairs with the kill, so that a raised floor is seen by who finds it dead.
         Layout::is_dead(self.state.load(Ordering::Acquire))
+    }
+
+    /// Reads what [`Window::add`] is going to, so that it is in the cache by then. Nothing waits for
+    /// what is read here, so that a processor goes on to touch the next window meanwhile. `pin` is as
+    /// in [`Marks::view`]; to pin for each window would be to wait for each.
+    #[inline]
+    pub(crate) fn touch(&self, layout: &Layout, pin: &mut Option<Guard>) {
+        if let Some(snapshot) = self.snapshot(layout, pin) {
+            let oldest = snapshot.mark(snapshot.tail().wrapping_sub(snapshot.len()));
+            core::hint::black_box(oldest ^ snapshot.mark(snapshot.tail()));
+        }
     }
 
     /// Slots for marks held at present.

@@ -1,7 +1,7 @@
 //! Counting decisions without sharing a line: each thread has counters of its own, summed when
 //! somebody asks.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use thread_local::ThreadLocal;
 
@@ -11,11 +11,15 @@ use crate::limiter::dial::Dial;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     threads: ThreadLocal<Mine>,
+    next: AtomicUsize,
 }
 
 /// What each thread keeps for itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mine {
+    /// From 0 on, in the order that threads first came here. A thread that takes over what one that
+    /// has ended has left takes over its number, too.
+    pub(crate) number: usize,
     pub(crate) dial: Dial,
     counters: Counters,
 }
@@ -69,7 +73,14 @@ impl Tally {
     /// The calling thread's own.
     #[inline]
     pub(crate) fn mine(&self) -> &Mine {
-        self.threads.get_or_default()
+        self.threads.get_or(|| self.first_seen())
+    }
+
+    #[cold]
+    fn first_seen(&self) -> Mine {
+        // Relaxed: all that matters is that it is another number each time.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Mine { number, dial: Dial::default(), counters: Counters::default() }
     }
 
     /// Counts a call that found no room for its key.

@@ -3,7 +3,7 @@
 use core::cell::OnceCell;
 use core::hash::{BuildHasher, Hash};
 
-use crate::key::{Kept, Limit, Outcome, Window};
+use crate::key::{Kept, Lanes, Limit, Outcome, Window};
 use crate::limiter::core::Core;
 use crate::limiter::frame::{Frame, Moment};
 use crate::limiter::side::{Floor, KeyState, alive};
@@ -12,11 +12,11 @@ use crate::random::{Random, ThreadRandom};
 use crate::store::local::State;
 use crate::{RateLimit, RateLimitDecision};
 
-/// Two windows side by side, each exact. What they add up to may be a moment apart, which only
+/// Two counts side by side, each exact. What they add up to may be a moment apart, which only
 /// the factor sees, never a limit.
 pub(crate) struct Thinned {
     admitted: Window,
-    declined: Window,
+    declined: Lanes,
     /// The perceived rate: an `f64`, as bits.
     perceived: Kept,
 }
@@ -31,7 +31,7 @@ impl KeyState for Thinned {
     fn new(frame: &Frame, now: Moment) -> Self {
         Self {
             admitted: Window::new(&frame.layout, now.tick),
-            declined: Window::new(&frame.layout, now.tick),
+            declined: Lanes::new(&frame.layout, now.tick),
             perceived: Kept::new(),
         }
     }
@@ -45,7 +45,7 @@ impl KeyState for Thinned {
     /// all by itself, and only the factor sees it.
     fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool {
         // Declines keep a key while they count, and no longer: it goes stale by its admissions.
-        self.declined.is_idle(&frame.layout, now.tick, 0)
+        self.declined.is_idle(&frame.layout, now.tick)
             && self.admitted.retire(&frame.layout, floor, now.tick, stale_after)
     }
 
@@ -61,6 +61,8 @@ pub(crate) struct Call<'a> {
     /// The soft limit, at most what a window can hold.
     pub(crate) soft: u64,
     pub(crate) now: Moment,
+    /// A number of the calling thread's.
+    pub(crate) thread: usize,
     pub(crate) draw: Draw,
 }
 
@@ -106,7 +108,7 @@ impl Verdict {
 }
 
 impl Thinned {
-    pub(crate) fn declined(&self) -> &Window {
+    pub(crate) fn declined(&self) -> &Lanes {
         &self.declined
     }
 
@@ -150,7 +152,7 @@ impl Thinned {
                 Some(Verdict::Thinned { factor, is_allowed: true, relief: None })
             }
             Outcome::Rejected { .. } if count_declines => {
-                self.decline(core, now, count)?;
+                self.decline(core, call)?;
                 Some(Verdict::Thinned { factor, is_allowed: false, relief: None })
             }
             Outcome::Rejected { .. } => {
@@ -169,12 +171,14 @@ impl Thinned {
 
     /// Counts declined units. `None` if that went to a dead state, and must be repeated.
     #[inline]
-    pub(crate) fn decline<K, S>(&self, core: &Core<K, S>, now: Moment, count: u64) -> Option<()>
+    pub(crate) fn decline<K, S>(&self, core: &Core<K, S>, call: &Call<'_>) -> Option<()>
     where
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        core.suppressed.add_unhinted(&self.declined, now.tick, count, Limit::Unbounded);
+        let side = &core.suppressed;
+        let &Call { now, count, thread, .. } = call;
+        self.declined.add(&side.frame.layout, &side.store.floor, now.tick, count, thread);
         (!self.admitted.is_dead()).then_some(())
     }
 
@@ -184,7 +188,7 @@ impl Thinned {
         K: Hash + Eq + Clone,
         S: BuildHasher,
     {
-        let &Call { count, soft, now, rate, ref draw } = call;
+        let &Call { count, soft, now, rate, ref draw, .. } = call;
         let hard = core.hard_limit(soft);
         let usage = self.admitted.usage(&core.suppressed.frame.layout, now.tick)?;
         let total = usage.saturating_add(count);
@@ -246,10 +250,9 @@ impl Thinned {
     fn perceive<K, S>(&self, core: &Core<K, S>, now: Moment) -> f64 {
         let layout = &core.suppressed.frame.layout;
         let span = core.thinning.recent_span;
-        let observed =
-            |window: &Window| window.usage_and_recent(layout, now.tick, span).unwrap_or_default();
-        let (admitted, recently_admitted) = observed(&self.admitted);
-        let (declined, recently_declined) = observed(&self.declined);
+        let (admitted, recently_admitted) =
+            self.admitted.usage_and_recent(layout, now.tick, span).unwrap_or_default();
+        let (declined, recently_declined) = self.declined.usage_and_recent(layout, now.tick, span);
         core.thinning.perceived(Observed {
             window: admitted.saturating_add(declined),
             recent: recently_admitted.saturating_add(recently_declined),

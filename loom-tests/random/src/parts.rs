@@ -1,13 +1,16 @@
-//! The smaller parts: slots of `max_keys`, and the number that the Suppressed strategy keeps.
+//! The smaller parts: slots of `max_keys`, and what the Suppressed strategy keeps and counts.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use generator::Gn;
 
-use crate::key::Kept;
+use crate::key::{Kept, Lanes, Limit, Window};
 use crate::memory::{self, Pace};
+use crate::size::Size;
 use crate::slots::Slots;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::{LANES, SMALLEST_RING, epoch, take_short_way};
 
 /// Runs threads in a random order until all have ended, and then goes on knowing what they know.
 fn race(seed: u64, bodies: Vec<Box<dyn FnOnce() + Send>>) {
@@ -107,4 +110,126 @@ fn kept_numbers_are_good() {
         race(seed, vec![writer(), writer(), Box::new(move || (10..20).for_each(look))]);
         assert_eq!((kept.get(19), kept.get(20)), (Some(20), None), "seed {seed}");
     }
+}
+
+const SIZE: Size = Size { index_bits: 6, span: 8 };
+/// Bytes of two lines.
+const LANE: usize = 128;
+
+/// Units added at some tick, by threads of whatever number.
+struct Demand {
+    floor: AtomicU64,
+    lanes: Lanes,
+}
+
+impl Demand {
+    fn new() -> Self {
+        Self { floor: AtomicU64::new(0), lanes: Lanes::new(&SIZE.layout(), 100) }
+    }
+
+    fn add(&self, now: u64, count: u64, thread: usize) {
+        self.lanes.add(&SIZE.layout(), &self.floor, now, count, thread);
+    }
+
+    fn usage(&self, now: u64) -> u64 {
+        self.lanes.usage(&SIZE.layout(), now)
+    }
+
+    fn is_idle(&self, now: u64) -> bool {
+        self.lanes.is_idle(&SIZE.layout(), now)
+    }
+}
+
+// proves: thinning
+#[test]
+fn lanes_count_every_unit_once() {
+    let mut wide = 0;
+    for seed in 1..4_000 {
+        memory::reset(seed, 0, false);
+        epoch::reset();
+        take_short_way(seed % 2 == 0);
+        let demand = Arc::new(Demand::new());
+        demand.add(100, 1_000, 0);
+        let adds = |thread: usize, units: u64| -> Box<dyn FnOnce() + Send> {
+            let demand = Arc::clone(&demand);
+            Box::new(move || {
+                let mut mine = 0;
+                for tick in [100, 100, 101, 100, 102, 102] {
+                    demand.add(tick, units, thread);
+                    mine += units;
+                    // What others add has units of its own.
+                    let seen = demand.usage(102) / units % 10;
+                    assert_eq!(seen, mine / units, "seed {seed}: thread {thread} sees its own");
+                }
+            })
+        };
+        race(seed, vec![adds(0, 1), adds(1, 10), adds(2, 100)]);
+        assert_eq!(demand.usage(102), 1_666, "seed {seed}");
+        wide += usize::from(demand.lanes.heap_bytes() > 0);
+
+        assert_eq!(demand.usage(99 + SIZE.span), 1_666, "seed {seed}: all is inside");
+        let rest = demand.usage(100 + SIZE.span);
+        // Whoever came with an old reading was counted where others were by then.
+        assert!((222..=666).contains(&rest), "seed {seed}: {rest}");
+        let within = |span| demand.lanes.usage_and_recent(&SIZE.layout(), 102, span);
+        assert_eq!(within(3), (1_666, 1_666), "seed {seed}");
+        assert_eq!(within(2), (1_666, rest), "seed {seed}");
+        assert!(!demand.is_idle(101 + SIZE.span), "seed {seed}");
+        assert!(demand.is_idle(102 + SIZE.span), "seed {seed}");
+        assert_eq!(demand.usage(102 + SIZE.span), 0, "seed {seed}");
+    }
+    assert!(wide > 100, "lanes were made in {wide} runs only");
+}
+
+// proves: thinning
+#[test]
+fn lanes_are_there_for_a_crowd_alone_and_each_for_its_threads() {
+    memory::reset(1, 0, false);
+    epoch::reset();
+    take_short_way(true);
+    let demand = Demand::new();
+    for thread in 0..100 {
+        demand.add(100, 1, thread);
+    }
+    assert_eq!(demand.lanes.heap_bytes(), 0, "nobody was in anybody's way");
+
+    demand.lanes.widen(&SIZE.layout(), 100);
+    assert_eq!(demand.lanes.heap_bytes(), LANES * LANE);
+    // A ring of its own for each lane that is added to in many ticks: its slots, and their number.
+    let ring = (SMALLEST_RING + 1) * size_of::<u64>();
+    for (rings, thread) in (1..).zip([0, LANES + 1]) {
+        for tick in 100..100 + SMALLEST_RING as u64 {
+            demand.add(tick, 1, thread);
+        }
+        assert_eq!(demand.lanes.heap_bytes(), LANES * LANE + rings * ring);
+    }
+    for thread in 0..100 {
+        demand.add(100 + SIZE.span, 1, thread);
+    }
+    assert_eq!(demand.usage(100 + SIZE.span), 100 + 2 * (SMALLEST_RING as u64 - 1));
+
+    // Made again, they would be empty.
+    demand.lanes.widen(&SIZE.layout(), 100);
+    assert_eq!(demand.usage(100 + SIZE.span), 100 + 2 * (SMALLEST_RING as u64 - 1));
+}
+
+/// Reading ahead for a batch: of windows without marks, with inline ones, with a ring, and dead.
+// proves: G1
+#[test]
+fn what_is_touched_stays_as_it_is() {
+    memory::reset(1, 0, false);
+    epoch::reset();
+    take_short_way(true);
+    let (layout, floor) = (SIZE.layout(), AtomicU64::new(0));
+    let window = Window::new(&layout, 100);
+    let mut pin = None;
+    for tick in 100..100 + SMALLEST_RING as u64 {
+        window.touch(&layout, &mut pin);
+        assert_eq!(window.usage(&layout, tick), Some(tick - 100));
+        window.add(&layout, &floor, tick, 1, Limit::Within(100));
+    }
+    assert!(pin.is_some(), "a ring was read");
+    assert!(window.kill());
+    window.touch(&layout, &mut pin);
+    assert_eq!(window.usage(&layout, 100), None);
 }

@@ -2,12 +2,17 @@
 
 pub(crate) mod atomic;
 pub(crate) mod epoch;
+mod once;
+
+pub(crate) use once::OnceBox;
 
 /// Marks that are inline, and slots of the smallest ring. Small sizes make rings frequent; with the
 /// library's own, marks that are inline come and go under a look at them.
 pub(crate) const INLINE_MARKS: usize = if REAL_SIZES { 4 } else { 2 };
 pub(crate) const SMALLEST_RING: usize = if REAL_SIZES { 8 } else { 4 };
 pub(crate) const ROOMY: usize = 8;
+pub(crate) const LANES: usize = 2;
+pub(crate) const CROWD: u32 = 1;
 
 const REAL_SIZES: bool = cfg!(feature = "real-sizes");
 

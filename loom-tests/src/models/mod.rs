@@ -6,6 +6,7 @@ mod epochs;
 mod extremes;
 mod forget;
 mod kept;
+mod lanes;
 mod line;
 mod reclaim;
 mod refund;

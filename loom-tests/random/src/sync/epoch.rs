@@ -213,7 +213,7 @@ impl<'g, T: ?Sized> Shared<'g, T> {
 
 pub(crate) struct Atomic<T: ?Sized> {
     address: AtomicU64,
-    marker: PhantomData<*mut T>,
+    marker: PhantomData<Box<T>>,
 }
 
 impl Atomic<Ring> {

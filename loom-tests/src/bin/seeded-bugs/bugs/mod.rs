@@ -47,6 +47,7 @@ const HINT: &str = "src/key/hint.rs";
 const SEARCH: &str = "src/key/search.rs";
 const RING: &str = "src/key/ring.rs";
 const KEPT: &str = "src/key/kept.rs";
+const LANES: &str = "src/key/lanes.rs";
 const SLOTS: &str = "src/store/slots.rs";
 const LINE: &str = "src/wait/line.rs";
 const BREAKER: &str = "src/redis/breaker.rs";

@@ -1,6 +1,6 @@
 //! Hints, and the protocols beside the window.
 
-use super::{Bug, GRID, HINT, KEPT, LINE, SEARCH, SLOTS};
+use super::{Bug, GRID, HINT, KEPT, LANES, LINE, SEARCH, SLOTS};
 use crate::checks::Check::{Loom, Random};
 
 pub(super) const BUGS: &[Bug] = &[
@@ -66,6 +66,33 @@ pub(super) const BUGS: &[Bug] = &[
         original: "let until = self.until.load(Ordering::Acquire);",
         seeded: "let until = self.until.load(Ordering::Relaxed);",
         by: &[Random("parts::kept_numbers_are_good")],
+    },
+    // breaks: thinning
+    Bug {
+        name: "lanes-without-the-first",
+        what: "what was counted before there were lanes is forgotten",
+        file: LANES,
+        original: "core::iter::once(&self.first).chain(lanes)",
+        seeded: "core::iter::once(&self.first).filter(|_| self.others.get().is_none()).chain(lanes)",
+        by: &[Random("parts::lanes"), Loom("lanes")],
+    },
+    // breaks: thinning
+    Bug {
+        name: "lanes-unread",
+        what: "what is added to a lane counts for nothing",
+        file: LANES,
+        original: "core::iter::once(&self.first).chain(lanes)",
+        seeded: "core::iter::once(&self.first).chain(lanes.take(0))",
+        by: &[Random("parts::lanes"), Loom("lanes")],
+    },
+    // breaks: thinning
+    Bug {
+        name: "lanes-moved",
+        what: "who makes the lanes adds to one of them what it has added before",
+        file: LANES,
+        original: "        if conflicts >= CROWD {\n            self.widen(layout, now);\n        }\n",
+        seeded: "        if conflicts >= CROWD {\n            self.widen(layout, now);\n            self.add(layout, floor, now, count, thread);\n        }\n",
+        by: &[Random("parts::lanes"), Loom("lanes")],
     },
     // breaks: G6
     Bug {
