@@ -43,6 +43,16 @@ pub trait Limiter: Send + Sync {
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError>;
 
+    /// Many calls of `inc`, each decided by itself; the answers are in the order asked. Every
+    /// provider has a quicker way than one call after the other, which is what this does unless it
+    /// is overridden.
+    fn inc_many(
+        &self,
+        calls: &[(&str, &RateLimit, u64)],
+    ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+        calls.iter().map(|&(key, rate, count)| self.inc(key, rate, count)).collect()
+    }
+
     /// What `inc` would answer, without counting anything.
     ///
     /// # Errors
@@ -104,6 +114,13 @@ macro_rules! local {
                 Ok(Self::inc(self, key, rate, count))
             }
 
+            fn inc_many(
+                &self,
+                calls: &[(&str, &RateLimit, u64)],
+            ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+                Self::inc_many(self, calls).into_iter().map(Ok).collect()
+            }
+
             fn is_allowed(
                 &self,
                 key: &str,
@@ -155,6 +172,13 @@ macro_rules! behind {
                 count: u64,
             ) -> Result<RateLimitDecision, TrypemaError> {
                 (**self).inc(key, rate, count)
+            }
+
+            fn inc_many(
+                &self,
+                calls: &[(&str, &RateLimit, u64)],
+            ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+                (**self).inc_many(calls)
             }
 
             fn is_allowed(

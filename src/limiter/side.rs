@@ -9,9 +9,9 @@ use crate::keys::Lookup;
 use crate::limiter::frame::{Frame, Moment};
 use crate::limiter::observer::{Event, Observer, Strategy};
 use crate::limiter::tally::{Mine, Stats, Tally};
-use crate::store::local::{LocalStore, State};
+use crate::store::local::{AHEAD, LocalStore, State};
 use crate::wait::{Attempt, Line, TimedOut, Wait};
-use crate::{RateLimitDecision, TrypemaError};
+use crate::{RateLimit, RateLimitDecision, TrypemaError};
 
 /// Keys that a memory estimate looks at.
 const SAMPLE: usize = 512;
@@ -87,6 +87,30 @@ where
             |state| state.retire(&self.frame, &self.store.floor, now, 0),
             act,
         )
+    }
+
+    /// Decides on calls in turn, with the states of the next few fetched before. `inc` is given the
+    /// call, and the key's state if there was one: it may have died since.
+    #[inline]
+    pub(crate) fn in_turn<'c, Q>(
+        &self,
+        calls: &'c [(&'c Q, &'c RateLimit, u64)],
+        mut inc: impl FnMut(&'c Q, &'c RateLimit, u64, Option<&V>) -> RateLimitDecision,
+    ) -> Vec<RateLimitDecision>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let mut decisions = Vec::with_capacity(calls.len());
+        for calls in calls.chunks(AHEAD) {
+            let mut pin = None;
+            let touch = |state: &V| state.admitted().touch(&self.frame.layout, &mut pin);
+            let mut call = calls.iter();
+            self.store.find_each(calls.iter().map(|&(key, ..)| key), touch, |found| {
+                let decided = call.next().map(|&(key, rate, count)| inc(key, rate, count, found));
+                decisions.extend(decided);
+            });
+        }
+        decisions
     }
 
     /// Adds to a window, where that is rare.

@@ -17,6 +17,13 @@ macro_rules! redis {
                 Self::inc(self, key, rate, count)
             }
 
+            fn inc_many(
+                &self,
+                calls: &[(&str, &RateLimit, u64)],
+            ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+                Self::inc_many(self, calls)
+            }
+
             fn is_allowed(
                 &self,
                 key: &str,

@@ -52,12 +52,25 @@ where
         }
     }
 
+    pub(crate) fn guard(&self) -> LocalGuard<'_> {
+        self.map.guard()
+    }
+
+    #[inline]
+    pub(crate) fn get<'g, Q>(&self, key: &Q, guard: &'g LocalGuard<'_>) -> Option<&'g V>
+    where
+        K: 'g,
+        Q: Lookup<K> + ?Sized,
+    {
+        Some(&self.map.get(&Probe(key), guard)?.state)
+    }
+
     #[inline]
     pub(crate) fn find<Q, R>(&self, key: &Q, act: impl FnOnce(&V) -> Option<R>) -> Option<R>
     where
         Q: Lookup<K> + ?Sized,
     {
-        act(&self.map.get(&Probe(key), &self.map.guard())?.state)
+        act(self.get(key, &self.guard())?)
     }
 
     pub(crate) fn with<Q, R>(

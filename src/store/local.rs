@@ -23,6 +23,9 @@ pub(crate) trait State {
     fn is_dead(&self) -> bool;
 }
 
+/// States that are fetched at once: a few more than a processor can wait for at a time.
+pub(crate) const AHEAD: usize = 32;
+
 pub(crate) struct LocalStore<K, V, S> {
     map: Map<K, V, S>,
     /// No fresh state admits anything at an earlier tick than this; see `key::window`.
@@ -71,6 +74,28 @@ where
     {
         let Map::Open(map) = &self.map else { return None };
         act(map.get(&Probe(key), &map.guard())?)
+    }
+
+    /// Acts on the states of some keys in turn, or on `None` where there is none; see [`ahead`].
+    #[inline]
+    pub(crate) fn find_each<'k, Q>(
+        &self,
+        keys: impl Iterator<Item = &'k Q>,
+        touch: impl FnMut(&V),
+        act: impl FnMut(Option<&V>),
+    ) where
+        Q: Lookup<K> + ?Sized + 'k,
+    {
+        match &self.map {
+            Map::Open(map) => {
+                let guard = map.guard();
+                ahead(keys.map(|key| map.get(&Probe(key), &guard)), touch, act);
+            }
+            Map::Bounded(bounded) => {
+                let guard = bounded.guard();
+                ahead(keys.map(|key| bounded.get(key, &guard)), touch, act);
+            }
+        }
     }
 
     /// Acts on the key's state, which is made if there is none. `act` says `None` of a dead state,
@@ -154,6 +179,24 @@ where
             Map::Bounded(bounded) => bounded.evictions(),
         }
     }
+}
+
+/// Finds and touches up to [`AHEAD`] states before it acts on the first. Each has to be fetched, and
+/// none of them tells where the next one is: together they take hardly longer than one of them.
+#[inline]
+fn ahead<'v, V: 'v>(
+    states: impl Iterator<Item = Option<&'v V>>,
+    mut touch: impl FnMut(&V),
+    mut act: impl FnMut(Option<&V>),
+) {
+    let mut found = [None; AHEAD];
+    let mut count = 0;
+    for (found, state) in found.iter_mut().zip(states) {
+        state.inspect(|state| touch(state));
+        *found = state;
+        count += 1;
+    }
+    found[..count].iter().for_each(|state| act(*state));
 }
 
 impl<K, V, S> fmt::Debug for LocalStore<K, V, S> {
