@@ -32,7 +32,8 @@ impl Lanes {
 
     /// Adds `count` units at tick `now`, as [`Window::add`] does without a limit. `thread` is any
     /// number of the calling thread's.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(crate) fn add(
         &self,
         layout: &Layout,

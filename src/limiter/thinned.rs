@@ -170,7 +170,8 @@ impl Thinned {
     }
 
     /// Counts declined units. `None` if that went to a dead state, and must be repeated.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(crate) fn decline<K, S>(&self, core: &Core<K, S>, call: &Call<'_>) -> Option<()>
     where
         K: Hash + Eq + Clone,
