@@ -5,12 +5,14 @@
 //! and ratios are taken within a round.
 
 mod buckets;
+mod instructions;
 mod report;
 mod rivals;
 mod server;
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -35,6 +37,10 @@ pub(crate) struct Options {
     keys: usize,
     #[arg(long, default_value = "benches/results/redis.md")]
     out: PathBuf,
+    /// Counts the server's instructions instead, under callgrind, and writes
+    /// `benches/results/redis-instructions.md`. Takes none of the other options.
+    #[arg(long)]
+    instructions: bool,
 }
 
 pub(crate) const NAMES: [&str; 6] =
@@ -64,13 +70,17 @@ impl Workload {
     }
 
     fn rule(self) -> Rule {
-        Rule::timed(match self {
+        Rule::timed(self.capacity())
+    }
+
+    fn capacity(self) -> u32 {
+        match self {
             Self::HotOver => 1,
             // Low enough for a GCRA to keep its value for longer than a millisecond.
             Self::HotAllowed => 50_000,
             // One unit before, one while timed; a GCRA keeps its value for 5 s then.
             Self::Uniform => 2,
-        })
+        }
     }
 }
 
@@ -97,6 +107,12 @@ pub(crate) struct Results {
 
 fn main() {
     let options = Options::parse();
+    if options.instructions {
+        let text = instructions::measure();
+        report::show(&text);
+        let out = "benches/results/redis-instructions.md";
+        return fs::write(out, text).expect("the report is written");
+    }
     assert!(
         options.calls <= options.keys && options.calls <= 50_000,
         "more calls than the rules allow"
@@ -123,11 +139,12 @@ fn main() {
             for turn in 0..NAMES.len() {
                 let which = (round + turn) % NAMES.len();
                 let rival = &mut *rivals[which];
-                let run = run(&mut admin, rival, which, workload, &keys, options.calls);
+                let (rule, calls) = (workload.rule(), options.calls);
+                let run = run(&mut admin, rival, which, workload, rule, &keys, calls);
                 results.runs[index][which].push(run);
             }
         }
-        results.buckets.push(buckets::measure(&server, &mut admin));
+        results.buckets.push(buckets::measure(&server, &mut admin, Rule::timed(1), 1000));
         results.denials_per_second.push(denials(&server, &mut admin));
     }
     for (which, bytes) in results.bytes_per_key.iter_mut().enumerate() {
@@ -148,13 +165,16 @@ fn run(
     rival: &mut dyn Rival,
     which: usize,
     workload: Workload,
+    rule: Rule,
     keys: &[String],
     calls: usize,
 ) -> Run {
-    let rule = workload.rule();
     admin.flush();
     match workload {
-        Workload::Uniform => rival.preload(keys, rule),
+        Workload::Uniform => {
+            rival.preload(keys, rule);
+            thread::sleep(rule.bucket);
+        }
         // For the hot workloads: used up, and known.
         _ => _ = rival.inc(&keys[0], rule),
     }

@@ -166,7 +166,7 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
     Spread::of(values).expect("there are rounds")
 }
 
-fn today() -> String {
+pub(crate) fn today() -> String {
     said("date", &["-u", "+%Y-%m-%d"])
 }
 
