@@ -118,12 +118,14 @@ where
         side.decided(key, count, decision)
     }
 
-    /// Many calls of [`inc`](LocalAbsolute::inc), each decided by itself, in the order given: the
-    /// answers are those that the same calls of `inc` would have got, one after the other.
+    /// Many calls of [`inc`](LocalAbsolute::inc), each decided by itself, in the order given: the answers
+    /// are those that the same calls of `inc` would have got, one after the other. Not one step:
+    /// other threads may come in between.
     ///
-    /// For callers that have several decisions to make at once over many keys: the memory of the
-    /// next keys is fetched while others are waited for, which makes a call that is not in the
-    /// processor's cache about CHEAP times as cheap. On keys that are, nothing is gained.
+    /// The memory of the next 32 keys is fetched at once, so that what one of them waits for the
+    /// others need not wait for. Over many keys that halves the time of a call; on a few that are in
+    /// the processor's cache anyway `inc` is quicker. Allocates the answers, and nothing else for
+    /// keys that are known.
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
         Q: Lookup<K> + ?Sized,
