@@ -117,6 +117,7 @@ where
     /// others need not wait for. Over many keys that halves the time of a call; on a few that are in
     /// the processor's cache anyway `inc` is quicker. Allocates the answers, and nothing else for
     /// keys that are known.
+    #[must_use]
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
         Q: Lookup<K> + ?Sized,
