@@ -35,9 +35,11 @@ pub struct LocalRateLimiterBuilder<K = Key, S = DefaultHashBuilder> {
     keys: PhantomData<fn() -> K>,
 }
 
-impl LocalRateLimiterBuilder {
-    pub(crate) fn new() -> Self {
-        Self {
+// Here, so that `limiter` knows nothing of what is above it.
+impl LocalRateLimiter {
+    /// A builder with default settings, for string keys.
+    pub fn builder() -> LocalRateLimiterBuilder {
+        LocalRateLimiterBuilder {
             window: Duration::from_secs(60),
             bucket: Duration::from_millis(100),
             hard_limit_factor: 1.5,

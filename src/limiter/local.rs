@@ -6,7 +6,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::DefaultHashBuilder;
-use crate::builder::LocalRateLimiterBuilder;
 use crate::keys::Key;
 use crate::limiter::core::{Core, Plan};
 use crate::limiter::tally::Stats;
@@ -40,13 +39,6 @@ pub struct LocalRateLimiter<K = Key, S = DefaultHashBuilder> {
     absolute: LocalAbsolute<K, S>,
     suppressed: LocalSuppressed<K, S>,
     core: Arc<Core<K, S>>,
-}
-
-impl LocalRateLimiter {
-    /// A builder with default settings, for string keys.
-    pub fn builder() -> LocalRateLimiterBuilder {
-        LocalRateLimiterBuilder::new()
-    }
 }
 
 impl<K, S> LocalRateLimiter<K, S>
