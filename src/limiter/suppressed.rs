@@ -36,6 +36,12 @@ const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 /// sawtooth of a hard cut. The idea is that of Ably's write-up on distributed rate limiting.
 ///
 /// The hard limit is exact under any race, as Absolute's is. Cheap to clone; clones share keys.
+///
+/// # Cost
+/// As [`LocalAbsolute`](crate::LocalAbsolute)'s for what is admitted. What is declined is counted, by one
+/// more compare-and-swap. A key whose threads get in each other's way at that has them count apart from
+/// then on: that takes 1 KiB, and up to eight times the memory for buckets with declines, until the key
+/// is forgotten.
 pub struct LocalSuppressed<K = Key, S = DefaultHashBuilder> {
     core: Arc<Core<K, S>>,
 }
