@@ -1,5 +1,6 @@
-//! `inc_many` in process: the answers, the counts and the events are those of one `inc` after the
-//! other, whatever is in a batch, and a batch of many threads is no way round a limit.
+//! `inc_many` in process: the answers and the counts are those of one `inc` after the other, whatever
+//! is in a batch and with or without an observer, and batches of many threads are no way round a
+//! limit.
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 // each proves: G1 G3
@@ -22,7 +23,9 @@ type Call = (u8, u64, bool);
 type Batch = (Vec<Call>, u64);
 
 fn batches() -> impl Strategy<Value = Vec<Batch>> {
-    let call = (0..12_u8, 0..8_u64, prop::bool::weighted(0.05));
+    // Up to more than the hard limit.
+    let count = prop_oneof![9 => 0..8_u64, 1 => 18..70_u64];
+    let call = (0..12_u8, count, prop::bool::weighted(0.05));
     // Batches of more calls than are fetched at once, too.
     let calls = prop_oneof![4 => vec(call.clone(), 0..6), 1 => vec(call, 30..80)];
     vec((calls, 0..400_u64), 1..12)
@@ -34,12 +37,13 @@ struct Settings {
     /// Hard limit's factor, and what to draw from. Without a seed the factor is 1: then nothing is
     /// drawn.
     drawn: Option<(f64, u64)>,
+    is_observed: bool,
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
     let drawn = prop::option::of((1.0..3.0_f64, any::<u64>()));
-    (prop::option::of(1..12_usize), drawn)
-        .prop_map(|(max_keys, drawn)| Settings { max_keys, drawn })
+    (prop::option::of(1..12_usize), drawn, any::<bool>())
+        .prop_map(|(max_keys, drawn, is_observed)| Settings { max_keys, drawn, is_observed })
 }
 
 fn builder(clock: &ManualClock) -> LocalRateLimiterBuilder {
@@ -49,8 +53,16 @@ fn builder(clock: &ManualClock) -> LocalRateLimiterBuilder {
         .clock(clock.clone())
 }
 
-fn build(settings: Settings, clock: &ManualClock) -> LocalRateLimiter {
+type Events = Arc<Mutex<Vec<String>>>;
+
+fn build(settings: Settings, clock: &ManualClock, events: &Events) -> LocalRateLimiter {
     let mut builder = builder(clock);
+    if settings.is_observed {
+        let events = Arc::clone(events);
+        builder = builder.observer(move |event: &Event<'_, Key>| {
+            events.lock().unwrap().push(format!("{event:?}"));
+        });
+    }
     if let Some(max_keys) = settings.max_keys {
         builder = builder.max_keys(max_keys);
     }
@@ -68,7 +80,9 @@ fn agree(
     strategy: impl Fn(&LocalRateLimiter) -> &dyn Limiter,
 ) {
     let clock = ManualClock::new();
-    let (batched, single) = (build(settings, &clock), build(settings, &clock));
+    let (batched_events, single_events) = (Events::default(), Events::default());
+    let batched = build(settings, &clock, &batched_events);
+    let single = build(settings, &clock, &single_events);
     let (finite, unlimited) = (RateLimit::per_second(20.0).unwrap(), RateLimit::unlimited());
     for (calls, pause) in batches {
         let names: Vec<String> = calls.iter().map(|(key, ..)| format!("key {key}")).collect();
@@ -94,6 +108,7 @@ fn agree(
         assert_eq!(declined(&batched), declined(&single), "{key}");
     }
     assert_eq!(batched.stats(), single.stats());
+    assert_eq!(*batched_events.lock().unwrap(), *single_events.lock().unwrap());
 }
 
 proptest! {

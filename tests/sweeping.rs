@@ -211,15 +211,21 @@ fn nothing_is_lost_to_cleanup() {
     }
 }
 
-/// Fills keys past their limits, in batches of no more than the soft limit: the first call on an
-/// idle key is then always admitted.
+/// More than the hard limit: declined on an idle key, too.
+const TOO_MANY: u64 = 1_000;
+
+/// Fills keys past their limits.
 fn add_some(limiter: &LocalRateLimiter, rate: &RateLimit, random: &mut Random) -> Sums {
     let mut sums = Sums::default();
     for _ in 0..60 {
         let key = usize::try_from(random.below(KEYS.len() as u64)).unwrap();
         let units = 1 + random.below(12);
         let sums = &mut sums[key];
-        match random.below(8) {
+        match random.below(9) {
+            8 => {
+                assert!(!limiter.suppressed().inc(KEYS[key], rate, TOO_MANY).is_allowed());
+                sums[2] += TOO_MANY;
+            }
             0 => {
                 assert!(limiter.absolute().record(KEYS[key], units));
                 sums[0] += units;

@@ -130,7 +130,7 @@ fn act_on(
         Act::Look(now, count) => decided(window.peek(layout, now, count, Limit::Within(limit))),
         Act::Usage(now) => window.usage(layout, now).map(Answer::Units),
         Act::Refund(now, count) => window.refund(layout, now, count).map(Answer::Units),
-        Act::Sweep(now) => Some(Answer::Done(window.retire(layout, floor, now, 0))),
+        Act::Sweep(now) => Some(Answer::Done(window.retire(layout, floor, now, 0, || true))),
         Act::Reset => Some(Answer::Done(window.kill())),
         Act::Collect => {
             #[cfg(crossbeam_loom)]

@@ -145,6 +145,12 @@ impl Window {
     /// always more to do after it, hence `None`.
     #[cold]
     pub(in crate::key) fn restart(&self, attempt: &Attempt<'_>, now: u64) -> Option<u64> {
+        let _ = self.begin_afresh(attempt, now);
+        None
+    }
+
+    /// Forgets all marks, of which none counts at `now` or later. `None`: something has moved.
+    pub(in crate::key) fn begin_afresh(&self, attempt: &Attempt<'_>, now: u64) -> Option<()> {
         let &Attempt { snapshot, floor, .. } = attempt;
         // `len` changes here, and that is forbidden while the ring is full.
         if snapshot.len() != 0 {
@@ -153,12 +159,14 @@ impl Window {
         // Relaxed: published by the commit that follows.
         floor.fetch_max(now, Ordering::Relaxed);
         let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
-        if self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0)) {
+        let is_done =
+            self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0));
+        if is_done {
             // Release: pairs with the Acquire load in `place`. Not before the restart: while there
             // are marks it vouches for them.
             self.latest.fetch_max(now, Ordering::Release);
         }
-        None
+        is_done.then_some(())
     }
 
     /// Drops a refund. `false`: there is a newer one.

@@ -193,7 +193,8 @@ impl Window {
         self.add_with::<false>(layout, floor, now, count, limit, &mut 0)
     }
 
-    /// [`Window::add`] without a limit, which also counts how often another thread came first.
+    /// [`Window::add`] without a limit, which also counts how often another thread came first on the
+    /// short way.
     #[inline]
     pub(crate) fn add_noting(
         &self,
@@ -360,18 +361,21 @@ impl Window {
     }
 
     /// Ends this window if nothing in it counts at tick `now` and nothing was added for
-    /// `stale_after` ticks. Returns whether it is dead: then it is to be removed from its map.
+    /// `stale_after` ticks, unless `besides` objects. Returns whether it is dead: then it is to be
+    /// removed from its map. See [`Window::hold_up`] for what `besides` can rely on.
     pub(crate) fn retire(
         &self,
         layout: &Layout,
         floor: &AtomicU64,
         now: u64,
         stale_after: u64,
+        besides: impl FnOnce() -> bool,
     ) -> bool {
         let mut pin = None;
         let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };
         let (sight, now) = self.look(&snapshot, now);
-        if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after {
+        // After the state was loaded, and before it is found to be unchanged.
+        if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {
             return false;
         }
         // Relaxed: published by the kill that follows: who meets this window dead, or a fresh one of
@@ -379,6 +383,31 @@ impl Window {
         floor.fetch_max(now, Ordering::Relaxed);
         // The CAS proves that everything read above still held: nothing came in meanwhile.
         self.commit(&snapshot, Layout::kill(snapshot.state))
+    }
+
+    /// For whoever has just written something that `besides` of [`Window::retire`] looks at: has a
+    /// retirement fail that looked too early to see it. `None` of a window that is dead, which may
+    /// have been retired without it.
+    ///
+    /// A window in use at `now` is not retired, and is left alone. An idle one is begun afresh: a
+    /// retirement that loaded the state before that finds it changed, and one that loads it later
+    /// sees what was written before.
+    #[cold]
+    pub(crate) fn hold_up(&self, layout: &Layout, floor: &AtomicU64, now: u64) -> Option<()> {
+        let mut pin = None;
+        loop {
+            let snapshot = self.snapshot(layout, &mut pin)?;
+            let (sight, tick) = self.look(&snapshot, now);
+            let is_held_up = if sight.usage == 0 {
+                let attempt = Attempt { snapshot: &snapshot, sight: &sight, floor };
+                self.begin_afresh(&attempt, tick).is_some()
+            } else {
+                self.holds(&snapshot)
+            };
+            if is_held_up {
+                return Some(());
+            }
+        }
     }
 
     /// Ends this window whatever it holds: its units are forgotten. `false` if it was dead.

@@ -32,7 +32,7 @@ impl KeyState for Window {
     }
 
     fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool {
-        self.retire(&frame.layout, floor, now.tick, stale_after)
+        self.retire(&frame.layout, floor, now.tick, stale_after, || true)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -124,8 +124,7 @@ where
     ///
     /// The memory of the next 32 keys is fetched at once, so that what one of them waits for the
     /// others need not wait for. Over many keys that halves the time of a call; on a few that are in
-    /// the processor's cache anyway `inc` is quicker. Allocates the answers, and nothing else for
-    /// keys that are known.
+    /// the processor's cache anyway `inc` is quicker. With an observer it is `inc`, again and again.
     #[must_use]
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where

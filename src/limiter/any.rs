@@ -43,9 +43,8 @@ pub trait Limiter: Send + Sync {
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError>;
 
-    /// Many calls of `inc`, each decided by itself; the answers are in the order asked. Every
-    /// provider has a quicker way than one call after the other, which is what this does unless it
-    /// is overridden.
+    /// Many calls of `inc`, each decided by itself; the answers are in the order asked. Providers
+    /// have quicker ways than one call after the other, which is what this does by default.
     fn inc_many(
         &self,
         calls: &[(&str, &RateLimit, u64)],

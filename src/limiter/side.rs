@@ -91,6 +91,9 @@ where
 
     /// Decides on calls in turn, with the states of the next few fetched before. `inc` is given the
     /// call, and the key's state if there was one: it may have died since.
+    ///
+    /// An observer must not be told while states are protected, for it may take its time: nothing
+    /// that was removed anywhere could be freed meanwhile. With one, states are looked up one by one.
     #[inline]
     pub(crate) fn in_turn<'c, Q>(
         &self,
@@ -100,6 +103,9 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
+        if self.observer.is_some() {
+            return calls.iter().map(|&(key, rate, count)| inc(key, rate, count, None)).collect();
+        }
         let mut decisions = Vec::with_capacity(calls.len());
         for calls in calls.chunks(AHEAD) {
             let mut pin = None;

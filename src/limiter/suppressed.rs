@@ -40,7 +40,7 @@ const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 /// # Cost
 /// As [`LocalAbsolute`](crate::LocalAbsolute)'s for what is admitted. What is declined is counted, by one
 /// more compare-and-swap. A key whose threads get in each other's way at that has them count apart from
-/// then on: that takes 1 KiB, and up to eight times the memory for buckets with declines, until the key
+/// then on: that takes 1 KiB, and up to nine times the memory for buckets with declines, until the key
 /// is forgotten.
 pub struct LocalSuppressed<K = Key, S = DefaultHashBuilder> {
     core: Arc<Core<K, S>>,
@@ -121,8 +121,7 @@ where
     ///
     /// The memory of the next 32 keys is fetched at once, so that what one of them waits for the
     /// others need not wait for. Over many keys that halves the time of a call; on a few that are in
-    /// the processor's cache anyway `inc` is quicker. Allocates the answers, and nothing else for
-    /// keys that are known.
+    /// the processor's cache anyway `inc` is quicker. With an observer it is `inc`, again and again.
     #[must_use]
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
@@ -249,7 +248,7 @@ where
         let result = side.acquire(key, timeout, attempt);
         if let Err(TrypemaError::Timeout { .. }) = result {
             let call = self.call_now(rate, count);
-            side.with(key, call.now, |state| state.decline(&self.core, &call));
+            side.with(key, call.now, |state| state.decline(&self.core, &call, false));
         }
         result
     }

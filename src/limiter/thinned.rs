@@ -40,13 +40,11 @@ impl KeyState for Thinned {
         &self.admitted
     }
 
-    /// A decline that races with this may be forgotten with the state, if its thread looked
-    /// whether that is dead before it was. On an idle key that takes a call above the soft limit
-    /// all by itself, and only the factor sees it.
+    /// Of a decline that races with this, see [`Thinned::decline`].
     fn retire(&self, frame: &Frame, floor: &Floor, now: Moment, stale_after: u64) -> bool {
         // Declines keep a key while they count, and no longer: it goes stale by its admissions.
-        self.declined.is_idle(&frame.layout, now.tick)
-            && self.admitted.retire(&frame.layout, floor, now.tick, stale_after)
+        let is_idle = || self.declined.is_idle(&frame.layout, now.tick);
+        self.admitted.retire(&frame.layout, floor, now.tick, stale_after, is_idle)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -151,8 +149,8 @@ impl Thinned {
             Outcome::Admitted { .. } => {
                 Some(Verdict::Thinned { factor, is_allowed: true, relief: None })
             }
-            Outcome::Rejected { .. } if count_declines => {
-                self.decline(core, call)?;
+            Outcome::Rejected { usage, .. } if count_declines => {
+                self.decline(core, call, usage > 0)?;
                 Some(Verdict::Thinned { factor, is_allowed: false, relief: None })
             }
             Outcome::Rejected { .. } => {
@@ -170,9 +168,19 @@ impl Thinned {
     }
 
     /// Counts declined units. `None` if that went to a dead state, and must be repeated.
+    ///
+    /// Nobody retires a key on which admitted units count: if it is `in_use`, it is enough to look
+    /// whether it is dead by now. Should all of them expire or be given back between that look at
+    /// them and this one, and the key be retired by a thread that has looked at the declined units
+    /// before, then these are forgotten: that takes a thread that stops here for as long.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
-    pub(crate) fn decline<K, S>(&self, core: &Core<K, S>, call: &Call<'_>) -> Option<()>
+    pub(crate) fn decline<K, S>(
+        &self,
+        core: &Core<K, S>,
+        call: &Call<'_>,
+        in_use: bool,
+    ) -> Option<()>
     where
         K: Hash + Eq + Clone,
         S: BuildHasher,
@@ -180,7 +188,11 @@ impl Thinned {
         let side = &core.suppressed;
         let &Call { now, count, thread, .. } = call;
         self.declined.add(&side.frame.layout, &side.store.floor, now.tick, count, thread);
-        (!self.admitted.is_dead()).then_some(())
+        if in_use {
+            (!self.admitted.is_dead()).then_some(())
+        } else {
+            self.admitted.hold_up(&side.frame.layout, &side.store.floor, now.tick)
+        }
     }
 
     /// What [`Thinned::decide`] would say, with nothing counted or kept.

@@ -29,6 +29,8 @@ pub(crate) enum Act {
     Idle(u64),
     /// Forgets the key if it is idle, and has been for so many ticks.
     Retire(u64),
+    /// Has retirements fail that have begun before.
+    HoldUp,
     /// Forgets the key.
     Kill,
 }
@@ -184,7 +186,10 @@ impl Scene {
                 .usage_and_recent(layout, now, span)
                 .map(|(usage, recent)| Answer::Recent(usage, recent)),
             Act::Idle(stale) => Some(Answer::Done(window.is_idle(layout, now, stale))),
-            Act::Retire(stale) => Some(Answer::Done(window.retire(layout, floor, now, stale))),
+            Act::Retire(stale) => {
+                Some(Answer::Done(window.retire(layout, floor, now, stale, || true)))
+            }
+            Act::HoldUp => window.hold_up(layout, floor, now).map(|()| Answer::Done(true)),
             Act::Kill => Some(Answer::Done(window.kill())),
         }
     }

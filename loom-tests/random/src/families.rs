@@ -227,8 +227,12 @@ fn restart_past_refund() {
 // proves: G1 G3 G5
 #[test]
 fn retire() {
-    let family =
-        Family { tick: (3, 10), lag: 3, acts: &[(3, Kind::Look), (4, Kind::Retire)], ..PLAIN };
+    let family = Family {
+        tick: (3, 10),
+        lag: 3,
+        acts: &[(3, Kind::Look), (4, Kind::Retire), (2, Kind::HoldUp)],
+        ..PLAIN
+    };
     check("retire", 8_000, &family);
 }
 
@@ -255,7 +259,13 @@ fn retire_refund() {
     let family = Family {
         tick: (3, 16),
         lag: 2,
-        acts: &[(3, Kind::Look), (3, Kind::Retire), (1, Kind::Kill), (4, Kind::Refund)],
+        acts: &[
+            (3, Kind::Look),
+            (3, Kind::Retire),
+            (2, Kind::HoldUp),
+            (1, Kind::Kill),
+            (4, Kind::Refund),
+        ],
         ..PLAIN
     };
     check("retire_refund", 4_000, &family);
@@ -272,7 +282,7 @@ fn retire_restart() {
         gap: 1_500,
         clock: 5_000,
         lag: 2,
-        acts: &[(3, Kind::Look), (4, Kind::Retire), (1, Kind::Kill)],
+        acts: &[(3, Kind::Look), (4, Kind::Retire), (2, Kind::HoldUp), (1, Kind::Kill)],
         ..PLAIN
     };
     check("retire_restart", 4_000, &family);
@@ -309,7 +319,13 @@ const ALONE: Family = Family {
     limit: 30,
     gap: 20,
     lag: 4,
-    acts: &[(5, Kind::Look), (3, Kind::Refund), (1, Kind::Record), (1, Kind::Retire)],
+    acts: &[
+        (5, Kind::Look),
+        (3, Kind::Refund),
+        (1, Kind::Record),
+        (1, Kind::Retire),
+        (1, Kind::HoldUp),
+    ],
     ..PLAIN
 };
 

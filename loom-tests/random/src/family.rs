@@ -53,6 +53,7 @@ pub(crate) enum Kind {
     /// Records of nearly all that a window can hold, and more.
     Huge,
     Retire,
+    HoldUp,
     Kill,
     Insist,
 }
@@ -135,6 +136,7 @@ fn some_act(rng: &mut Rng, acts: Acts, size: Size, limit: u64) -> Act {
                 _ => rng.u64(1..=size.most()),
             }),
             Kind::Retire => Act::Retire(rng.u64(0..size.span)),
+            Kind::HoldUp => Act::HoldUp,
             Kind::Kill => Act::Kill,
             Kind::Insist => Act::Insist(some),
         };

@@ -91,7 +91,12 @@ impl<'a> Search<'a> {
         call.now > spot.model.newest
             && matches!(
                 call.act,
-                Act::Add(_) | Act::Insist(_) | Act::Record(_) | Act::Refund(_) | Act::Retire(_)
+                Act::Add(_)
+                    | Act::Insist(_)
+                    | Act::Record(_)
+                    | Act::Refund(_)
+                    | Act::Retire(_)
+                    | Act::HoldUp
             )
             && (0..THREADS).filter(|thread| *thread != call.thread).any(|thread| {
                 self.threads[thread][spot.done[thread]..]

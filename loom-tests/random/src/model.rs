@@ -119,6 +119,7 @@ impl Model {
                 vec![Self { batches: vec![], newest, is_blank: true, ..self.clone() }]
             }
             (Act::Retire(stale), Answer::Done(true)) => self.retired(call, around, stale),
+            (Act::HoldUp, Answer::Done(true)) => self.held_up(call, around),
             (Act::Refund(_), Answer::Units(0)) if self.answers(call, around) => {
                 // It may have left an empty mark before it found nothing to give back.
                 let mut raised = self.clone();
@@ -128,6 +129,26 @@ impl Model {
             _ if self.answers(call, around) => vec![self.clone()],
             _ => vec![],
         }
+    }
+
+    /// A window in use is left alone; an idle one begins afresh.
+    fn held_up(&self, call: &Call, around: &Around<'_>) -> Vec<Self> {
+        let span = around.rules.span;
+        let places = self.places(call, around).into_iter();
+        let mut states: Vec<Self> = places
+            .map(|tick| {
+                let mut next = self.clone();
+                if self.usage(span, tick) == 0 {
+                    next.raise(span, tick);
+                    next.touched = next.touched.max(tick);
+                }
+                next
+            })
+            .collect();
+        if !around.is_alone() {
+            states.push(self.clone());
+        }
+        states
     }
 
     /// Whether a call that changes nothing may answer so.

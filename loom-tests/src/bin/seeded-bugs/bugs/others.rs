@@ -1,6 +1,6 @@
 //! Hints, and the protocols beside the window.
 
-use super::{Bug, GRID, HINT, KEPT, LANES, LINE, SEARCH, SLOTS};
+use super::{Bug, GRID, HINT, KEPT, LANES, LINE, SEARCH, SLOTS, WINDOW};
 use crate::checks::Check::{Loom, Random};
 
 pub(super) const BUGS: &[Bug] = &[
@@ -93,6 +93,24 @@ pub(super) const BUGS: &[Bug] = &[
         original: "        if conflicts >= CROWD {\n            self.widen(layout, now);\n        }\n",
         seeded: "        if conflicts >= CROWD {\n            self.widen(layout, now);\n            self.add(layout, floor, now, count, thread);\n        }\n",
         by: &[Random("parts::lanes"), Loom("lanes")],
+    },
+    // breaks: thinning G5
+    Bug {
+        name: "retirement-not-held-up",
+        what: "a decline on an idle key leaves the state as it was",
+        file: WINDOW,
+        original: "            let is_held_up = if sight.usage == 0 {",
+        seeded: "            let is_held_up = if sight.usage == 0 && snapshot.state == 1 {",
+        by: &[Loom("lanes")],
+    },
+    // breaks: thinning G5
+    Bug {
+        name: "declines-looked-at-too-early",
+        what: "who retires a key looks at its declines before it loads the state",
+        file: WINDOW,
+        original: "        let mut pin = None;\n        let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };\n        let (sight, now) = self.look(&snapshot, now);\n        // After the state was loaded, and before it is found to be unchanged.\n        if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
+        seeded: "        let mut pin = None;\n        let objects = !besides();\n        let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };\n        let (sight, now) = self.look(&snapshot, now);\n        if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || objects {",
+        by: &[Loom("lanes")],
     },
     // breaks: G6
     Bug {

@@ -64,8 +64,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "retire-busy",
         what: "a key is retired though units count",
         file: WINDOW,
-        original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after {",
-        seeded: "if self.idle_for(&snapshot, now) < stale_after {",
+        original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
+        seeded: "if self.idle_for(&snapshot, now) < stale_after || !besides() {",
         by: &[Random("families::alone")],
     },
     // breaks: G5
@@ -73,8 +73,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "retire-fresh",
         what: "a key is retired before its time",
         file: WINDOW,
-        original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after {",
-        seeded: "if sight.usage != 0 {\n            let _ = stale_after;",
+        original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
+        seeded: "if sight.usage != 0 || !besides() {\n            let _ = stale_after;",
         by: &[Random("families::alone")],
     },
     // breaks: G1 G5
