@@ -145,7 +145,11 @@ impl Window {
     /// always more to do after it, hence `None`.
     #[cold]
     pub(in crate::key) fn restart(&self, attempt: &Attempt<'_>, now: u64) -> Option<u64> {
-        let _ = self.begin_afresh(attempt, now);
+        if self.begin_afresh(attempt, now).is_some() {
+            // Release: pairs with the Acquire load in `place`. Not before the restart: while there
+            // are marks it vouches for them.
+            self.latest.fetch_max(now, Ordering::Release);
+        }
         None
     }
 
@@ -159,14 +163,8 @@ impl Window {
         // Relaxed: published by the commit that follows.
         floor.fetch_max(now, Ordering::Relaxed);
         let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
-        let is_done =
-            self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0));
-        if is_done {
-            // Release: pairs with the Acquire load in `place`. Not before the restart: while there
-            // are marks it vouches for them.
-            self.latest.fetch_max(now, Ordering::Release);
-        }
-        is_done.then_some(())
+        self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0))
+            .then_some(())
     }
 
     /// Drops a refund. `false`: there is a newer one.

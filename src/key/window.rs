@@ -398,13 +398,18 @@ impl Window {
         loop {
             let snapshot = self.snapshot(layout, &mut pin)?;
             let (sight, tick) = self.look(&snapshot, now);
-            let is_held_up = if sight.usage == 0 {
-                let attempt = Attempt { snapshot: &snapshot, sight: &sight, floor };
-                self.begin_afresh(&attempt, tick).is_some()
-            } else {
-                self.holds(&snapshot)
-            };
-            if is_held_up {
+            let last = tick.saturating_sub(self.idle_for(&snapshot, tick));
+            if !self.holds(&snapshot) {
+                continue;
+            }
+            if sight.usage > 0 {
+                return Some(());
+            }
+            // Without marks it alone tells how long the window has been idle. Release: as in
+            // `add_mark`; no mark is newer.
+            self.latest.fetch_max(last, Ordering::Release);
+            let attempt = Attempt { snapshot: &snapshot, sight: &sight, floor };
+            if self.begin_afresh(&attempt, tick).is_some() {
                 return Some(());
             }
         }

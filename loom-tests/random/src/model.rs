@@ -131,20 +131,21 @@ impl Model {
         }
     }
 
-    /// A window in use is left alone; an idle one begins afresh.
+    /// A window in use is left alone; an idle one begins afresh, and then the raised `latest` alone
+    /// tells how long it has been idle: it may stand at an empty mark of a refund.
     fn held_up(&self, call: &Call, around: &Around<'_>) -> Vec<Self> {
         let span = around.rules.span;
-        let places = self.places(call, around).into_iter();
-        let mut states: Vec<Self> = places
-            .map(|tick| {
-                let mut next = self.clone();
-                if self.usage(span, tick) == 0 {
-                    next.raise(span, tick);
-                    next.touched = next.touched.max(tick);
-                }
-                next
-            })
-            .collect();
+        let mut states = Vec::new();
+        for tick in self.places(call, around) {
+            if self.usage(span, tick) > 0 {
+                states.push(self.clone());
+                continue;
+            }
+            let mut afresh = self.clone();
+            afresh.raise(span, tick);
+            states.push(Self { touched: afresh.touched.max(self.newest), ..afresh.clone() });
+            states.push(afresh);
+        }
         if !around.is_alone() {
             states.push(self.clone());
         }
@@ -202,8 +203,12 @@ impl Model {
                 // this call looked may have left again. A window that nothing was added to is as
                 // old as its making.
                 let busy = if around.rules.is_single { self.touched } else { self.newest };
+                // Looks are not held back by the floor, and an old reading may find it busy still.
+                let at = call.now.max(self.touched);
+                let is_late = self.usage(span, at) == 0 && at - self.touched < stale;
                 !around.is_alone()
                     || self.is_blank
+                    || is_late
                     || usages.any(|(tick, counted)| counted > 0 || tick - busy < stale)
             }
             (Act::Kill, Answer::Done(false)) => self.is_blank,

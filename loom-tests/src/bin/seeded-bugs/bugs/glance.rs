@@ -45,8 +45,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "restart-keeps-the-note",
         what: "a restart leaves what the note says of the marks",
         file: ROLL,
-        original: "self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0));",
-        seeded: "self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0));",
+        original: "self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0))",
+        seeded: "self.commit(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0))",
         by: &[Random("sleepers::a_note_outlives_a_restart")],
     },
     // breaks: G1

@@ -66,8 +66,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "latest-raise-relaxed",
         what: "`latest` is raised without the restart that it is for",
         file: ROLL,
-        original: "            self.latest.fetch_max(now, Ordering::Release);\n        }\n        is_done",
-        seeded: "            self.latest.fetch_max(now, Ordering::Relaxed);\n        }\n        is_done",
+        original: "            self.latest.fetch_max(now, Ordering::Release);\n        }\n        None",
+        seeded: "            self.latest.fetch_max(now, Ordering::Relaxed);\n        }\n        None",
         by: &[Loom("long_idle_key_beside_a_look")],
     },
     Bug {

@@ -99,8 +99,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "retirement-not-held-up",
         what: "a decline on an idle key leaves the state as it was",
         file: WINDOW,
-        original: "            let is_held_up = if sight.usage == 0 {",
-        seeded: "            let is_held_up = if sight.usage == 0 && snapshot.state == 1 {",
+        original: "            if sight.usage > 0 {\n                return Some(());",
+        seeded: "            if sight.usage < u64::MAX {\n                return Some(());",
         by: &[Loom("lanes")],
     },
     // breaks: thinning G5
