@@ -6,6 +6,9 @@
 //! definition; the search is that of Wing and Gong.) Moments of admissions never go back in that
 //! order; a look leaves no trace, so that an admission after it may be of an earlier moment.
 //!
+//! One answer is not of a single moment, as its docs say: a call that adds makes its key known before
+//! it is counted, so that a reset beside it may say that the key was known.
+//!
 //! The clock, and the hashing and comparing of keys, give way to other threads at random, so
 //! that calls overlap in the middle. What may happen between any two accesses to memory is the
 //! business of `loom-tests`.
@@ -86,12 +89,20 @@ fn is_explained(calls: &[Call], reached: Reached<'_>) -> bool {
             .filter(|moment| *moment == earliest || moment % GRID.bucket_ms == 0);
         moments.any(|moment| {
             let mut model = model.at(u128::from(moment * MILLI));
-            answers(&mut model, call, moment)
+            let is_answer = answers(&mut model, call, moment)
+                || (call.said == Said::Was(true) && makes_known(call, left().map(|i| &calls[i])));
+            is_answer
                 && lasts(call, moment, last).any(|last| {
                     is_explained(calls, Reached { done: done | 1 << index, model: &model, last })
                 })
         })
     })
+}
+
+/// Whether a reset found the key of a call that is yet to be counted.
+fn makes_known<'a>(reset: &Call, mut left: impl Iterator<Item = &'a Call>) -> bool {
+    let adds = |act| matches!(act, Act::Inc(_) | Act::Record(_));
+    reset.act == Act::Reset && left.any(|call| adds(call.act) && call.began < reset.ended)
 }
 
 /// What the moment may be before which nothing is counted any more, once this call has been made.
@@ -178,6 +189,14 @@ fn what_cannot_be_explained_is_noticed() {
     assert!(!is_linearizable(&[three, call(Act::Usage, Said::Units(0), (3, 4), (5, 5))]));
     assert!(!is_linearizable(&[three, call(Act::Refund(4), Said::Units(4), (3, 4), (5, 5))]));
     assert!(!is_linearizable(&[three, call(Act::Reset, Said::Was(false), (3, 4), (5, 5))]));
+    // A reset may forget a key beside the call that makes it known, but no other.
+    let reset = |places| call(Act::Reset, Said::Was(true), places, (5, 5));
+    let usage = |units, places| call(Act::Usage, Said::Units(units), places, (5, 5));
+    let beside = Call { ended: 4, ..three };
+    assert!(is_linearizable(&[beside, reset((1, 3)), usage(3, (5, 6))]));
+    assert!(!is_linearizable(&[reset((0, 1)), Call { began: 2, ended: 3, ..three }]));
+    assert!(!is_linearizable(&[three, reset((3, 4)), usage(3, (5, 6))]));
+    assert!(!is_linearizable(&[three, reset((3, 4)), reset((5, 6))]));
 }
 
 // --- threads -------------------------------------------------------------------------------------

@@ -196,7 +196,8 @@ where
         self.core.suppressed.refund(key, count)
     }
 
-    /// Forgets the key and all that it has used. Returns whether it was known.
+    /// Forgets the key and all that it has used. Returns whether it was known, as a key is from its
+    /// first call on: maybe a moment before that is counted.
     pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         self.core.suppressed.reset(key)
     }

@@ -135,8 +135,16 @@ impl<'a> Search<'a> {
                 _ => 0,
             })
             .fold(0, u64::saturating_add);
-        let around =
-            Around { rules: &self.rules, beside: &overlapping, readings: &readings, given_beside };
+        let is_made_beside = beside
+            .iter()
+            .any(|other| matches!(other.act, Act::Add(_) | Act::Insist(_) | Act::Record(_)));
+        let around = Around {
+            rules: &self.rules,
+            beside: &overlapping,
+            readings: &readings,
+            given_beside,
+            is_made_beside,
+        };
         match (call.act, call.answer) {
             (Act::Refund(count), Answer::Units(units)) if units > 0 => {
                 for (model, of_them) in spot.model.choose(call, &around, count, units) {

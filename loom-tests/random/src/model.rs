@@ -46,6 +46,8 @@ pub(crate) struct Around<'a> {
     pub(crate) readings: &'a [u64],
     /// Units given back by calls that overlap this one.
     pub(crate) given_beside: u64,
+    /// Whether a call that adds overlaps this one: it makes the key known before it is counted.
+    pub(crate) is_made_beside: bool,
 }
 
 impl Around<'_> {
@@ -66,12 +68,22 @@ pub(crate) struct Model {
     floor: u64,
     /// Whether the key is not there, or nothing was added since it came.
     is_blank: bool,
+    /// Whether a call was answered that would have made it.
+    is_known: bool,
     ids: u16,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self { batches: Vec::new(), newest: 0, touched: 0, floor: 0, is_blank: true, ids: 0 }
+        Self {
+            batches: Vec::new(),
+            newest: 0,
+            touched: 0,
+            floor: 0,
+            is_blank: true,
+            is_known: false,
+            ids: 0,
+        }
     }
 
     /// The batches inside the window at a tick.
@@ -113,10 +125,10 @@ impl Model {
             (Act::Record(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
                 self.admitted(call, around, count, None, tick, usage)
             }
-            (Act::Kill, Answer::Done(true)) => {
-                let floor = self.floor;
-                let newest = floor;
-                vec![Self { batches: vec![], newest, is_blank: true, ..self.clone() }]
+            (Act::Kill, Answer::Done(true)) if self.is_known || around.is_made_beside => {
+                let mut next = Self { batches: vec![], newest: self.floor, ..self.clone() };
+                next.forget();
+                vec![next]
             }
             (Act::Retire(stale), Answer::Done(true)) => self.retired(call, around, stale),
             (Act::HoldUp, Answer::Done(true)) => self.held_up(call, around),
@@ -126,9 +138,17 @@ impl Model {
                 raised.raise(around.rules.span, call.now);
                 vec![raised, self.clone()]
             }
-            _ if self.answers(call, around) => vec![self.clone()],
+            _ if self.answers(call, around) => {
+                let makes = matches!(call.act, Act::Add(_) | Act::Insist(_));
+                vec![Self { is_known: self.is_known || makes, ..self.clone() }]
+            }
             _ => vec![],
         }
+    }
+
+    fn forget(&mut self) {
+        self.is_blank = true;
+        self.is_known = false;
     }
 
     /// A window in use is left alone; an idle one begins afresh, and then the raised `latest` alone
@@ -161,7 +181,7 @@ impl Model {
         let is_seen =
             |usage: u64, counted: u64| (counted..=counted.saturating_add(late)).contains(&usage);
         match (call.act, call.answer) {
-            (_, Answer::Missing) => self.is_blank,
+            (_, Answer::Missing) => !self.is_known,
             (
                 Act::Add(count) | Act::Insist(count) | Act::Peek(count),
                 Answer::Decision(Outcome::Rejected { usage, relief }),
@@ -211,7 +231,7 @@ impl Model {
                     || is_late
                     || usages.any(|(tick, counted)| counted > 0 || tick - busy < stale)
             }
-            (Act::Kill, Answer::Done(false)) => self.is_blank,
+            (Act::Kill, Answer::Done(false)) => !self.is_known,
             _ => false,
         }
     }
@@ -247,6 +267,7 @@ impl Model {
         }
         let mut next = self.clone();
         next.is_blank = false;
+        next.is_known = true;
         next.raise(span, tick);
         next.touched = tick;
         let is_newest = next.batches.last().is_some_and(|batch| batch.tick == tick);
@@ -279,7 +300,7 @@ impl Model {
         let &Rules { span, .. } = around.rules;
         if self.is_blank {
             // It was dead already, and is there no more.
-            return vec![self.clone()];
+            return vec![Self { is_known: false, ..self.clone() }];
         }
         let idle = |tick: &u64| self.usage(span, *tick) == 0 && *tick - self.touched >= stale;
         self.places(call, around)
@@ -290,7 +311,7 @@ impl Model {
                 next.raise(span, tick);
                 next.batches.clear();
                 next.floor = next.floor.max(tick);
-                next.is_blank = true;
+                next.forget();
                 next
             })
             .collect()

@@ -67,6 +67,24 @@ fn reset_beside_an_admission() {
 }
 
 #[test]
+fn reset_beside_the_first_call() {
+    let acts = &[Reset, Add(10, 1)];
+    explore(
+        "reset beside the first call",
+        acts,
+        || OneKeyMap::new(3, 1, &[]),
+        |map, answers| {
+            assert!(answers[1].is_admitted(), "{answers:?}");
+            // Who says that there was no key has forgotten nothing. The other may have come last, or
+            // have forgotten the key before that was counted.
+            let next = map.act(Add(10, 1));
+            let was_known = matches!(answers[0], Answer::Done(true));
+            assert!(was_known || next.is_rejected(), "{next:?} after {answers:?}");
+        },
+    );
+}
+
+#[test]
 fn reset_beside_a_sweep() {
     let acts = &[Reset, Sweep(13), Add(13, 1)];
     let prepare = || OneKeyMap::new(3, 1, &[(10, 1)]);

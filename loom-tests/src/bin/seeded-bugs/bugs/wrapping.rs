@@ -86,6 +86,15 @@ pub(super) const BUGS: &[Bug] = &[
         seeded: "",
         by: &[Random("families::retire")],
     },
+    // breaks: G5
+    Bug {
+        name: "dead-is-known",
+        what: "a reset says that it knew a key which was gone",
+        file: WINDOW,
+        original: "        !Layout::is_dead(state)\n    }",
+        seeded: "        !Layout::is_dead(state & !1)\n    }",
+        by: &[Random("families::retire")],
+    },
     Bug {
         name: "restart-keeps-cum",
         what: "a restart leaves announcements in flight valid",
