@@ -162,9 +162,11 @@ impl RateLimit {
     }
 
     /// The whole units that this rate allows within `window`: the count times the window over
-    /// the period, rounded down. Exact where the count is a whole number below 2^64; else as exact
-    /// as `f64` arithmetic is. A longer window never allows less. At most `u64::MAX`, which is also
-    /// the capacity of an unlimited rate.
+    /// the period, rounded down. Exact where the count is a whole number below 2^64. Another is read
+    /// as the decimal that it was written as: 8.7 per second are 522 per minute, though the nearest
+    /// `f64` to 8.7 is below it; what falls short of a whole number of units by less than 5 parts in
+    /// 10^16 is taken for it. A longer window never allows less. At most `u64::MAX`, which is also the
+    /// capacity of an unlimited rate.
     ///
     /// It is 0 where the window is too short for a single unit.
     #[must_use]
@@ -196,7 +198,9 @@ impl RateLimit {
             return u64::MAX;
         }
         let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
-        floor(self.count * as_f64(window_ns) / as_f64(period_ns))
+        let units = self.count * as_f64(window_ns) / as_f64(period_ns);
+        // The count, the product and the quotient are each off by up to half a unit in the last place.
+        floor(units * (1.0 + 2.0 * f64::EPSILON))
     }
 }
 

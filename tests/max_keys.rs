@@ -75,6 +75,27 @@ fn past_the_bound_a_new_key_is_turned_away() {
 }
 
 /// Each strategy has as much room as was asked for, and the other has no part in it.
+/// Room would not help who asks for more than a key may ever have.
+// proves: G3
+#[test]
+fn what_never_fits_is_not_for_want_of_room() {
+    let (limiter, _) = limiter(1);
+    let rate = RateLimit::per_second(4.0).unwrap();
+    assert!(absolute_inc(&limiter, "a") && suppressed_inc(&limiter, "a"));
+    let (absolute, suppressed) = (limiter.absolute(), limiter.suppressed());
+    assert_eq!(absolute.inc("b", &rate, 5), RateLimitDecision::rejected(None, 0));
+    let hopeless = RateLimitDecision::suppressed(1.0, false);
+    assert_eq!(suppressed.inc("b", &rate, 7), hopeless);
+    assert_eq!(suppressed.is_allowed("b", &rate, 7), hopeless);
+    assert_eq!(suppressed.inc_many(&[("b", &rate, 7)]), [hopeless]);
+    // Up to the hard limit of 6 it is.
+    for count in [4, 6] {
+        let refused = suppressed.inc("b", &rate, count);
+        assert_eq!(refused, RateLimitDecision::rejected(Some(1_050), 0), "{count}");
+    }
+    assert_eq!((absolute.usage("b"), limiter.len()), (0, 2));
+}
+
 #[test]
 fn the_bound_is_one_for_each_strategy() {
     let (limiter, _) = limiter(2);

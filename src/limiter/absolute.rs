@@ -162,7 +162,8 @@ where
         }
     }
 
-    /// What [`inc`](LocalAbsolute::inc) would answer now, without counting anything.
+    /// What [`inc`](LocalAbsolute::inc) would answer now, without counting anything. It does not look
+    /// whether a new key would find room (`max_keys`).
     ///
     /// `is_allowed` followed by `inc` is not one step: other threads may come between, so that the
     /// `inc` is rejected after all. To act on the answer, call `inc` alone.

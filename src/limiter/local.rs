@@ -113,9 +113,9 @@ where
     }
 
     /// Forgets keys that nothing counts on any more, and to which nothing was added for
-    /// `stale_after` on the limiter's clock. Returns how many states it removed. Rejections and
-    /// looks are not additions. Units that still count are never forgotten, however small
-    /// `stale_after` is.
+    /// `stale_after` on the limiter's clock, counted in buckets: from the beginning of the bucket that
+    /// the last addition came in. Returns how many states it removed. Rejections and looks are not
+    /// additions. Units that still count are never forgotten, however small `stale_after` is.
     ///
     /// # Cost
     /// A look at every key. Callers are not held up: nothing is locked, and a key that is asked

@@ -48,7 +48,7 @@ pub struct LocalSuppressed<K = Key, S = DefaultHashBuilder> {
 
 /// Units that count under the Suppressed strategy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "these two are all there is, and tests compare them")]
 pub struct SuppressedUsage {
     /// Units admitted or recorded, less those given back.
     pub admitted: u64,
@@ -73,7 +73,8 @@ where
     /// as smaller than it is.
     ///
     /// `count = 0` asks for nothing: `Allowed`, and no state is made. An unlimited rate always
-    /// allows. A new key that finds no room because of `max_keys` is `Rejected`.
+    /// allows. A new key that finds no room because of `max_keys` is `Rejected`, unless the call is
+    /// above the hard limit, so that room would not help.
     #[inline]
     pub fn inc<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
     where
@@ -110,9 +111,23 @@ where
         }
         let decision = match self.try_once(key, rate, count, true) {
             Some(verdict) => verdict.decision(),
-            None => side.no_room(),
+            None => self.without_room(rate, count),
         };
         side.decided(key, count, decision)
+    }
+
+    /// The decision on a call whose key found no room: none would help one above the hard limit.
+    #[cold]
+    fn without_room(&self, rate: &RateLimit, count: u64) -> RateLimitDecision {
+        let side = &self.core.suppressed;
+        let no_room = side.no_room();
+        let soft = side.frame.soft_limit(rate);
+        let hard = self.core.hard_limit(soft);
+        if count > hard && !rate.is_unlimited() {
+            unseen(count, soft, hard).decision()
+        } else {
+            no_room
+        }
     }
 
     /// Many calls of [`inc`](LocalSuppressed::inc), each decided by itself, in the order given: the answers
@@ -144,7 +159,8 @@ where
     }
 
     /// What [`inc`](LocalSuppressed::inc) would answer now, without counting anything. Between the
-    /// limits the answer is drawn, as that of `inc` is, and by a draw of its own.
+    /// limits the answer is drawn, as that of `inc` is, and by a draw of its own. It does not look
+    /// whether a new key would find room (`max_keys`).
     ///
     /// `is_allowed` followed by `inc` is not one step: to act on the answer, call `inc` alone.
     pub fn is_allowed<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
@@ -156,7 +172,9 @@ where
         }
         let call = self.call_now(rate, count);
         let found = self.core.suppressed.store.find(key, |state| state.look(&self.core, &call));
-        found.unwrap_or_else(|| unseen(&call, self.core.hard_limit(call.soft))).decision()
+        found
+            .unwrap_or_else(|| unseen(count, call.soft, self.core.hard_limit(call.soft)))
+            .decision()
     }
 
     /// Units that count: admitted and declined. Zero for a key that is not known.
@@ -305,8 +323,7 @@ where
 }
 
 /// The answer on a key of which nothing is known.
-fn unseen(call: &Call<'_>, hard: u64) -> Verdict {
-    let &Call { count, soft, .. } = call;
+fn unseen(count: u64, soft: u64, hard: u64) -> Verdict {
     if count <= soft {
         Verdict::Allowed
     } else {

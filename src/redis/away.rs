@@ -16,11 +16,12 @@ pub enum OnUnavailable {
     /// ever allow, even of an unused key, is turned away all the same.) Calls that do not ask for a
     /// decision, such as `usage` and `record`, get the error.
     Allow,
-    /// `Rejected`, with a guess of when Redis may be back as `retry_after_ms`. Calls that do not ask
-    /// for a decision get the error.
+    /// `Rejected`, with a guess of when Redis may be back as `retry_after_ms`. (What no limit would ever
+    /// allow gets no such hope.) Calls that do not ask for a decision get the error.
     Reject,
     /// A limiter of this process takes over, for this process alone, with the share of the rate that
     /// [`local_share`](crate::RedisRateLimiterBuilder::local_share) says, and hands back when Redis
-    /// answers again. What it has counted stays in this process; `reset` gets the error.
+    /// answers again. What it has counted stays in this process; `reset` gets the error. It holds at
+    /// most 100,000 keys that count, and rejects more.
     Local,
 }

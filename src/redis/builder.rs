@@ -35,7 +35,7 @@ pub struct RedisRateLimiterBuilder {
     bucket: Duration,
     hard_limit_factor: f64,
     suppression_refresh: Duration,
-    random: Option<Box<dyn Random>>,
+    random: Option<Arc<dyn Random>>,
     prefix: String,
     pool_size: usize,
     deadline: Duration,
@@ -111,7 +111,7 @@ impl RedisRateLimiterBuilder {
     /// Where the Suppressed strategy draws from. Default: a
     /// [`ThreadRandom`](crate::ThreadRandom).
     pub fn random(mut self, random: impl Random + 'static) -> Self {
-        self.random = Some(Box::new(random));
+        self.random = Some(Arc::new(random));
         self
     }
 
@@ -253,15 +253,19 @@ impl RedisRateLimiterBuilder {
         let tls = if target.tls { Some(Arc::new(Tls::new(&certificates)?)) } else { None };
 
         let local = match self.on_unavailable {
-            OnUnavailable::Local => Some(
-                LocalRateLimiter::builder()
+            OnUnavailable::Local => {
+                let builder = LocalRateLimiter::builder()
                     .window(self.window)
                     .bucket(self.bucket)
                     .hard_limit_factor(factor)
                     .suppression_refresh(self.suppression_refresh)
-                    .max_keys(MOST_LOCAL_KEYS)
-                    .build()?,
-            ),
+                    .max_keys(MOST_LOCAL_KEYS);
+                let builder = match &self.random {
+                    Some(random) => builder.random(Arc::clone(random)),
+                    None => builder,
+                };
+                Some(builder.build()?)
+            }
             _ => None,
         };
         let thinning = Thinning::new(&grid, factor, self.suppression_refresh);

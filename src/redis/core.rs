@@ -38,7 +38,7 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) deadline: Duration,
     pub(crate) away: Away,
-    pub(crate) random: Option<Box<dyn Random>>,
+    pub(crate) random: Option<Arc<dyn Random>>,
     /// Tests only.
     pub(crate) server_time: Option<Arc<dyn Clock>>,
     pub(crate) opened: Arc<AtomicU64>,
@@ -125,6 +125,8 @@ impl Side {
         match (away.policy, &away.local) {
             (OnUnavailable::Error, _) | (OnUnavailable::Local, None) => Err(failure.into()),
             (OnUnavailable::Allow, _) => Ok((at_best, Source::Policy)),
+            // No Redis would ever allow it.
+            (OnUnavailable::Reject, _) if !at_best.is_allowed() => Ok((at_best, Source::Policy)),
             (OnUnavailable::Reject, _) => {
                 let again = match &failure.kind {
                     Kind::Open { retry_after, .. } => *retry_after,

@@ -173,7 +173,7 @@ impl RedisSuppressed {
     ///
     /// As [`RedisAbsolute::acquire`](crate::RedisAbsolute::acquire). Between the limits it draws again
     /// each time that the perceived rate is computed anew. A wait that times out is counted as one
-    /// decline.
+    /// decline, which is one more round trip.
     ///
     /// # Errors
     /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the hard limit.

@@ -92,6 +92,12 @@ fn capacities_are_rounded_down() {
         ("0.3/s", 10 * SECOND, 3),
         ("0.7/s", 10 * SECOND, 7),
         ("1.1/s", 10 * SECOND, 11),
+        ("8.7/s", MINUTE, 522),
+        ("4.35/s", MINUTE, 261),
+        ("2.3/s", HOUR, 8_280),
+        ("0.29/s", HOUR, 1_044),
+        ("0.7/s", DAY, 60_480),
+        ("8.6999/s", MINUTE, 521),
         // Windows that are not whole milliseconds.
         ("1000000000/s", Duration::from_nanos(1), 1),
         ("999999999/s", Duration::from_nanos(1), 0),
@@ -168,6 +174,20 @@ proptest! {
             prop_assert!(capacity as f64 <= product * (1.0 + 1e-15));
             prop_assert!(capacity as f64 > product * (1.0 - 1e-15) - 1.0);
         }
+    }
+
+    /// What a decimal fraction comes to in a whole number of seconds is what it is on paper.
+    // proves (property): rates
+    #[test]
+    fn decimals_are_what_they_are_on_paper(
+        digits in 1..1_000_000_u64,
+        places in 1..=4_u32,
+        seconds in 1..=1_000_000_u64,
+    ) {
+        let tens = 10_u64.pow(places);
+        let text = format!("{}.{:0width$}/s", digits / tens, digits % tens, width = places as usize);
+        let capacity = text.parse::<RateLimit>().unwrap().capacity(Duration::from_secs(seconds));
+        prop_assert_eq!(capacity, digits * seconds / tens, "{} in {} s", text, seconds);
     }
 
     /// A longer window never allows less.

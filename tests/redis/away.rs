@@ -6,7 +6,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trypema::{OnUnavailable, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
+use trypema::{
+    OnUnavailable, Random, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError,
+};
 
 use crate::cluster::eventually;
 use crate::common::until::FOREVER;
@@ -89,6 +91,43 @@ fn every_policy_answers_as_it_says() {
         assert!(expected(by_policy).contains(&stats.from_policy), "{policy:?} {stats:?}");
         let by_local = policy == OnUnavailable::Local;
         assert!(expected(by_local).contains(&stats.from_local), "{policy:?} {stats:?}");
+    }
+}
+
+/// Whoever asks for more than an unused key may have is told so, and not to come back.
+// proves: G3
+#[test]
+fn what_never_fits_gets_no_hope() {
+    for policy in [OnUnavailable::Allow, OnUnavailable::Reject, OnUnavailable::Local] {
+        let (_server, mut proxy, limiter) = scene(policy, FOREVER);
+        proxy.refuse();
+        for _ in 0..5 {
+            let decision = limiter.absolute().inc("key", &ten(), 11).unwrap();
+            assert_eq!(decision, RateLimitDecision::rejected(None, 0), "{policy:?}");
+            let decision = limiter.suppressed().inc("key", &ten(), 16).unwrap();
+            assert_eq!(decision, RateLimitDecision::suppressed(1.0, false), "{policy:?}");
+        }
+    }
+}
+
+/// Says the same again and again.
+struct Fixed(f64);
+
+impl Random for Fixed {
+    fn draw(&self) -> f64 {
+        self.0
+    }
+}
+
+/// Ten calls are below the soft limit, and five more below the hard one.
+#[test]
+fn who_stands_in_draws_from_the_same_source() {
+    let url = "redis://127.0.0.1:1";
+    for (draw, expected) in [(0.0, 10), (1.0 - f64::EPSILON, 15)] {
+        let builder = RedisRateLimiter::builder(url).random(Fixed(draw));
+        let limiter = builder.on_unavailable(OnUnavailable::Local).build().unwrap();
+        let inc = |_: &i32| limiter.suppressed().inc("key", &ten(), 1).unwrap().is_allowed();
+        assert_eq!((0..20).filter(inc).count(), expected);
     }
 }
 

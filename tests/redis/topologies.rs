@@ -344,7 +344,19 @@ fn urls_that_make_no_sense_fail_at_once() {
         "http://127.0.0.1",
         "redis://",
         "redis://127.0.0.1:port",
+        "redis://127.0.0.1:0",
+        "redis://127.0.0.1:1,127.0.0.1:2",
+        "redis://127.0.0.1:1/one",
+        "redis://127.0.0.1:1/-1",
+        "redis://127.0.0.1:1/?db=3",
+        "redis://127.0.0.1:1/3#4",
+        "redis+unix:///path?db=-1",
+        "redis+unix:///path?base=1",
         "redis-sentinel://127.0.0.1:1",
+        "redis-sentinel://127.0.0.1:1/service?db=3",
+        "redis-sentinel://127.0.0.1:1/service#3",
+        "redis-cluster://127.0.0.1:1/?db=0",
+        "redis-cluster://127.0.0.1:1/1",
     ] {
         match RedisRateLimiter::builder(url).build() {
             Err(TrypemaError::InvalidConfig { field, given, .. }) => {

@@ -10,6 +10,9 @@ const FORMS: &str = "it must be redis://, rediss:// (with TLS), redis-sentinel:/
                      which the latter two may have several, separated by commas, then [/database], \
                      or for Sentinel /service[/database]; or redis+unix:///path";
 
+/// What may follow the path of a unix socket.
+const SOCKET_QUERY: [&str; 3] = ["db", "user", "pass"];
+
 /// What a URL says.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -51,6 +54,16 @@ impl Target {
             "rediss-cluster" => (true, "cluster"),
             _ => return Err(None),
         };
+        if rest.contains('#') {
+            return Err(Some("what follows a # is not understood".into()));
+        }
+        if let Some((_, query)) = rest.split_once('?') {
+            let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+            let stranger = names.find(|name| kind != "unix" || !SOCKET_QUERY.contains(name));
+            if let Some(name) = stranger {
+                return Err(Some(format!("?{name} is not understood")));
+            }
+        }
         match kind {
             "unix" => Self::one(&format!("redis+unix://{rest}"), false),
             "" => Self::one(&format!("redis://{rest}"), tls),
@@ -60,12 +73,17 @@ impl Target {
 
     /// A URL with a single server, as the `redis` crate reads it.
     fn one(url: &str, tls: bool) -> Result<Self, Option<String>> {
-        if url.contains('#') {
-            return Err(Some("what follows a # is not understood".into()));
-        }
         let info = url.into_connection_info().map_err(|error| Some(error.to_string()))?;
         let settings = info.redis_settings();
+        if settings.db() < 0 {
+            return Err(Some("a database is not below 0".into()));
+        }
         let address = match info.addr() {
+            ConnectionAddr::Tcp(_, 0) => return Err(Some("nothing listens on port 0".into())),
+            ConnectionAddr::Tcp(host, _) if host.contains(',') => {
+                let problem = "several servers are for redis-sentinel:// and redis-cluster://";
+                return Err(Some(problem.into()));
+            }
             ConnectionAddr::Tcp(host, port) => Address::Tcp { host: host.clone(), port: *port },
             ConnectionAddr::Unix(path) => Address::Unix(path.clone()),
             _ => return Err(None),
