@@ -5,7 +5,7 @@
 //! reach the server whatever the fault is, as far as a connection is made at all: the faults here
 //! are those after which the caller cannot know what has happened.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +108,11 @@ impl Proxy {
     pub(crate) fn refuse(&mut self) {
         self.acceptor = None;
         self.close_all();
+        // A server that another test is starting has this listener, too, from its fork to its exec.
+        eventually("nobody listens", || {
+            let connected = TcpStream::connect(at(self.port));
+            connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        });
     }
 
     /// Ends all connections, and from now on those who connect wait for an answer in vain, until
