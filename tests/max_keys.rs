@@ -74,7 +74,6 @@ fn past_the_bound_a_new_key_is_turned_away() {
     assert_eq!((stats.keys, stats.evictions, limiter.len()), (3, 0, 3));
 }
 
-/// Each strategy has as much room as was asked for, and the other has no part in it.
 /// Room would not help who asks for more than a key may ever have.
 // proves: G3
 #[test]
@@ -94,8 +93,10 @@ fn what_never_fits_is_not_for_want_of_room() {
         assert_eq!(refused, RateLimitDecision::rejected(Some(1_050), 0), "{count}");
     }
     assert_eq!((absolute.usage("b"), limiter.len()), (0, 2));
+    assert_eq!((absolute.stats().turned_away, suppressed.stats().turned_away), (0, 2));
 }
 
+/// Each strategy has as much room as was asked for, and the other has no part in it.
 #[test]
 fn the_bound_is_one_for_each_strategy() {
     let (limiter, _) = limiter(2);

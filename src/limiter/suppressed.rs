@@ -116,17 +116,15 @@ where
         side.decided(key, count, decision)
     }
 
-    /// The decision on a call whose key found no room: none would help one above the hard limit.
+    /// The decision on a call whose key found no room. Above the hard limit that is not why.
     #[cold]
     fn without_room(&self, rate: &RateLimit, count: u64) -> RateLimitDecision {
         let side = &self.core.suppressed;
-        let no_room = side.no_room();
-        let soft = side.frame.soft_limit(rate);
-        let hard = self.core.hard_limit(soft);
+        let hard = self.core.hard_limit(side.frame.soft_limit(rate));
         if count > hard && !rate.is_unlimited() {
-            unseen(count, soft, hard).decision()
+            RateLimitDecision::suppressed(1.0, false)
         } else {
-            no_room
+            side.no_room()
         }
     }
 
@@ -172,9 +170,7 @@ where
         }
         let call = self.call_now(rate, count);
         let found = self.core.suppressed.store.find(key, |state| state.look(&self.core, &call));
-        found
-            .unwrap_or_else(|| unseen(count, call.soft, self.core.hard_limit(call.soft)))
-            .decision()
+        found.unwrap_or_else(|| unseen(&call, self.core.hard_limit(call.soft))).decision()
     }
 
     /// Units that count: admitted and declined. Zero for a key that is not known.
@@ -323,7 +319,8 @@ where
 }
 
 /// The answer on a key of which nothing is known.
-fn unseen(count: u64, soft: u64, hard: u64) -> Verdict {
+fn unseen(call: &Call<'_>, hard: u64) -> Verdict {
+    let &Call { count, soft, .. } = call;
     if count <= soft {
         Verdict::Allowed
     } else {

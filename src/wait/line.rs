@@ -5,8 +5,9 @@
 //! any time each line that is not empty has exactly one thread whose turn it is, and that thread
 //! has been, or is about to be, woken.
 //!
-//! This is the one part of the library with a lock. It is taken by threads that are about to wait
-//! or have just waited, and by `refund` and `reset` while somebody waits; decisions never take it.
+//! The lock is taken by threads that are about to wait or have just waited, by `refund` and `reset`
+//! while somebody waits, and by `clear`; decisions never take it. Beside it, a limiter in process has
+//! one for starting and stopping the cleanup thread, and `ManualClock` one for who waits for it.
 
 use core::hash::Hash;
 use std::collections::{HashMap, VecDeque};

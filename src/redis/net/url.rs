@@ -59,9 +59,9 @@ impl Target {
         }
         if let Some((_, query)) = rest.split_once('?') {
             let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-            let stranger = names.find(|name| kind != "unix" || !SOCKET_QUERY.contains(name));
-            if let Some(name) = stranger {
-                return Err(Some(format!("?{name} is not understood")));
+            // Not repeated: it may be a piece of a password.
+            if kind != "unix" || !names.all(|name| SOCKET_QUERY.contains(&name)) {
+                return Err(Some("what follows the ? is not understood".into()));
             }
         }
         match kind {
