@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mutation testing of the core: every operator, constant and function body of `src/key` and
+# Mutation testing of the core: every operator, constant and function body of `src/window` and
 # `src/policy`, changed one at a time by cargo-mutants, against the random interleavings and the
 # arithmetic checks of `loom-tests/random`. Those build in seconds, see every word of both folders,
 # and are the same on every run, so that a mutant costs a few seconds.
@@ -29,7 +29,7 @@ command -v cargo-mutants >/dev/null || {
 # --timeout: a mutant that never ends is caught; the suite takes a few seconds.
 mutants=(
     cargo mutants --package trypema --test-package trypema-random-tests
-    --file 'src/key/*.rs' --file 'src/policy/*.rs' --file src/decision.rs --file src/store/slots.rs
+    --file 'src/window/*.rs' --file 'src/policy/*.rs' --file src/decision.rs --file src/local/slot_pool.rs
     --profile loom --baseline skip --timeout 30 --build-timeout 300 --no-shuffle --jobs 2
     --output "${CARGO_TARGET_DIR:-target}"
 )

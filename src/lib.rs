@@ -3,35 +3,34 @@
 
 #[cfg(feature = "proptest")]
 mod arbitrary;
-mod builder;
 mod clock;
 mod decision;
 mod error;
 mod key;
-mod keys;
 mod limiter;
+mod local;
 mod policy;
 mod random;
 mod rate;
 #[cfg(feature = "redis")]
 mod redis;
-mod store;
 mod sync;
 mod wait;
+mod window;
 
 #[cfg(feature = "redis")]
 pub use self::redis::{
     OnUnavailable, RedisAbsolute, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats,
     RedisSuppressed,
 };
-pub use builder::LocalRateLimiterBuilder;
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
 pub use decision::RateLimitDecision;
 pub use error::TrypemaError;
-pub use keys::{Key, Lookup};
-pub use limiter::{
-    Event, Limiter, LocalAbsolute, LocalRateLimiter, LocalSuppressed, Stats, Strategy,
-    SuppressedUsage,
+pub use key::{Key, Lookup};
+pub use limiter::Limiter;
+pub use local::{
+    Event, LocalAbsolute, LocalRateLimiter, LocalRateLimiterBuilder, LocalSuppressed, Stats,
+    Strategy, SuppressedUsage,
 };
 pub use random::{Random, SeededRandom, ThreadRandom};
 pub use rate::RateLimit;

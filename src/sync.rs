@@ -1,6 +1,6 @@
 //! Everything concurrent that the modelled parts build on, in one place.
 //!
-//! `src/key`, `store/slots` and `wait/line` import nothing but this module. The loom models compile
+//! `src/window`, `local/slot_pool` and `wait/queue` import nothing but this module. The loom models compile
 //! them against a module of the same name and shape that hands out loom's types instead, so the
 //! modelled code is the shipped code, to the letter, and needs no `cfg`.
 
@@ -23,17 +23,17 @@ pub(crate) const SMALLEST_RING: usize = 8;
 /// the marks, and one, rounded up to a power of two, must come out smaller.
 pub(crate) const ROOMY: usize = 8;
 
-/// Windows that share a count which many threads add to at once, see `key::lanes`. 1 KiB of them: for
+/// Windows that share a count which many threads add to at once, see `window::striped`. 1 KiB of them: for
 /// a key that has as many processors busy with being turned away, that is little.
-pub(crate) const LANES: usize = 8;
+pub(crate) const STRIPES: usize = 8;
 
-/// How often one addition must have come too late for lanes to be made. Once is nothing: that
+/// How often one addition must have come too late for stripes to be made. Once is nothing: that
 /// happens now and then on any key that has more than one caller.
-pub(crate) const CROWD: u32 = 2;
+pub(crate) const CONTENTION: u32 = 2;
 
-/// Whether calls take the short way where there is one, see `key::glance`. Models turn it off to see
+/// Whether calls take the fast path where there is one, see `window::fast_path`. Models turn it off to see
 /// all of what is behind it.
 #[inline]
-pub(crate) const fn takes_short_way() -> bool {
+pub(crate) const fn fast_path_enabled() -> bool {
     true
 }

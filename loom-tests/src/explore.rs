@@ -13,7 +13,7 @@ use crate::sync::take_short_way;
 const BOUND: usize = 2;
 /// The environment's say: a number, or `none`.
 const BOUND_VARIABLE: &str = "TRYPEMA_LOOM_BOUND";
-/// If set, models of three threads and more are explored in every order and on the short way, too.
+/// If set, models of three threads and more are explored in every order and on the fast path, too.
 const LONG_VARIABLE: &str = "TRYPEMA_LOOM_LONG";
 
 /// Explores every interleaving, within the bound, of `acts` on a scene made by `prepare`, each on
@@ -33,8 +33,8 @@ pub(crate) fn explore<S: Scene>(
     judge: impl Fn(&S, &[Answer]) + Send + Sync + 'static,
 ) {
     let model = Arc::new((prepare, judge));
-    for (takes_short_way, name) in ways(name, acts.len()) {
-        take_short_way(takes_short_way);
+    for (fast_path_enabled, name) in ways(name, acts.len()) {
+        take_short_way(fast_path_enabled);
         let mut exploration = Exploration::begin(&name);
         for order in orders(acts.len()) {
             let model = Arc::clone(&model);
@@ -49,13 +49,13 @@ pub(crate) fn explore<S: Scene>(
     }
 }
 
-/// Whether to take the short way, see `key::glance`, and what the exploration is then called. All
-/// that a call looks at on the short way it looks at again on the long one, which more than squares
-/// the interleavings; so for more than two threads the short way waits for the long run.
+/// Whether to take the fast path, see `window::fast_path`, and what the exploration is then called. All
+/// that a call looks at on the fast path it looks at again on the long way, which more than squares
+/// the interleavings; so for more than two threads the fast path waits for the long run.
 fn ways(name: &str, threads: usize) -> Vec<(bool, String)> {
     let mut ways = vec![(false, name.to_owned())];
     if threads <= 2 || is_long() {
-        ways.push((true, format!("{name}, the short way")));
+        ways.push((true, format!("{name}, the fast path")));
     }
     ways
 }

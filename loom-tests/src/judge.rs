@@ -3,8 +3,8 @@
 //! Admissions are judged by the tick that they were counted at, not by the clock reading of the
 //! thread: a call that overlaps another may be judged at the newer tick.
 
-use crate::key::{Layout, Outcome};
 use crate::scene::{Act, Answer, Lone};
+use crate::window::{Layout, Outcome};
 
 /// Admissions: the ticks they were counted at, and their units.
 #[derive(Debug, Default)]
@@ -62,12 +62,12 @@ pub(crate) fn assert_sound(scene: &Lone, before: &[(u64, u64)], acts: &[Act], an
                 assert!((*now..=newest).contains(&tick), "{act:?}: {answer:?}");
                 assert!(usage + count <= *limit, "{act:?}: {answer:?}");
             }
-            Outcome::Rejected { usage, relief } => {
+            Outcome::Rejected { usage, retry_hint } => {
                 assert!(usage + count > *limit, "spurious: {act:?}: {answer:?}");
                 assert!(usage <= *limit, "{act:?}: {answer:?}");
-                let relief = relief.expect("everything here fits some time");
-                assert!(relief.remaining + count <= *limit, "{act:?}: {answer:?}");
-                assert!(relief.remaining < usage, "{act:?}: {answer:?}");
+                let retry_hint = retry_hint.expect("everything here fits some time");
+                assert!(retry_hint.remaining + count <= *limit, "{act:?}: {answer:?}");
+                assert!(retry_hint.remaining < usage, "{act:?}: {answer:?}");
             }
             Outcome::Dead => panic!("nobody kills it"),
         }

@@ -1,6 +1,6 @@
 //! Models of trypema's lock-free core, explored exhaustively by loom.
 //!
-//! `key` is the library's own source, compiled against [`sync`], which hands out loom's types in
+//! `window` is the library's own source, compiled against [`sync`], which hands out loom's types in
 //! place of the real ones and shrinks the sizes, so that rings grow, shrink and wrap within a few
 //! operations. What is modelled is therefore what is shipped.
 //!
@@ -35,16 +35,16 @@ mod sync;
 #[cfg(crossbeam_loom)]
 mod poison;
 
-#[path = "../../src/redis/breaker.rs"]
+#[path = "../../src/redis/net/breaker.rs"]
 mod breaker;
-#[path = "../../src/redis/epochs.rs"]
-mod epochs;
-#[path = "../../src/key/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "what reads and reports is tested elsewhere")]
-mod key;
-#[path = "../../src/wait/line.rs"]
+#[path = "../../src/redis/generations.rs"]
+mod generations;
+#[path = "../../src/wait/queue.rs"]
 #[expect(dead_code, reason = "what wakes every line is a loop over what wakes one")]
-mod line;
-#[path = "../../src/store/slots.rs"]
+mod queue;
+#[path = "../../src/local/slot_pool.rs"]
 #[expect(dead_code, reason = "the count is read by the map alone")]
-mod slots;
+mod slot_pool;
+#[path = "../../src/window/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "what reads and reports is tested elsewhere")]
+mod window;

@@ -1,7 +1,7 @@
 //! What models act on, and what they do there.
 
-use crate::key::{Layout, Limit, Outcome, Window};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::window::{Layout, Limit, Outcome, Window};
 
 /// One call. Times are ticks.
 #[derive(Debug, Clone, Copy)]

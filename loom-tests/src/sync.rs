@@ -23,15 +23,15 @@ mod once;
 pub(crate) use once::OnceBox;
 
 /// See the library's `sync`.
-pub(crate) const LANES: usize = 2;
-pub(crate) const CROWD: u32 = 1;
+pub(crate) const STRIPES: usize = 2;
+pub(crate) const CONTENTION: u32 = 1;
 
 thread_local! {
     static TAKES_SHORT_WAY: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
 }
 
-/// Whether the model being explored takes the short way, see `key::glance`; see `explore`.
-pub(crate) fn takes_short_way() -> bool {
+/// Whether the model being explored takes the fast path, see `window::fast_path`; see `explore`.
+pub(crate) fn fast_path_enabled() -> bool {
     TAKES_SHORT_WAY.get()
 }
 

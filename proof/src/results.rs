@@ -147,8 +147,8 @@ ok
 test models::rings::edge ... ignored
    Doc-tests trypema
 test src/rate.rs - rate::short (line 3) ... ok
-| window-edge | what is broken | src/key/window.rs | loom: edge | 12.3 |
-| left-alone | what is broken | src/key/window.rs | SURVIVED | 12.3 |
+| window-edge | what is broken | src/window/window.rs | loom: edge | 12.3 |
+| left-alone | what is broken | src/window/window.rs | SURVIVED | 12.3 |
 ";
 
     fn outcome(kind: Kind, target: &str, module: Option<&str>, name: &str) -> Outcome {

@@ -22,18 +22,18 @@ use crate::{Clock, Watch};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock {
-    shared: Arc<Shared>,
+    shared: Arc<Inner>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Inner {
     nanos: AtomicU64,
     /// Threads to wake when the clock is moved. Locked by those that wait and those that move the
     /// clock, never by a decision.
     watchers: Mutex<Vec<Thread>>,
 }
 
-impl Shared {
+impl Inner {
     fn watchers(&self) -> MutexGuard<'_, Vec<Thread>> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }

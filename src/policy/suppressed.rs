@@ -19,7 +19,7 @@ use crate::policy::Grid;
 
 /// Settings of the strategy, validated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Thinning {
+pub(crate) struct Suppression {
     hard_limit_factor: f64,
     /// How long a perceived rate is used again.
     pub(crate) refresh_ns: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Observed {
     pub(crate) recent: u64,
 }
 
-impl Thinning {
+impl Suppression {
     pub(crate) fn new(grid: &Grid, hard_limit_factor: f64, refresh: Duration) -> Self {
         let recent = grid.window().min(Duration::from_secs(1));
         let recent_span = grid.span_of(recent);

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use ::redis::Value;
 
 use crate::redis::RedisStats;
-use crate::redis::answer::{self, Judged, makes_sense};
-use crate::redis::command::Argument;
-use crate::redis::core::{Core, LONGEST_WAIT, Side, check_count, check_key, understood};
-use crate::redis::denials::{Ask, Denials, Ticket};
+use crate::redis::counters::DecisionSource;
+use crate::redis::denial_cache::{Ask, DenialCache, Ticket};
+use crate::redis::engine::{Mode, Prepared, Settled};
+use crate::redis::inner::{Engine, Inner, LONGEST_WAIT, check_count, check_key, parse};
 use crate::redis::net::Failure;
+use crate::redis::reply::{self, Judged, makes_sense};
+use crate::redis::request::Argument;
 use crate::redis::script::Scripts;
-use crate::redis::side::{Begun, Settled, Way};
-use crate::redis::tally::Source;
 use crate::wait::Attempt;
 use crate::{Key, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
 
@@ -45,17 +45,21 @@ pub struct RedisAbsolute {
 }
 
 pub(crate) struct Shared {
-    pub(crate) side: Side,
-    denials: Option<Denials>,
+    pub(crate) engine: Engine,
+    denial_cache: Option<DenialCache>,
 }
 
 /// What is to be remembered of a rejection, if anything.
 type Kept = Option<(Ask, Option<Ticket>)>;
 
 impl RedisAbsolute {
-    pub(crate) fn new(core: Arc<Core>, scripts: Scripts, denials: Option<Denials>) -> Self {
-        let side = Side::new(core, scripts, 'a');
-        Self { shared: Arc::new(Shared { side, denials }) }
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        scripts: Scripts,
+        denial_cache: Option<DenialCache>,
+    ) -> Self {
+        let engine = Engine::new(inner, scripts, 'a');
+        Self { shared: Arc::new(Shared { engine, denial_cache }) }
     }
 
     /// Checks and records in one atomic step: if `count` more units fit into the window under
@@ -76,7 +80,7 @@ impl RedisAbsolute {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.shared.side.decided(self.decide(Way::Inc, key, rate, count, true))
+        self.shared.engine.decided(self.decide(Mode::Inc, key, rate, count, true))
     }
 
     /// Many calls of [`inc`](RedisAbsolute::inc), each decided by itself, in one round trip (on a
@@ -88,14 +92,14 @@ impl RedisAbsolute {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-        let side = &self.shared.side;
-        let begun =
-            calls.iter().map(|(key, rate, count)| self.begin(Way::Inc, key, rate, *count, true));
-        let settled = side.carry_out_all(begun, |index, kept, reply| {
+        let engine = &self.shared.engine;
+        let prepared =
+            calls.iter().map(|(key, rate, count)| self.begin(Mode::Inc, key, rate, *count, true));
+        let settled = engine.execute_all(prepared, |index, kept, reply| {
             let (key, rate, count) = calls[index];
-            self.finish(Way::Inc, key, rate, count, kept, reply)
+            self.finish(Mode::Inc, key, rate, count, kept, reply)
         });
-        settled.into_iter().map(|settled| side.decided(settled)).collect()
+        settled.into_iter().map(|settled| engine.decided(settled)).collect()
     }
 
     /// What [`inc`](RedisAbsolute::inc) would answer now, without counting anything.
@@ -116,7 +120,7 @@ impl RedisAbsolute {
                 .and_then(|()| check_count(count))
                 .map(|()| RateLimitDecision::Allowed);
         }
-        self.shared.side.sourced(self.decide(Way::Look, key, rate, count, true))
+        self.shared.engine.sourced(self.decide(Mode::Look, key, rate, count, true))
     }
 
     /// Units admitted or recorded that still count. 0 for a key that is not known.
@@ -124,8 +128,8 @@ impl RedisAbsolute {
     /// # Errors
     /// See [`RedisAbsolute`].
     pub fn usage(&self, key: &str) -> Result<u64, TrypemaError> {
-        let side = &self.shared.side;
-        let usage = side.usage(key, |limiter| (limiter.absolute().usage(key), 0));
+        let engine = &self.shared.engine;
+        let usage = engine.usage(key, |limiter| (limiter.absolute().usage(key), 0));
         usage.map(|(admitted, _)| admitted)
     }
 
@@ -136,7 +140,7 @@ impl RedisAbsolute {
     /// See [`RedisAbsolute`]. Also [`CountTooLarge`](TrypemaError::CountTooLarge), and nothing is
     /// counted, if the key would then hold more than 2^53 - 1 units.
     pub fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-        self.shared.side.record(key, count, |limiter| limiter.absolute().record(key, count))
+        self.shared.engine.record(key, count, |limiter| limiter.absolute().record(key, count))
     }
 
     /// Gives up to `count` admitted or recorded units back, those that would expire first before the
@@ -146,7 +150,7 @@ impl RedisAbsolute {
     /// See [`RedisAbsolute`].
     pub fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
         let refunded =
-            self.shared.side.refund(key, count, |limiter| limiter.absolute().refund(key, count));
+            self.shared.engine.refund(key, count, |limiter| limiter.absolute().refund(key, count));
         self.freed(key);
         refunded
     }
@@ -157,7 +161,7 @@ impl RedisAbsolute {
     /// See [`RedisAbsolute`]. Also while a local limiter stands in for Redis: it forgets the key, but
     /// Redis has not.
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-        let known = self.shared.side.reset(key, |limiter| limiter.absolute().reset(key));
+        let known = self.shared.engine.reset(key, |limiter| limiter.absolute().reset(key));
         self.freed(key);
         known
     }
@@ -184,22 +188,22 @@ impl RedisAbsolute {
         count: u64,
         timeout: Duration,
     ) -> Result<Duration, TrypemaError> {
-        let side = &self.shared.side;
+        let engine = &self.shared.engine;
         let acquired = check_key(key).and_then(|()| check_count(count)).and_then(|()| {
             if count == 0 {
                 return Ok(Duration::ZERO);
             }
-            let most = side.core.capacity(rate);
+            let most = engine.inner.capacity(rate);
             if count > most {
                 return Err(TrypemaError::CountTooLarge { given: count, most });
             }
-            side.acquire(key, timeout, || {
-                let (decision, source) = self.decide(Way::Inc, key, rate, count, false)?;
+            engine.acquire(key, timeout, || {
+                let (decision, source) = self.decide(Mode::Inc, key, rate, count, false)?;
                 Ok(match decision.retry_after() {
                     Some(wait) => Attempt::Later(wait.min(LONGEST_WAIT)),
                     None if decision.is_allowed() => {
-                        side.tally.came_from(source);
-                        side.tally.decided(&decision);
+                        engine.counters.came_from(source);
+                        engine.counters.decided(&decision);
                         Attempt::Admitted
                     }
                     // No more than a local share of the rate, which may allow less than this.
@@ -207,81 +211,84 @@ impl RedisAbsolute {
                 })
             })
         });
-        side.tally.checked(acquired)
+        engine.counters.checked(acquired)
     }
 
     /// What this strategy has done.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
         let mut stats = RedisStats::default();
-        self.shared.side.add_to(&mut stats);
+        self.shared.engine.add_to(&mut stats);
         stats
     }
 
-    pub(crate) fn side(&self) -> &Side {
-        &self.shared.side
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
     }
 
-    fn decide(&self, way: Way, key: &str, rate: &RateLimit, count: u64, cached: bool) -> Settled {
-        let begun = self.begin(way, key, rate, count, cached)?;
+    fn decide(&self, mode: Mode, key: &str, rate: &RateLimit, count: u64, cached: bool) -> Settled {
+        let prepared = self.begin(mode, key, rate, count, cached)?;
         self.shared
-            .side
-            .carry_out(begun, |kept, reply| self.finish(way, key, rate, count, kept, reply))
+            .engine
+            .execute(prepared, |kept, reply| self.finish(mode, key, rate, count, kept, reply))
     }
 
     /// What can be said without asking, or what to send.
     fn begin(
         &self,
-        way: Way,
+        mode: Mode,
         key: &str,
         rate: &RateLimit,
         count: u64,
         cached: bool,
-    ) -> Result<Begun<'_, Kept>, TrypemaError> {
-        let Shared { side, denials } = &*self.shared;
+    ) -> Result<Prepared<'_, Kept>, TrypemaError> {
+        let Shared { engine, denial_cache } = &*self.shared;
         check_key(key)?;
         check_count(count)?;
         if count == 0 {
-            return Ok(Begun::Done(RateLimitDecision::Allowed, Source::Nobody));
+            return Ok(Prepared::Local(RateLimitDecision::Allowed, DecisionSource::Nobody));
         }
         if rate.is_unlimited() {
-            return Ok(Begun::Sent(side.recording(key, count)?, None));
+            return Ok(Prepared::Remote(engine.recording(key, count)?, None));
         }
-        let ask = Ask { capacity: side.core.capacity(rate), count };
-        let denials = denials.as_ref().filter(|_| cached);
-        if let Some(decision) = denials.and_then(|denials| denials.repeat(key, ask)) {
-            return Ok(Begun::Done(decision, Source::DenialCache));
+        let ask = Ask { capacity: engine.inner.capacity(rate), count };
+        let denial_cache = denial_cache.as_ref().filter(|_| cached);
+        if let Some(decision) = denial_cache.and_then(|denial_cache| denial_cache.repeat(key, ask))
+        {
+            return Ok(Prepared::Local(decision, DecisionSource::DenialCache));
         }
-        let ticket = denials.map(|denials| denials.ticket(key));
-        let script = match way {
-            Way::Inc => &side.scripts.inc,
-            Way::Look => &side.scripts.look,
+        let ticket = denial_cache.map(|denial_cache| denial_cache.ticket(key));
+        let script = match mode {
+            Mode::Inc => &engine.scripts.inc,
+            Mode::Look => &engine.scripts.look,
         };
         let arguments = [Argument::Whole(count), Argument::Whole(ask.capacity)];
-        let is_answer = |value: &Value| makes_sense(&answer::absolute(value));
-        let command = side.command(Some(script), key, arguments, is_answer)?;
-        Ok(Begun::Sent(command, Some((ask, ticket))))
+        let is_answer = |value: &Value| makes_sense(&reply::absolute(value));
+        let request = engine.request(Some(script), key, arguments, is_answer)?;
+        Ok(Prepared::Remote(request, Some((ask, ticket))))
     }
 
     fn finish(
         &self,
-        way: Way,
+        mode: Mode,
         key: &str,
         rate: &RateLimit,
         count: u64,
         kept: Kept,
         reply: Result<Value, Failure>,
     ) -> Settled {
-        let Shared { side, denials } = &*self.shared;
-        let asked = understood(reply, answer::absolute);
-        if let (Ok(judged), Some(denials), Some((ask, Some(ticket)))) = (&asked, denials, kept) {
-            denials.remember(key, ask, ticket, judged);
+        let Shared { engine, denial_cache } = &*self.shared;
+        let asked = parse(reply, reply::absolute);
+        if let (Ok(judged), Some(denial_cache), Some((ask, Some(ticket)))) =
+            (&asked, denial_cache, kept)
+        {
+            denial_cache.remember(key, ask, ticket, judged);
         }
         let local = |limiter: &LocalRateLimiter| {
-            let rate = &side.core.local_rate(rate);
-            match way {
-                Way::Inc => limiter.absolute().inc(key, rate, count),
-                Way::Look => limiter.absolute().is_allowed(key, rate, count),
+            let rate = &engine.inner.local_rate(rate);
+            match mode {
+                Mode::Inc => limiter.absolute().inc(key, rate, count),
+                Mode::Look => limiter.absolute().is_allowed(key, rate, count),
             }
         };
         let at_best = match kept {
@@ -290,22 +297,22 @@ impl RedisAbsolute {
             }
             _ => RateLimitDecision::Allowed,
         };
-        side.settle(count, at_best, asked.map(Judged::decision), local)
+        engine.settle(count, at_best, asked.map(Judged::decision), local)
     }
 
     /// Units may have been given back, even if the server's answer was lost.
     fn freed(&self, key: &str) {
-        if let Some(denials) = &self.shared.denials {
-            denials.forget(key);
+        if let Some(denial_cache) = &self.shared.denial_cache {
+            denial_cache.forget(key);
         }
-        self.shared.side.line.units_freed(|| Key::from(key));
+        self.shared.engine.line.units_freed(|| Key::from(key));
     }
 }
 
 impl fmt::Debug for RedisAbsolute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisAbsolute")
-            .field("grid", &self.shared.side.core.grid)
+            .field("grid", &self.shared.engine.inner.grid)
             .finish_non_exhaustive()
     }
 }

@@ -5,20 +5,20 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::clock::{Clock, MonotonicClock, Source};
-use crate::key::Layout;
+use crate::clock::{Clock, ClockSource, MonotonicClock};
 use crate::policy::Grid;
-use crate::policy::suppressed::Thinning;
+use crate::policy::suppressed::Suppression;
 use crate::random::Random;
-use crate::redis::core::{Away, Core};
-use crate::redis::denials::Denials;
-use crate::redis::directory::Directory;
+use crate::redis::denial_cache::DenialCache;
+use crate::redis::inner::{Inner, OutagePolicy};
 use crate::redis::net::Connector;
 use crate::redis::net::node::Limits;
 use crate::redis::net::tls::{Certificates, Tls};
-use crate::redis::net::url::{Target, Topology};
+use crate::redis::net::url::{Deployment, Target};
+use crate::redis::router::Router;
 use crate::redis::script::Settings;
 use crate::redis::{OnUnavailable, RedisRateLimiter};
+use crate::window::Layout;
 use crate::{LocalRateLimiter, TrypemaError};
 
 /// Of deadlines and pauses.
@@ -268,12 +268,12 @@ impl RedisRateLimiterBuilder {
             }
             _ => None,
         };
-        let thinning = Thinning::new(&grid, factor, self.suppression_refresh);
+        let suppression = Suppression::new(&grid, factor, self.suppression_refresh);
         let told_time = self.server_time.is_some();
         // Where tests tell the server's time, that of this process goes with it.
         let clock = match &self.server_time {
-            Some(clock) => Source::Custom(Box::new(Arc::clone(clock))),
-            None => Source::Monotonic(MonotonicClock::new()),
+            Some(clock) => ClockSource::Custom(Box::new(Arc::clone(clock))),
+            None => ClockSource::Monotonic(MonotonicClock::new()),
         };
         let opened = Arc::new(AtomicU64::new(0));
         let connector = |user, password, database, masters_only| Connector {
@@ -289,22 +289,22 @@ impl RedisRateLimiterBuilder {
             None => (None, None),
         };
         let scouts = connector(sentinel_user, sentinel_password, 0, false);
-        let masters_only = matches!(target.topology, Topology::Sentinel { .. });
+        let masters_only = matches!(target.deployment, Deployment::Sentinel { .. });
         let connector = connector(target.user, target.password, target.database, masters_only);
         let limits = Limits { pool_size: self.pool_size, failures, pause };
-        let core = Core {
+        let inner = Inner {
             grid,
-            thinning,
+            suppression,
             prefix: self.prefix,
-            directory: Directory::new(target.topology, limits, connector, scouts),
+            router: Router::new(target.deployment, limits, connector, scouts),
             deadline: self.deadline,
-            away: Away { policy: self.on_unavailable, local, share, pause },
+            outage_policy: OutagePolicy { policy: self.on_unavailable, local, share, pause },
             random: self.random,
             server_time: self.server_time,
             opened,
         };
-        let denials = Denials::new(self.denial_cache, self.denial_cache_keys, clock);
-        Ok(RedisRateLimiter::new(core, &Settings { grid, thinning, told_time }, denials))
+        let denial_cache = DenialCache::new(self.denial_cache, self.denial_cache_keys, clock);
+        Ok(RedisRateLimiter::new(inner, &Settings { grid, suppression, told_time }, denial_cache))
     }
 }
 

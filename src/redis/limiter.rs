@@ -4,8 +4,8 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::redis::core::Core;
-use crate::redis::denials::Denials;
+use crate::redis::denial_cache::DenialCache;
+use crate::redis::inner::Inner;
 use crate::redis::script::{MoreScripts, Scripts, Settings};
 use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
 
@@ -66,13 +66,17 @@ impl RedisRateLimiter {
         RedisRateLimiterBuilder::new(url.into())
     }
 
-    pub(crate) fn new(core: Core, settings: &Settings, denials: Option<Denials>) -> Self {
-        let core = Arc::new(core);
+    pub(crate) fn new(
+        inner: Inner,
+        settings: &Settings,
+        denial_cache: Option<DenialCache>,
+    ) -> Self {
+        let inner = Arc::new(inner);
         let absolute = Scripts::of_absolute(settings);
         let suppressed = Scripts::of_suppressed(settings);
         Self {
-            absolute: RedisAbsolute::new(Arc::clone(&core), absolute, denials),
-            suppressed: RedisSuppressed::new(core, suppressed, MoreScripts::new(settings)),
+            absolute: RedisAbsolute::new(Arc::clone(&inner), absolute, denial_cache),
+            suppressed: RedisSuppressed::new(inner, suppressed, MoreScripts::new(settings)),
         }
     }
 
@@ -95,21 +99,21 @@ impl RedisRateLimiter {
     /// [`RateLimit::capacity`](crate::RateLimit::capacity).
     #[must_use]
     pub fn window(&self) -> Duration {
-        self.absolute.side().core.grid.window()
+        self.absolute.engine().inner.grid.window()
     }
 
     /// The bucket: units admitted in the same one expire together.
     #[must_use]
     pub fn bucket(&self) -> Duration {
-        self.absolute.side().core.grid.bucket()
+        self.absolute.engine().inner.grid.bucket()
     }
 
     /// What both strategies have done, together. Each handle has its own `stats`.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
         let mut stats = RedisStats::default();
-        self.absolute.side().add_to(&mut stats);
-        self.suppressed.side().add_to(&mut stats);
+        self.absolute.engine().add_to(&mut stats);
+        self.suppressed.engine().add_to(&mut stats);
         stats
     }
 }

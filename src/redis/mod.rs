@@ -1,38 +1,39 @@
 //! Limiters whose state is kept in Redis, so that processes and hosts share it.
 //!
-//! What a key has used is one value on the server, and every decision one script there (`lua/`, where
-//! the protocol is told at the top of `window.lua`). What is here asks it:
+//! A key's usage is one value on the server, and every decision one script there (`lua/`; the head of
+//! `window.lua` tells the protocol). This room asks the server:
 //!
-//! - `absolute`, `suppressed`: the strategies; `answer` and `command` are what they say and hear;
-//! - `core`: what they share, with what is made of an outage;
-//! - `denials`: rejections that need not be asked for again;
-//! - `directory`: which server has a key;
-//! - `net`: servers, their pools and connections, each call under one deadline;
-//! - `breaker`, `epochs`: the parts with atomics, which import `crate::sync` alone.
+//! - `limiter`, `builder`: what users build, and the settings behind it;
+//! - `absolute`, `suppressed`: the strategies' handles; `engine` is what their calls share;
+//! - `script`, `request`, `reply`: what the server is asked and what it answers;
+//! - `inner`: settings and connections that both strategies share; `outage` is what to answer when
+//!   Redis is away;
+//! - `denial_cache`: rejections that need not be asked for again; `generations` says which still hold;
+//! - `router`: which server has a key;
+//! - `net`: servers, their pools and connections, each call under one deadline.
 
 mod absolute;
-mod answer;
-mod any;
-mod away;
-mod breaker;
 mod builder;
-mod command;
-mod core;
-mod denials;
-mod directory;
-mod epochs;
+mod counters;
+mod denial_cache;
+mod engine;
+mod generations;
+mod inner;
 mod limiter;
+mod limiter_impl;
 mod net;
+mod outage;
+mod reply;
+mod request;
+mod router;
 mod script;
-mod side;
 mod stats;
 mod suppressed;
-mod tally;
 
 pub use absolute::RedisAbsolute;
-pub use away::OnUnavailable;
 pub use builder::RedisRateLimiterBuilder;
 pub use limiter::RedisRateLimiter;
+pub use outage::OnUnavailable;
 pub use stats::RedisStats;
 pub use suppressed::RedisSuppressed;
 

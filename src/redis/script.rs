@@ -4,7 +4,7 @@
 use ::redis::Script as Hashed;
 
 use crate::policy::Grid;
-use crate::policy::suppressed::Thinning;
+use crate::policy::suppressed::Suppression;
 
 macro_rules! part {
     ($name:literal) => {
@@ -51,7 +51,7 @@ pub(crate) struct MoreScripts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) grid: Grid,
-    pub(crate) thinning: Thinning,
+    pub(crate) suppression: Suppression,
     /// Whether tests tell the time: then the server forgets a day later than it would.
     pub(crate) told_time: bool,
 }
@@ -116,7 +116,7 @@ impl Settings {
     }
 
     fn prologue(&self, arguments: usize) -> String {
-        let Self { grid, thinning, .. } = self;
+        let Self { grid, suppression, .. } = self;
         format!(
             "local now, G, SPAN, TTL = ARGV[{now}], {bucket_us}, {span}, '{ttl}'\n\
              local RECENT, RECENT_S, WINDOW_S, REFRESH = {recent}, {recent_s}, {window_s}, {refresh}\n",
@@ -124,10 +124,10 @@ impl Settings {
             bucket_us = bucket_ms(grid) * MILLI,
             span = grid.span(),
             ttl = self.keep_ms(),
-            recent = thinning.recent_span,
-            recent_s = thinning.recent_s,
-            window_s = thinning.window_s,
-            refresh = thinning.refresh_ns.div_ceil(1_000),
+            recent = suppression.recent_span,
+            recent_s = suppression.recent_s,
+            window_s = suppression.window_s,
+            refresh = suppression.refresh_ns.div_ceil(1_000),
         )
     }
 }

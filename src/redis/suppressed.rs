@@ -7,13 +7,13 @@ use std::sync::Arc;
 use ::redis::Value;
 
 use crate::redis::RedisStats;
-use crate::redis::answer::{self, Waited, makes_sense};
-use crate::redis::command::{Argument, Command};
-use crate::redis::core::{Core, LONGEST_WAIT, MOST, Side, check_count, check_key, understood};
+use crate::redis::counters::DecisionSource;
+use crate::redis::engine::{Mode, Prepared, Settled};
+use crate::redis::inner::{Engine, Inner, LONGEST_WAIT, MAX_COUNT, check_count, check_key, parse};
 use crate::redis::net::Failure;
+use crate::redis::reply::{self, Waited, makes_sense};
+use crate::redis::request::{Argument, Request};
 use crate::redis::script::{MoreScripts, Script, Scripts};
-use crate::redis::side::{Begun, Settled, Way};
-use crate::redis::tally::Source;
 use crate::wait::Attempt;
 use crate::{Key, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError};
 
@@ -40,13 +40,13 @@ pub struct RedisSuppressed {
 }
 
 struct Shared {
-    side: Side,
+    engine: Engine,
     more: MoreScripts,
 }
 
 impl RedisSuppressed {
-    pub(crate) fn new(core: Arc<Core>, scripts: Scripts, more: MoreScripts) -> Self {
-        Self { shared: Arc::new(Shared { side: Side::new(core, scripts, 's'), more }) }
+    pub(crate) fn new(inner: Arc<Inner>, scripts: Scripts, more: MoreScripts) -> Self {
+        Self { shared: Arc::new(Shared { engine: Engine::new(inner, scripts, 's'), more }) }
     }
 
     /// Checks and records in one atomic step: the call is counted as admitted or as declined,
@@ -62,7 +62,7 @@ impl RedisSuppressed {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.shared.side.decided(self.decide(Way::Inc, key, rate, count))
+        self.shared.engine.decided(self.decide(Mode::Inc, key, rate, count))
     }
 
     /// Many calls of [`inc`](RedisSuppressed::inc), each decided by itself, in one round trip (on a
@@ -74,13 +74,14 @@ impl RedisSuppressed {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-        let side = &self.shared.side;
-        let begun = calls.iter().map(|(key, rate, count)| self.begin(Way::Inc, key, rate, *count));
-        let settled = side.carry_out_all(begun, |index, (), reply| {
+        let engine = &self.shared.engine;
+        let prepared =
+            calls.iter().map(|(key, rate, count)| self.begin(Mode::Inc, key, rate, *count));
+        let settled = engine.execute_all(prepared, |index, (), reply| {
             let (key, rate, count) = calls[index];
-            self.finish(Way::Inc, key, rate, count, reply)
+            self.finish(Mode::Inc, key, rate, count, reply)
         });
-        settled.into_iter().map(|settled| side.decided(settled)).collect()
+        settled.into_iter().map(|settled| engine.decided(settled)).collect()
     }
 
     /// What [`inc`](RedisSuppressed::inc) would answer now, without counting anything. Between the
@@ -99,7 +100,7 @@ impl RedisSuppressed {
                 .and_then(|()| check_count(count))
                 .map(|()| RateLimitDecision::Allowed);
         }
-        self.shared.side.sourced(self.decide(Way::Look, key, rate, count))
+        self.shared.engine.sourced(self.decide(Mode::Look, key, rate, count))
     }
 
     /// Units that count: admitted and declined. Zero for a key that is not known.
@@ -107,7 +108,7 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn usage(&self, key: &str) -> Result<SuppressedUsage, TrypemaError> {
-        let usage = self.shared.side.usage(key, |limiter| {
+        let usage = self.shared.engine.usage(key, |limiter| {
             let SuppressedUsage { admitted, declined } = limiter.suppressed().usage(key);
             (admitted, declined)
         });
@@ -120,19 +121,19 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn suppression_factor(&self, key: &str, rate: &RateLimit) -> Result<f64, TrypemaError> {
-        let Shared { side, more } = &*self.shared;
+        let Shared { engine, more } = &*self.shared;
         let arguments = [Argument::Real(rate.as_per_second())];
-        let is_answer = |value: &Value| makes_sense(&answer::factor(value));
-        let command = side.command(Some(&more.factor), key, arguments, is_answer);
-        let factor = command.and_then(|command| {
+        let is_answer = |value: &Value| makes_sense(&reply::factor(value));
+        let request = engine.request(Some(&more.factor), key, arguments, is_answer);
+        let factor = request.and_then(|request| {
             if rate.is_unlimited() {
                 return Ok(0.0);
             }
-            side.settle_locally(0, side.ask(&command, answer::factor), |limiter| {
-                limiter.suppressed().suppression_factor(key, &side.core.local_rate(rate))
+            engine.settle_locally(0, engine.ask(&request, reply::factor), |limiter| {
+                limiter.suppressed().suppression_factor(key, &engine.inner.local_rate(rate))
             })
         });
-        side.tally.checked(factor)
+        engine.counters.checked(factor)
     }
 
     /// Counts `count` units as admitted, whatever the limit: for work whose cost is known only
@@ -143,7 +144,7 @@ impl RedisSuppressed {
     /// See [`RedisSuppressed`]. Also [`CountTooLarge`](TrypemaError::CountTooLarge), and nothing is
     /// counted, if the key would then hold more than 2^53 - 1 admitted units.
     pub fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-        self.shared.side.record(key, count, |limiter| limiter.suppressed().record(key, count))
+        self.shared.engine.record(key, count, |limiter| limiter.suppressed().record(key, count))
     }
 
     /// Gives up to `count` admitted units back, those that would expire first before the others.
@@ -152,9 +153,11 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-        let refunded =
-            self.shared.side.refund(key, count, |limiter| limiter.suppressed().refund(key, count));
-        self.shared.side.line.units_freed(|| Key::from(key));
+        let refunded = self
+            .shared
+            .engine
+            .refund(key, count, |limiter| limiter.suppressed().refund(key, count));
+        self.shared.engine.line.units_freed(|| Key::from(key));
         refunded
     }
 
@@ -164,8 +167,8 @@ impl RedisSuppressed {
     /// See [`RedisSuppressed`]. Also while a local limiter stands in for Redis: it forgets the key,
     /// but Redis has not.
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-        let known = self.shared.side.reset(key, |limiter| limiter.suppressed().reset(key));
-        self.shared.side.line.units_freed(|| Key::from(key));
+        let known = self.shared.engine.reset(key, |limiter| limiter.suppressed().reset(key));
+        self.shared.engine.line.units_freed(|| Key::from(key));
         known
     }
 
@@ -186,7 +189,7 @@ impl RedisSuppressed {
         count: u64,
         timeout: Duration,
     ) -> Result<Duration, TrypemaError> {
-        let side = &self.shared.side;
+        let engine = &self.shared.engine;
         let acquired = check_key(key).and_then(|()| check_count(count)).and_then(|()| {
             if count == 0 {
                 return Ok(Duration::ZERO);
@@ -195,102 +198,102 @@ impl RedisSuppressed {
             if count > hard {
                 return Err(TrypemaError::CountTooLarge { given: count, most: hard });
             }
-            let acquired = side.acquire(key, timeout, || self.attempt(key, rate, count));
+            let acquired = engine.acquire(key, timeout, || self.attempt(key, rate, count));
             if let Err(TrypemaError::Timeout { .. }) = acquired {
                 // A measure of the demand, and no more: if it is lost, so be it.
                 let _ = self.renounce(key, count);
             }
             acquired
         });
-        side.tally.checked(acquired)
+        engine.counters.checked(acquired)
     }
 
     /// What this strategy has done.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
         let mut stats = RedisStats::default();
-        self.shared.side.add_to(&mut stats);
+        self.shared.engine.add_to(&mut stats);
         stats
     }
 
-    pub(crate) fn side(&self) -> &Side {
-        &self.shared.side
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
     }
 
-    fn decide(&self, way: Way, key: &str, rate: &RateLimit, count: u64) -> Settled {
-        let begun = self.begin(way, key, rate, count)?;
-        self.shared.side.carry_out(begun, |(), reply| self.finish(way, key, rate, count, reply))
+    fn decide(&self, mode: Mode, key: &str, rate: &RateLimit, count: u64) -> Settled {
+        let prepared = self.begin(mode, key, rate, count)?;
+        self.shared.engine.execute(prepared, |(), reply| self.finish(mode, key, rate, count, reply))
     }
 
     /// What can be said without asking, or what to send.
     fn begin(
         &self,
-        way: Way,
+        mode: Mode,
         key: &str,
         rate: &RateLimit,
         count: u64,
-    ) -> Result<Begun<'_, ()>, TrypemaError> {
-        let side = &self.shared.side;
+    ) -> Result<Prepared<'_, ()>, TrypemaError> {
+        let engine = &self.shared.engine;
         check_key(key)?;
         check_count(count)?;
         if count == 0 {
-            return Ok(Begun::Done(RateLimitDecision::Allowed, Source::Nobody));
+            return Ok(Prepared::Local(RateLimitDecision::Allowed, DecisionSource::Nobody));
         }
         if rate.is_unlimited() {
-            return Ok(Begun::Sent(side.recording(key, count)?, ()));
+            return Ok(Prepared::Remote(engine.recording(key, count)?, ()));
         }
-        let script = match way {
-            Way::Inc => &side.scripts.inc,
-            Way::Look => &side.scripts.look,
+        let script = match mode {
+            Mode::Inc => &engine.scripts.inc,
+            Mode::Look => &engine.scripts.look,
         };
-        Ok(Begun::Sent(self.thinning(script, key, rate, count)?, ()))
+        Ok(Prepared::Remote(self.suppression(script, key, rate, count)?, ()))
     }
 
     fn finish(
         &self,
-        way: Way,
+        mode: Mode,
         key: &str,
         rate: &RateLimit,
         count: u64,
         reply: Result<Value, Failure>,
     ) -> Settled {
-        let side = &self.shared.side;
-        let asked = understood(reply, answer::suppressed);
-        side.settle(count, self.at_best(rate, count), asked, |limiter: &LocalRateLimiter| {
-            let rate = &side.core.local_rate(rate);
-            match way {
-                Way::Inc => limiter.suppressed().inc(key, rate, count),
-                Way::Look => limiter.suppressed().is_allowed(key, rate, count),
+        let engine = &self.shared.engine;
+        let asked = parse(reply, reply::suppressed);
+        engine.settle(count, self.at_best(rate, count), asked, |limiter: &LocalRateLimiter| {
+            let rate = &engine.inner.local_rate(rate);
+            match mode {
+                Mode::Inc => limiter.suppressed().inc(key, rate, count),
+                Mode::Look => limiter.suppressed().is_allowed(key, rate, count),
             }
         })
     }
 
     /// A call that is judged by the formula.
-    fn thinning<'a>(
+    fn suppression<'a>(
         &'a self,
         script: &'a Script,
         key: &str,
         rate: &RateLimit,
         count: u64,
-    ) -> Result<Command<'a>, TrypemaError> {
-        let side = &self.shared.side;
+    ) -> Result<Request<'a>, TrypemaError> {
+        let engine = &self.shared.engine;
         let (soft, hard) = self.limits(rate);
         let arguments = [
             Argument::Whole(count),
             Argument::Whole(soft),
             Argument::Whole(hard),
             Argument::Real(rate.as_per_second()),
-            Argument::Real(side.core.draw()),
+            Argument::Real(engine.inner.draw()),
         ];
-        let is_answer = |value: &Value| makes_sense(&answer::waited(value));
-        side.command(Some(script), key, arguments, is_answer)
+        let is_answer = |value: &Value| makes_sense(&reply::waited(value));
+        engine.request(Some(script), key, arguments, is_answer)
     }
 
     /// The soft and the hard limit.
     fn limits(&self, rate: &RateLimit) -> (u64, u64) {
-        let core = &self.shared.side.core;
-        let soft = core.capacity(rate);
-        (soft, core.thinning.hard_limit(soft, MOST))
+        let inner = &self.shared.engine.inner;
+        let soft = inner.capacity(rate);
+        (soft, inner.suppression.hard_limit(soft, MAX_COUNT))
     }
 
     /// What an unused key would say, but for a draw.
@@ -304,29 +307,29 @@ impl RedisSuppressed {
 
     /// One attempt of a thread that waits.
     fn attempt(&self, key: &str, rate: &RateLimit, count: u64) -> Result<Attempt, TrypemaError> {
-        let Shared { side, more } = &*self.shared;
+        let Shared { engine, more } = &*self.shared;
         if rate.is_unlimited() {
-            return self.decide(Way::Inc, key, rate, count).map(|(decision, source)| {
-                side.tally.came_from(source);
-                side.tally.decided(&decision);
+            return self.decide(Mode::Inc, key, rate, count).map(|(decision, source)| {
+                engine.counters.came_from(source);
+                engine.counters.decided(&decision);
                 Attempt::Admitted
             });
         }
-        let redraw = Duration::from_nanos(side.core.thinning.refresh_ns);
+        let redraw = Duration::from_nanos(engine.inner.suppression.refresh_ns);
         let redraw = redraw.clamp(SHORTEST_REDRAW, LONGEST_WAIT);
-        let command = self.thinning(&more.wait, key, rate, count)?;
-        let asked = side.ask(&command, answer::waited).map(|waited| match waited {
+        let request = self.suppression(&more.wait, key, rate, count)?;
+        let asked = engine.ask(&request, reply::waited).map(|waited| match waited {
             Waited::Admitted(decision) => (Some(decision), Duration::ZERO),
             Waited::Microseconds(wait) => (None, Duration::from_micros(wait).min(LONGEST_WAIT)),
             Waited::Redraw => (None, redraw),
         });
         let (decision, source) = match asked {
-            Ok((Some(decision), _)) => (decision, Source::Redis),
+            Ok((Some(decision), _)) => (decision, DecisionSource::Redis),
             Ok((None, wait)) => return Ok(Attempt::Later(wait)),
             // As the user wants it.
             Err(refusal) => {
-                side.settle(count, RateLimitDecision::Allowed, Err(refusal), |limiter| {
-                    limiter.suppressed().inc(key, &side.core.local_rate(rate), count)
+                engine.settle(count, RateLimitDecision::Allowed, Err(refusal), |limiter| {
+                    limiter.suppressed().inc(key, &engine.inner.local_rate(rate), count)
                 })?
             }
         };
@@ -334,25 +337,25 @@ impl RedisSuppressed {
             let wait = decision.retry_after().unwrap_or(redraw);
             return Ok(Attempt::Later(wait.clamp(SHORTEST_REDRAW, LONGEST_WAIT)));
         }
-        side.tally.came_from(source);
-        side.tally.decided(&decision);
+        engine.counters.came_from(source);
+        engine.counters.decided(&decision);
         Ok(Attempt::Admitted)
     }
 
     fn renounce(&self, key: &str, count: u64) -> Result<(), TrypemaError> {
-        let Shared { side, more } = &*self.shared;
-        let is_answer = |value: &Value| makes_sense(&answer::recorded(value));
+        let Shared { engine, more } = &*self.shared;
+        let is_answer = |value: &Value| makes_sense(&reply::recorded(value));
         let renounce = Some(&more.renounce);
-        let command = side.command(renounce, key, [Argument::Whole(count)], is_answer)?;
-        side.settle_locally(count, side.ask(&command, answer::recorded), |_| ())
+        let request = engine.request(renounce, key, [Argument::Whole(count)], is_answer)?;
+        engine.settle_locally(count, engine.ask(&request, reply::recorded), |_| ())
     }
 }
 
 impl fmt::Debug for RedisSuppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisSuppressed")
-            .field("grid", &self.shared.side.core.grid)
-            .field("thinning", &self.shared.side.core.thinning)
+            .field("grid", &self.shared.engine.inner.grid)
+            .field("suppression", &self.shared.engine.inner.suppression)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! Waiting until there is room.
 
-mod line;
 mod park;
+mod queue;
 
-pub(crate) use line::Line;
 pub(crate) use park::{Attempt, TimedOut, Wait};
+pub(crate) use queue::WaitQueue;

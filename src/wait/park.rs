@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-use crate::clock::Source;
-use crate::wait::Line;
+use crate::clock::ClockSource;
+use crate::wait::WaitQueue;
 
 /// What came of asking once.
 pub(crate) enum Attempt {
@@ -17,8 +17,8 @@ pub(crate) enum Attempt {
 
 /// A wait for one key.
 pub(crate) struct Wait<'a, K> {
-    pub(crate) line: &'a Line<K>,
-    pub(crate) clock: &'a Source,
+    pub(crate) line: &'a WaitQueue<K>,
+    pub(crate) clock: &'a ClockSource,
     pub(crate) timeout: Duration,
 }
 

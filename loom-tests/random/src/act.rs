@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::key::{Layout, Limit, Outcome, Window};
 use crate::memory::{self, Known};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::window::{Layout, Limit, Outcome, Window};
 
 /// One call. Each is made at some clock reading, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

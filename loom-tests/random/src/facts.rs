@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
-use crate::policy::suppressed::{Observed, Thinning, factor};
+use crate::policy::suppressed::{Observed, Suppression, factor};
 use crate::policy::{Grid, NANOS_PER_MILLI as MILLI, absolute};
 use crate::{RateLimitDecision, TrypemaError};
 
@@ -132,15 +132,15 @@ fn decisions_say_what_they_are() {
     }
 }
 
-fn thinning(window: u64, bucket: u64, hard: f64) -> Thinning {
+fn suppression(window: u64, bucket: u64, hard: f64) -> Suppression {
     let grid = Grid::new(millis(window), millis(bucket), MOST_BUCKETS).expect("a grid");
-    Thinning::new(&grid, hard, millis(100))
+    Suppression::new(&grid, hard, millis(100))
 }
 
 // proves: thinning
 #[test]
 fn hard_limits_are_whole_and_bounded() {
-    let hard = |factor, soft, most| thinning(1_000, 10, factor).hard_limit(soft, most);
+    let hard = |factor, soft, most| suppression(1_000, 10, factor).hard_limit(soft, most);
     assert_eq!(hard(1.5, 10, 100), 15);
     assert_eq!(hard(1.5, 3, 100), 4, "rounded down");
     assert_eq!(hard(1.0, 3, 100), 3);
@@ -153,18 +153,19 @@ fn hard_limits_are_whole_and_bounded() {
 // proves: thinning
 #[test]
 fn demand_is_perceived_over_both_spans() {
-    let perceived =
-        |thinning: &Thinning, window, recent| thinning.perceived(Observed { window, recent });
+    let perceived = |suppression: &Suppression, window, recent| {
+        suppression.perceived(Observed { window, recent })
+    };
     // A window of 10 s: ten seconds' units, or those of the last second.
-    let long = thinning(10_000, 100, 1.5);
+    let long = suppression(10_000, 100, 1.5);
     assert_eq!(long.recent_span, 11, "ten buckets make a second, and one that has just begun");
     assert_eq!(long.refresh_ns, 100 * MILLI);
     assert_eq!((perceived(&long, 50, 3), perceived(&long, 50, 8)), (5.0, 8.0));
     // Half a second: "the last second" is all of it.
-    let short = thinning(500, 100, 1.5);
+    let short = suppression(500, 100, 1.5);
     assert_eq!((short.recent_span, perceived(&short, 5, 5)), (6, 10.0));
     // Buckets of 3 s: the shortest recent time is one of them.
-    let coarse = thinning(9_000, 3_000, 1.5);
+    let coarse = suppression(9_000, 3_000, 1.5);
     assert_eq!((coarse.recent_span, perceived(&coarse, 9, 9)), (2, 3.0));
 }
 

@@ -97,7 +97,7 @@ impl Family {
             pace,
             turns: Turns::Random,
             // Every second run: what is behind it is to be seen, too.
-            short_way: seed.is_multiple_of(2),
+            fast_path: seed.is_multiple_of(2),
         }
     }
 

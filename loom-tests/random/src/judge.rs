@@ -1,10 +1,10 @@
 //! The verdict on a run.
 
 use crate::act::{Act, Answer, Call, Scene};
-use crate::key::Outcome;
 use crate::linear;
 use crate::model::Rules;
 use crate::run::Shape;
+use crate::window::Outcome;
 
 /// What is wrong with a history, if anything.
 pub(crate) fn judge(scene: &Scene, shape: &Shape) -> Result<(), String> {

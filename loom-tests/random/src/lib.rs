@@ -1,7 +1,7 @@
 //! Random interleavings of trypema's lock-free core, with stale reads, checked for
 //! linearizability.
 //!
-//! `key` is the library's own source, compiled against [`sync`], in which every access to an atomic
+//! `window` is the library's own source, compiled against [`sync`], in which every access to an atomic
 //! is a point where another thread may go on, a load may see an older value than the last, and a
 //! ring's memory is handed out again as soon as nobody may read it. The loom models next door see
 //! *every* interleaving of a few calls; here longer histories are drawn at random: more threads,
@@ -53,20 +53,20 @@ mod act;
 mod facts;
 mod families;
 mod family;
+mod fast_path;
 mod judge;
 mod linear;
 mod memory;
 mod model;
 mod parts;
 mod run;
-mod short_way;
 mod size;
 mod sleepers;
 mod sync;
 
-#[path = "../../../src/key/mod.rs"]
+#[path = "../../../src/window/mod.rs"]
 #[expect(unused_imports, reason = "what others need of it")]
-mod key;
+mod window;
 // `policy` is pure arithmetic and is checked here because here it is checked soonest.
 #[path = "../../../src/decision.rs"]
 mod decision;
@@ -77,5 +77,5 @@ mod policy;
 pub use decision::RateLimitDecision;
 pub use error::TrypemaError;
 
-#[path = "../../../src/store/slots.rs"]
-mod slots;
+#[path = "../../../src/local/slot_pool.rs"]
+mod slot_pool;

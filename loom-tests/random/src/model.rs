@@ -6,7 +6,7 @@
 //! that some clock has read: then the model takes the answer's word for which.
 
 use crate::act::{Act, Answer, Call};
-use crate::key::Outcome;
+use crate::window::Outcome;
 
 /// Units admitted together, in one tick. Those given back are no longer among them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -184,16 +184,17 @@ impl Model {
             (_, Answer::Missing) => !self.is_known,
             (
                 Act::Add(count) | Act::Insist(count) | Act::Peek(count),
-                Answer::Decision(Outcome::Rejected { usage, relief }),
+                Answer::Decision(Outcome::Rejected { usage, retry_hint }),
             ) => {
-                let relief = relief.map(|relief| (relief.tick, relief.remaining));
-                let is_unhinted = matches!(call.act, Act::Insist(_)) && relief.is_none();
+                let retry_hint =
+                    retry_hint.map(|retry_hint| (retry_hint.tick, retry_hint.remaining));
+                let is_unhinted = matches!(call.act, Act::Insist(_)) && retry_hint.is_none();
                 usages.any(|(tick, counted)| {
                     is_seen(usage, counted)
                         && usage.saturating_add(count) > limit
                         && (is_unhinted
                             || usage != counted
-                            || relief == self.relief(around.rules, tick, count))
+                            || retry_hint == self.retry_hint(around.rules, tick, count))
                 })
             }
             (Act::Peek(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
@@ -318,7 +319,7 @@ impl Model {
     }
 
     /// When `count` units fit: the tick whose units must go, and what is left then.
-    fn relief(&self, rules: &Rules, tick: u64, count: u64) -> Option<(u64, u64)> {
+    fn retry_hint(&self, rules: &Rules, tick: u64, count: u64) -> Option<(u64, u64)> {
         if count > rules.limit {
             return None;
         }

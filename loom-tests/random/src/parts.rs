@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use generator::Gn;
 
-use crate::key::{Kept, Lanes, Limit, Window};
 use crate::memory::{self, Pace};
 use crate::size::Size;
-use crate::slots::Slots;
+use crate::slot_pool::SlotPool;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::{LANES, SMALLEST_RING, epoch, take_short_way};
+use crate::sync::{SMALLEST_RING, STRIPES, epoch, take_short_way};
+use crate::window::{Expiring, Limit, Striped, Window};
 
 /// Runs threads in a random order until all have ended, and then goes on knowing what they know.
 fn race(seed: u64, bodies: Vec<Box<dyn FnOnce() + Send>>) {
@@ -33,10 +33,10 @@ fn race(seed: u64, bodies: Vec<Box<dyn FnOnce() + Send>>) {
     memory::join_all();
 }
 
-/// Slots, and which of them are held.
+/// SlotPool, and which of them are held.
 struct Held {
     seed: u64,
-    slots: Slots,
+    slots: SlotPool,
     held: Mutex<HashSet<u32>>,
 }
 
@@ -69,7 +69,7 @@ fn slots_have_one_holder() {
     for seed in 1..4_000 {
         memory::reset(seed, 0, false);
         let count = 1 + u32::try_from(seed % 3).expect("small");
-        let shared = Arc::new(Held { seed, slots: Slots::new(count), held: Mutex::default() });
+        let shared = Arc::new(Held { seed, slots: SlotPool::new(count), held: Mutex::default() });
         for slot in [shared.take(), shared.take()].into_iter().flatten() {
             shared.give(slot);
         }
@@ -90,7 +90,7 @@ fn slots_have_one_holder() {
 fn kept_numbers_are_good() {
     for seed in 1..2_000 {
         memory::reset(seed, 0, false);
-        let kept = Arc::new(Kept::new());
+        let kept = Arc::new(Expiring::new());
         kept.put(1, 10);
         let writer = || -> Box<dyn FnOnce() + Send> {
             let kept = Arc::clone(&kept);
@@ -119,24 +119,24 @@ const LANE: usize = 128;
 /// Units added at some tick, by threads of whatever number.
 struct Demand {
     floor: AtomicU64,
-    lanes: Lanes,
+    stripes: Striped,
 }
 
 impl Demand {
     fn new() -> Self {
-        Self { floor: AtomicU64::new(0), lanes: Lanes::new(&SIZE.layout(), 100) }
+        Self { floor: AtomicU64::new(0), stripes: Striped::new(&SIZE.layout(), 100) }
     }
 
     fn add(&self, now: u64, count: u64, thread: usize) {
-        self.lanes.add(&SIZE.layout(), &self.floor, now, count, thread);
+        self.stripes.add(&SIZE.layout(), &self.floor, now, count, thread);
     }
 
     fn usage(&self, now: u64) -> u64 {
-        self.lanes.usage(&SIZE.layout(), now)
+        self.stripes.usage(&SIZE.layout(), now)
     }
 
     fn is_idle(&self, now: u64) -> bool {
-        self.lanes.is_idle(&SIZE.layout(), now)
+        self.stripes.is_idle(&SIZE.layout(), now)
     }
 }
 
@@ -165,20 +165,20 @@ fn lanes_count_every_unit_once() {
         };
         race(seed, vec![adds(0, 1), adds(1, 10), adds(2, 100)]);
         assert_eq!(demand.usage(102), 1_666, "seed {seed}");
-        wide += usize::from(demand.lanes.heap_bytes() > 0);
+        wide += usize::from(demand.stripes.heap_bytes() > 0);
 
         assert_eq!(demand.usage(99 + SIZE.span), 1_666, "seed {seed}: all is inside");
         let rest = demand.usage(100 + SIZE.span);
         // Whoever came with an old reading was counted where others were by then.
         assert!((222..=666).contains(&rest), "seed {seed}: {rest}");
-        let within = |span| demand.lanes.usage_and_recent(&SIZE.layout(), 102, span);
+        let within = |span| demand.stripes.usage_and_recent(&SIZE.layout(), 102, span);
         assert_eq!(within(3), (1_666, 1_666), "seed {seed}");
         assert_eq!(within(2), (1_666, rest), "seed {seed}");
         assert!(!demand.is_idle(101 + SIZE.span), "seed {seed}");
         assert!(demand.is_idle(102 + SIZE.span), "seed {seed}");
         assert_eq!(demand.usage(102 + SIZE.span), 0, "seed {seed}");
     }
-    assert!(wide > 100, "lanes were made in {wide} runs only");
+    assert!(wide > 100, "stripes were made in {wide} runs only");
 }
 
 // proves: thinning
@@ -191,17 +191,17 @@ fn lanes_are_there_for_a_crowd_alone_and_each_for_its_threads() {
     for thread in 0..100 {
         demand.add(100, 1, thread);
     }
-    assert_eq!(demand.lanes.heap_bytes(), 0, "nobody was in anybody's way");
+    assert_eq!(demand.stripes.heap_bytes(), 0, "nobody was in anybody's way");
 
-    demand.lanes.widen(&SIZE.layout(), 100);
-    assert_eq!(demand.lanes.heap_bytes(), LANES * LANE);
-    // A ring of its own for each lane that is added to in many ticks: its slots, and their number.
+    demand.stripes.widen(&SIZE.layout(), 100);
+    assert_eq!(demand.stripes.heap_bytes(), STRIPES * LANE);
+    // A ring of its own for each stripe that is added to in many ticks: its slots, and their number.
     let ring = (SMALLEST_RING + 1) * size_of::<u64>();
-    for (rings, thread) in (1..).zip([0, LANES + 1]) {
+    for (rings, thread) in (1..).zip([0, STRIPES + 1]) {
         for tick in 100..100 + SMALLEST_RING as u64 {
             demand.add(tick, 1, thread);
         }
-        assert_eq!(demand.lanes.heap_bytes(), LANES * LANE + rings * ring);
+        assert_eq!(demand.stripes.heap_bytes(), STRIPES * LANE + rings * ring);
     }
     for thread in 0..100 {
         demand.add(100 + SIZE.span, 1, thread);
@@ -209,7 +209,7 @@ fn lanes_are_there_for_a_crowd_alone_and_each_for_its_threads() {
     assert_eq!(demand.usage(100 + SIZE.span), 100 + 2 * (SMALLEST_RING as u64 - 1));
 
     // Made again, they would be empty.
-    demand.lanes.widen(&SIZE.layout(), 100);
+    demand.stripes.widen(&SIZE.layout(), 100);
     assert_eq!(demand.usage(100 + SIZE.span), 100 + 2 * (SMALLEST_RING as u64 - 1));
 }
 

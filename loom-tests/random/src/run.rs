@@ -24,8 +24,8 @@ pub(crate) struct Shape {
     pub(crate) racing: Vec<Vec<Planned>>,
     pub(crate) pace: Pace,
     pub(crate) turns: Turns,
-    /// Whether calls take the short way where there is one.
-    pub(crate) short_way: bool,
+    /// Whether calls take the fast path where there is one.
+    pub(crate) fast_path: bool,
 }
 
 /// How racing threads take turns.
@@ -57,7 +57,7 @@ thread_local! {
 pub(crate) fn run(seed: u64, shape: &Shape, is_told: bool) -> Result<(), String> {
     memory::reset(seed, shape.clock, is_told);
     epoch::reset();
-    sync::take_short_way(shape.short_way);
+    sync::take_short_way(shape.fast_path);
     let scene = Rc::new(Scene::new(shape.size.layout(), shape.limit));
     SCENE.set(Some(Rc::clone(&scene)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {

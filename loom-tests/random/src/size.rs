@@ -1,7 +1,7 @@
 //! The size of a window: what its layout is made from. What follows from it is computed here once
 //! more, in plain words, so that the judge does not go by what it judges.
 
-use crate::key::Layout;
+use crate::window::Layout;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {

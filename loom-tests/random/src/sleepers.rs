@@ -30,8 +30,8 @@ struct Script {
     /// The accesses that a thread makes before it falls asleep: at least and at most, for each of the
     /// second numbers of `order`. An addition makes about ten before it commits.
     naps: &'static [(usize, usize)],
-    /// Whether calls take the short way where there is one.
-    short_way: bool,
+    /// Whether calls take the fast path where there is one.
+    fast_path: bool,
     /// How often each combination is run, and how many loads in a hundred may see an old value.
     repeats: u64,
     stale: u32,
@@ -84,7 +84,7 @@ impl Script {
                     .collect(),
                 pace: Pace { switch: 1, tick: 0, jump: 0, stale: self.stale },
                 turns: Turns::Told(stops.collect()),
-                short_way: self.short_way,
+                fast_path: self.fast_path,
             };
             for seed in 0..repeats {
                 if is_over() {
@@ -109,7 +109,7 @@ fn report(name: &str, runs: u64, begun: Instant) {
 /// Ticks of 7 bits: a quarter of their range is 32.
 const NARROW: Size = Size { index_bits: 4, span: 3 };
 
-/// Ticks that never wrap within sight.
+/// Ticks that never wrap within usage.
 const WIDE: Size = Size { index_bits: 12, span: 6 };
 
 #[test]
@@ -126,7 +126,7 @@ fn latest_is_raised_in_steps() {
         threads: vec![vec![(Act::Add(1), 31)], vec![(Act::Add(1), 62)], vec![(Act::Add(1), 93)]],
         order: &[(1, 0), (2, 1), (3, 2)],
         naps: &[(1, 22); 3],
-        short_way: false,
+        fast_path: false,
         repeats: 1,
         stale: 0,
     };
@@ -153,7 +153,7 @@ fn latest_runs_away_from_an_announcement() {
         ],
         order: &[(1, 0), (2, 0), (3, 1), (1, 2), (2, 2), (4, 3)],
         naps: &[(1, 12); 4],
-        short_way: false,
+        fast_path: false,
         repeats: 1,
         stale: 0,
     };
@@ -174,7 +174,7 @@ fn a_refund_sleeps_for_half_a_turn() {
             threads: vec![vec![(Act::Refund(2), 0)], vec![(Act::Add(1), later)]],
             order: &[(1, 0), (2, 1)],
             naps: &[(1, 22); 2],
-            short_way: false,
+            fast_path: false,
             repeats: 1,
             stale: 0,
         };
@@ -198,7 +198,7 @@ fn latest_goes_round_beside_a_look() {
         ],
         order: &[(1, 0), (2, END)],
         naps: &[(1, 10)],
-        short_way: false,
+        fast_path: false,
         repeats: 2_000,
         stale: 40,
     };
@@ -224,7 +224,7 @@ fn a_note_is_of_its_own_half_turn() {
         threads: vec![vec![(Act::Add(1), 64)], vec![(Act::Insist(1), 65)]],
         order: &[(1, 0)],
         naps: &[(1, 2)],
-        short_way: true,
+        fast_path: true,
         repeats: 1,
         stale: 0,
     };
@@ -236,7 +236,7 @@ fn a_turn_of_the_ticks_beside_a_glance() {
     // The first reads its clock a whole turn of the ticks after the mark that it sees. If a `latest`
     // of that time could go with the old state, the mark would look new.
     let script = Script {
-        name: "a turn of the ticks beside a glance",
+        name: "a turn of the ticks beside a fast_path",
         size: NARROW,
         limit: 2,
         clock: 5_000,
@@ -247,7 +247,7 @@ fn a_turn_of_the_ticks_beside_a_glance() {
         ],
         order: &[(1, 0), (2, END)],
         naps: &[(1, 10)],
-        short_way: true,
+        fast_path: true,
         repeats: 2_000,
         stale: 40,
     };
@@ -268,7 +268,7 @@ fn a_full_state_beside_exchanges() {
         threads: vec![vec![(ONE, 18)], vec![(ONE, 17), (ONE, 18)]],
         order: &[(1, 0), (2, END)],
         naps: &[(1, 22)],
-        short_way: false,
+        fast_path: false,
         repeats: 1,
         stale: 0,
     };
@@ -299,7 +299,7 @@ fn a_claim_comes_late() {
         ],
         order: &[(1, 0), (2, 1), (3, 2), (1, 3), (2, END)],
         naps: &[(4, 10), (10, 18), (24, 48), (2, 10)],
-        short_way: true,
+        fast_path: true,
         repeats: 1,
         stale: 0,
     };
@@ -324,7 +324,7 @@ fn a_claim_comes_back() {
         ],
         order: &[(2, 0), (3, 1), (1, 2), (2, 3), (3, END), (1, 4), (2, END)],
         naps: &[(9, 16), (8, 26), (8, 16), (1, 3), (1, 3)],
-        short_way: true,
+        fast_path: true,
         repeats: 1,
         stale: 0,
     };
@@ -344,7 +344,7 @@ fn a_note_outlives_a_restart() {
         threads: vec![vec![(Act::Add(1), 64)], vec![(Act::Insist(1), 64)]],
         order: &[(1, 0), (2, END)],
         naps: &[(1, 40)],
-        short_way: true,
+        fast_path: true,
         repeats: 1,
         stale: 0,
     };
@@ -362,7 +362,7 @@ fn a_thread_stopped_anywhere_stops_nobody() {
         [ONE, huge, Act::Peek(1), Act::Refund(2), Act::Usage, idle, Act::Retire(0), Act::Kill];
     let (begun, mut runs) = (Instant::now(), 0);
     for (act, later) in acts.into_iter().flat_map(|act| [0, 1, 7, 40].map(|later| (act, later))) {
-        for short_way in [false, true] {
+        for fast_path in [false, true] {
             let script = Script {
                 name: NAME,
                 size: NARROW,
@@ -378,7 +378,7 @@ fn a_thread_stopped_anywhere_stops_nobody() {
                 ],
                 order: &[(1, 0), (2, END)],
                 naps: &[(1, 30)],
-                short_way,
+                fast_path,
                 repeats: 2,
                 stale: 20,
             };

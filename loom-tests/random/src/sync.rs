@@ -11,8 +11,8 @@ pub(crate) use once::OnceBox;
 pub(crate) const INLINE_MARKS: usize = if REAL_SIZES { 4 } else { 2 };
 pub(crate) const SMALLEST_RING: usize = if REAL_SIZES { 8 } else { 4 };
 pub(crate) const ROOMY: usize = 8;
-pub(crate) const LANES: usize = 2;
-pub(crate) const CROWD: u32 = 1;
+pub(crate) const STRIPES: usize = 2;
+pub(crate) const CONTENTION: u32 = 1;
 
 const REAL_SIZES: bool = cfg!(feature = "real-sizes");
 
@@ -20,8 +20,8 @@ thread_local! {
     static TAKES_SHORT_WAY: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
 }
 
-/// Whether calls of this run take the short way where there is one, see `key::glance`.
-pub(crate) fn takes_short_way() -> bool {
+/// Whether calls of this run take the fast path where there is one, see `window::fast_path`.
+pub(crate) fn fast_path_enabled() -> bool {
     TAKES_SHORT_WAY.get()
 }
 

@@ -4,9 +4,9 @@
 
 use super::Additions;
 use crate::explore::explore;
-use crate::key::Outcome;
 use crate::scene::Act::{Add, Look, Usage};
 use crate::scene::{Answer, Lone};
+use crate::window::Outcome;
 
 #[test]
 fn same_tick_two_threads() {
@@ -98,10 +98,10 @@ fn looking_while_another_adds() {
             // The two units of 10 count at 12 and not at 13. A look at 12 that comes after the
             // admission at 13 is judged there; both at once were never counted.
             match all[0] {
-                Answer::Decision(Outcome::Rejected { usage, relief }) => {
+                Answer::Decision(Outcome::Rejected { usage, retry_hint }) => {
                     assert_eq!(usage, 2);
-                    let relief = relief.expect("one unit fits once those of 10 have gone");
-                    assert_eq!((relief.tick, relief.remaining), (10, 0));
+                    let retry_hint = retry_hint.expect("one unit fits once those of 10 have gone");
+                    assert_eq!((retry_hint.tick, retry_hint.remaining), (10, 0));
                 }
                 Answer::Decision(Outcome::Admitted { tick, usage }) => {
                     assert!((tick, usage) == (13, 1) || (tick, usage) == (13, 0), "{all:?}");

@@ -3,9 +3,9 @@
 // each proves: G1
 
 use crate::explore::explore;
-use crate::key::{Layout, Outcome};
 use crate::scene::Act::{self, Add, Fill, Refund};
 use crate::scene::{Answer, Lone, Scene};
+use crate::window::{Layout, Outcome};
 
 /// Counts of 4 bits: a window holds 15 units.
 const NARROW_COUNTS: Layout = Layout::with_index_bits(30, 3);

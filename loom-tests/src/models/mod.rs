@@ -2,23 +2,23 @@
 
 mod admit;
 mod breaker;
-mod epochs;
+mod expiring;
 mod extremes;
 mod forget;
-mod kept;
-mod lanes;
-mod line;
+mod generations;
 mod reclaim;
 mod refund;
 mod rings;
-mod slots;
+mod slot_pool;
 mod stale;
+mod striped;
+mod wait_queue;
 mod wrap;
 
 use crate::explore::explore;
 use crate::judge::{assert_sound, rejected};
-use crate::key::Layout;
 use crate::scene::{Act, Answer, Lone};
+use crate::window::Layout;
 
 /// A model of additions alone: what was `before`, and what races.
 struct Additions {

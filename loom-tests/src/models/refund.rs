@@ -4,9 +4,9 @@
 
 use crate::explore::explore;
 use crate::judge::Admissions;
-use crate::key::Outcome;
 use crate::scene::Act::{self, Add, Look, Refund};
 use crate::scene::{Answer, Lone, Scene};
+use crate::window::Outcome;
 
 /// Units admitted in all, before and while racing.
 fn units(before: &[(u64, u64)], acts: &[Act], answers: &[Answer]) -> u64 {
@@ -125,8 +125,9 @@ fn outdated_refund_and_an_old_reading() {
         &[Add(13, 1), Look(12, 1)],
         prepare,
         |_, all| {
-            if let Answer::Decision(Outcome::Rejected { relief: Some(relief), .. }) = all[1] {
-                assert_eq!(relief.tick, 11, "{all:?}");
+            if let Answer::Decision(Outcome::Rejected { retry_hint: Some(retry_hint), .. }) = all[1]
+            {
+                assert_eq!(retry_hint.tick, 11, "{all:?}");
             }
         },
     );

@@ -109,7 +109,7 @@ fn rejection_judged_at_a_later_mark() {
         acts,
         || Lone::new(3, WIDE, BEFORE),
         |_, answers| {
-            if let Answer::Decision(crate::key::Outcome::Rejected { usage, .. }) = answers[0] {
+            if let Answer::Decision(crate::window::Outcome::Rejected { usage, .. }) = answers[0] {
                 assert!(usage <= 3, "98 units of 12 have gone at 15: {answers:?}");
             }
         },

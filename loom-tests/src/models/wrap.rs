@@ -5,9 +5,9 @@
 use super::Additions;
 use crate::explore::explore;
 use crate::judge::Admissions;
-use crate::key::{Layout, Outcome};
 use crate::scene::Act::{self, Add, Look, Refund};
 use crate::scene::{Answer, Lone};
+use crate::window::{Layout, Outcome};
 
 /// Ticks of 7 bits: a quarter of their range is 32.
 const NARROW_TICKS: Layout = Layout::with_index_bits(4, 3);
@@ -46,8 +46,8 @@ fn long_idle_key_beside_a_look() {
         // At 13 the two units of 10 have gone. Those who come after the restart are judged at 240.
         match answers[1] {
             Answer::Decision(Outcome::Admitted { usage: 0, .. }) => {}
-            Answer::Decision(Outcome::Rejected { usage: 1, relief: Some(relief) }) => {
-                assert_eq!(relief.tick, 240, "{answers:?}");
+            Answer::Decision(Outcome::Rejected { usage: 1, retry_hint: Some(retry_hint) }) => {
+                assert_eq!(retry_hint.tick, 240, "{answers:?}");
             }
             other => panic!("{other:?}"),
         }

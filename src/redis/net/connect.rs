@@ -42,7 +42,7 @@ impl Connector {
         let wire = match &self.tls {
             None => Wire::Plain(timed),
             Some(tls) => {
-                let broken = |cause| Kind::Wire { cause, sent: false };
+                let broken = |cause| Kind::Io { cause, sent: false };
                 let host = match address {
                     Address::Tcp { host, .. } => host.clone(),
                     Address::Unix(_) => "localhost".into(),
@@ -92,13 +92,13 @@ impl Connector {
                 Value::Array(role) if is_last && self.masters_only => {
                     if !is_text(role.first(), "master") {
                         let cause = "it is not the master any more, or not yet".to_owned();
-                        return Err(Kind::Refused { code: NOT_MASTER.into(), cause });
+                        return Err(Kind::Server { code: NOT_MASTER.into(), cause });
                     }
                 }
                 Value::Okay | Value::SimpleString(_) => {}
                 other => {
                     let cause = format!("{other:?} to an introduction");
-                    return Err(Kind::Nonsense { cause });
+                    return Err(Kind::Protocol { cause });
                 }
             }
         }
@@ -109,7 +109,7 @@ impl Connector {
 /// Nothing was asked for yet, so nothing has been done.
 fn unsent(kind: Kind) -> Kind {
     match kind {
-        Kind::Wire { cause, .. } => Kind::Wire { cause, sent: false },
+        Kind::Io { cause, .. } => Kind::Io { cause, sent: false },
         kind => kind,
     }
 }

@@ -138,7 +138,7 @@ impl Connection {
                 | Value::SimpleString(_)
                 | Value::Okay
                 | Value::ServerError(_) => Ok(value),
-                other => Err(Kind::Nonsense { cause: format!("it is not of RESP2: {other:?}") }),
+                other => Err(Kind::Protocol { cause: format!("it is not of RESP2: {other:?}") }),
             })
     }
 }

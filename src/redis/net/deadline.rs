@@ -7,14 +7,14 @@ use std::time::Instant;
 /// A moment by which a call has to be over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
-    begun: Instant,
+    prepared: Instant,
     at: Instant,
 }
 
 impl Deadline {
     pub(crate) fn after(time: Duration) -> Self {
-        let begun = Instant::now();
-        Self { begun, at: begun + time }
+        let prepared = Instant::now();
+        Self { prepared, at: prepared + time }
     }
 
     /// What is left, if anything.
@@ -30,11 +30,11 @@ impl Deadline {
     /// An earlier moment: when half of what is left has passed.
     pub(crate) fn halfway(&self) -> Self {
         let now = Instant::now();
-        Self { begun: self.begun, at: now + self.at.saturating_duration_since(now) / 2 }
+        Self { prepared: self.prepared, at: now + self.at.saturating_duration_since(now) / 2 }
     }
 
     /// All that the call was given.
     pub(crate) fn whole(&self) -> Duration {
-        self.at.saturating_duration_since(self.begun)
+        self.at.saturating_duration_since(self.prepared)
     }
 }

@@ -19,15 +19,15 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     /// No connection, or it broke. `sent`: the request may have arrived.
-    Wire { cause: String, sent: bool },
+    Io { cause: String, sent: bool },
     /// The server said so, and did nothing.
-    Refused { code: String, cause: String },
+    Server { code: String, cause: String },
     /// All connections were in use for too long.
     PoolTimeout { pool_size: usize, waited: Duration },
     /// Not asked, since it failed so often.
-    Open { cause: String, retry_after: Duration },
+    BreakerOpen { cause: String, retry_after: Duration },
     /// What it said makes no sense.
-    Nonsense { cause: String },
+    Protocol { cause: String },
 }
 
 /// Answers of a server that cannot decide now, and that may be otherwise later.
@@ -51,20 +51,20 @@ impl Kind {
     /// answered as the user chose.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
-            Self::Wire { .. } | Self::PoolTimeout { .. } | Self::Open { .. } => true,
-            Self::Refused { code, cause } => {
+            Self::Io { .. } | Self::PoolTimeout { .. } | Self::BreakerOpen { .. } => true,
+            Self::Server { code, cause } => {
                 PASSING.contains(&code.as_str()) || cause.contains("max number of clients")
             }
-            Self::Nonsense { .. } => false,
+            Self::Protocol { .. } => false,
         }
     }
 
     /// Whether the server has certainly not done what it was asked for.
     pub(crate) fn is_known_undone(&self) -> bool {
         match self {
-            Self::Wire { sent, .. } => !sent,
-            Self::Refused { .. } | Self::PoolTimeout { .. } | Self::Open { .. } => true,
-            Self::Nonsense { .. } => false,
+            Self::Io { sent, .. } => !sent,
+            Self::Server { .. } | Self::PoolTimeout { .. } | Self::BreakerOpen { .. } => true,
+            Self::Protocol { .. } => false,
         }
     }
 
@@ -82,20 +82,20 @@ impl Kind {
             io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
             _ => error.to_string(),
         };
-        Self::Wire { cause, sent }
+        Self::Io { cause, sent }
     }
 
     /// What became of reading a reply.
     pub(crate) fn of_reply(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                Self::Nonsense { cause: format!("it is not of the protocol: {error}") }
+                Self::Protocol { cause: format!("it is not of the protocol: {error}") }
             }
             _ if error.is_timeout() => Self::of_io(&io::ErrorKind::TimedOut.into(), true),
             _ if error.is_connection_dropped() => {
                 Self::of_io(&io::ErrorKind::UnexpectedEof.into(), true)
             }
-            _ => Self::Wire { cause: error.to_string(), sent: true },
+            _ => Self::Io { cause: error.to_string(), sent: true },
         }
     }
 
@@ -111,7 +111,7 @@ impl Kind {
         {
             code = inner;
         }
-        Self::Refused { code: code.to_owned(), cause: format!("{} {detail}", error.code()) }
+        Self::Server { code: code.to_owned(), cause: format!("{} {detail}", error.code()) }
     }
 }
 
@@ -119,13 +119,15 @@ impl From<Failure> for TrypemaError {
     fn from(failure: Failure) -> Self {
         let Failure { address, kind } = failure;
         match kind {
-            Kind::Wire { cause, sent } => Self::Redis { address, cause, outcome_unknown: sent },
-            Kind::Refused { cause, .. } => Self::Redis { address, cause, outcome_unknown: false },
+            Kind::Io { cause, sent } => Self::Redis { address, cause, outcome_unknown: sent },
+            Kind::Server { cause, .. } => Self::Redis { address, cause, outcome_unknown: false },
             Kind::PoolTimeout { pool_size, waited } => {
                 Self::PoolTimeout { address, pool_size, waited }
             }
-            Kind::Open { cause, retry_after } => Self::Unavailable { address, cause, retry_after },
-            Kind::Nonsense { cause } => Self::UnexpectedReply { address, cause },
+            Kind::BreakerOpen { cause, retry_after } => {
+                Self::Unavailable { address, cause, retry_after }
+            }
+            Kind::Protocol { cause } => Self::UnexpectedReply { address, cause },
         }
     }
 }
@@ -134,10 +136,10 @@ impl From<Failure> for TrypemaError {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wire { cause, .. }
-            | Self::Refused { cause, .. }
-            | Self::Open { cause, .. }
-            | Self::Nonsense { cause } => f.write_str(cause),
+            Self::Io { cause, .. }
+            | Self::Server { cause, .. }
+            | Self::BreakerOpen { cause, .. }
+            | Self::Protocol { cause } => f.write_str(cause),
             Self::PoolTimeout { waited, .. } => {
                 write!(f, "no connection was free for {waited:?}")
             }

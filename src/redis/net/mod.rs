@@ -1,6 +1,7 @@
 //! Connections to servers: blocking, and each call with one deadline for all that it waits for.
 
 pub(crate) mod address;
+mod breaker;
 pub(crate) mod connect;
 mod connection;
 pub(crate) mod deadline;

@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use ::redis::Value;
 
-use crate::redis::breaker::{Breaker, Pass};
-use crate::redis::command::{By, Command};
+use crate::redis::net::breaker::{Breaker, Pass};
 use crate::redis::net::connection::Connection;
 use crate::redis::net::failure::Kind;
 use crate::redis::net::pool::Pool;
 use crate::redis::net::resolve::Resolver;
 use crate::redis::net::{Address, Connector, Deadline, Failure};
+use crate::redis::request::{Request, ScriptRef};
 
 /// A reply, or why there is none.
 pub(crate) type Answer = Result<Value, Kind>;
@@ -62,7 +62,7 @@ impl Guard {
         let pass = self.breaker.ask(self.now());
         if let Pass::Wait(nanos) = pass {
             let cause = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            return Err(Kind::Open { cause, retry_after: Duration::from_nanos(nanos) });
+            return Err(Kind::BreakerOpen { cause, retry_after: Duration::from_nanos(nanos) });
         }
         let done = act();
         match outage(&done) {
@@ -95,23 +95,23 @@ impl Node {
     /// for keys that are on their way to this node of a cluster.
     pub(crate) fn ask(
         &self,
-        commands: &[&Command<'_>],
+        requests: &[&Request<'_>],
         asking: bool,
         deadline: Deadline,
     ) -> Result<Vec<Answer>, Failure> {
         self.guarded(|| {
-            self.lend(deadline, |connection| exchange(connection, commands, asking, deadline))
+            self.lend(deadline, |connection| exchange(connection, requests, asking, deadline))
         })
     }
 
-    /// A command that is no script, and is not asked often.
+    /// A request that is no script, and is not asked often.
     pub(crate) fn ask_plainly(
         &self,
-        command: &::redis::Cmd,
+        request: &::redis::Cmd,
         deadline: Deadline,
     ) -> Result<Value, Failure> {
         let ask = |connection: &mut Connection| {
-            connection.exchange(1, deadline, |out| command.write_packed_command(out))
+            connection.exchange(1, deadline, |out| request.write_packed_command(out))
         };
         let mut answers = self.guarded(|| self.lend(deadline, ask))?;
         answers.pop().unwrap_or(Ok(Value::Nil)).and_then(said).map_err(|kind| self.failure(kind))
@@ -147,39 +147,39 @@ impl Node {
 
 fn exchange(
     connection: &mut Connection,
-    commands: &[&Command<'_>],
+    requests: &[&Request<'_>],
     asking: bool,
     deadline: Deadline,
 ) -> Result<Vec<Answer>, Kind> {
     let each = if asking { 2 } else { 1 };
-    let mut send = |which: &[usize], first: By| -> Result<Vec<Answer>, Kind> {
+    let mut send = |which: &[usize], first: ScriptRef| -> Result<Vec<Answer>, Kind> {
         let answers = connection.exchange(which.len() * each, deadline, |out| {
             for (nth, index) in which.iter().enumerate() {
                 if asking {
                     out.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
                 }
-                commands[*index].write(if nth == 0 { first } else { By::Hash }, out);
+                requests[*index].write(if nth == 0 { first } else { ScriptRef::Hash }, out);
             }
         })?;
         let last_of_each = answers.into_iter().skip(each - 1).step_by(each);
         let mut answers = last_of_each.map(|answer| answer.and_then(said)).collect::<Vec<_>>();
         for (answer, index) in answers.iter_mut().zip(which) {
             if let Ok(value) = answer
-                && !(commands[*index].is_answer)(value)
+                && !(requests[*index].is_answer)(value)
             {
                 connection.distrust();
-                *answer = Err(Kind::Nonsense { cause: format!("{value:?} is no answer to this") });
+                *answer = Err(Kind::Protocol { cause: format!("{value:?} is no answer to this") });
             }
         }
         Ok(answers)
     };
-    let all = (0..commands.len()).collect::<Vec<_>>();
-    let mut answers = send(&all, By::Hash)?;
+    let all = (0..requests.len()).collect::<Vec<_>>();
+    let mut answers = send(&all, ScriptRef::Hash)?;
     // The server has done nothing of what it has no script for. It learns it from the first.
     let unknown =
         all.into_iter().filter(|index| is_unknown_script(&answers[*index])).collect::<Vec<_>>();
     if !unknown.is_empty() {
-        let again = send(&unknown, By::Text);
+        let again = send(&unknown, ScriptRef::Text);
         for (nth, index) in unknown.into_iter().enumerate() {
             answers[index] = match &again {
                 Ok(again) => again[nth].clone(),
@@ -191,7 +191,7 @@ fn exchange(
 }
 
 fn is_unknown_script(answer: &Answer) -> bool {
-    matches!(answer, Err(Kind::Refused { code, .. }) if code == "NOSCRIPT")
+    matches!(answer, Err(Kind::Server { code, .. }) if code == "NOSCRIPT")
 }
 
 fn said(reply: Value) -> Answer {

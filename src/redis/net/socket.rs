@@ -37,7 +37,7 @@ pub(crate) struct Timed {
 }
 
 #[derive(Clone, Copy)]
-enum Way {
+enum Mode {
     In,
     Out,
 }
@@ -56,16 +56,16 @@ impl Timed {
     /// Tries until it is done or the deadline has passed.
     fn wait<T>(
         &mut self,
-        way: Way,
+        mode: Mode,
         mut operation: impl FnMut(&mut Socket) -> io::Result<T>,
     ) -> io::Result<T> {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
         loop {
             let left = self.deadline.left_or_timed_out()?;
-            if left <= EARLY + LATE && !self.socket.poll(way, left)? {
+            if left <= EARLY + LATE && !self.socket.poll(mode, left)? {
                 return Err(TimedOut.into());
             }
-            self.arm(way, left)?;
+            self.arm(mode, left)?;
             match operation(&mut self.socket) {
                 Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {}
                 done => return done,
@@ -73,17 +73,17 @@ impl Timed {
         }
     }
 
-    fn arm(&mut self, way: Way, left: Duration) -> io::Result<()> {
+    fn arm(&mut self, mode: Mode, left: Duration) -> io::Result<()> {
         let early = if cfg!(unix) { EARLY + left / COARSE } else { EARLY };
         let timeout = left.saturating_sub(early).max(Duration::from_millis(1));
-        let current = match way {
-            Way::In => &mut self.read_timeout,
-            Way::Out => &mut self.write_timeout,
+        let current = match mode {
+            Mode::In => &mut self.read_timeout,
+            Mode::Out => &mut self.write_timeout,
         };
         // Too early does no harm: there is another try.
         let good_enough = |current| timeout / 2 <= current && current <= timeout + LATE;
         if !current.is_some_and(good_enough) {
-            self.socket.set_timeout(way, timeout)?;
+            self.socket.set_timeout(mode, timeout)?;
             *current = Some(timeout);
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.wait(Way::In, |socket| match socket {
+        self.wait(Mode::In, |socket| match socket {
             Socket::Tcp(stream) => stream.read(buffer),
             #[cfg(unix)]
             Socket::Unix(stream) => stream.read(buffer),
@@ -102,7 +102,7 @@ impl Read for Timed {
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wait(Way::Out, |socket| match socket {
+        self.wait(Mode::Out, |socket| match socket {
             Socket::Tcp(stream) => stream.write(bytes),
             #[cfg(unix)]
             Socket::Unix(stream) => stream.write(bytes),
@@ -115,14 +115,14 @@ impl Write for Timed {
 }
 
 impl Socket {
-    fn set_timeout(&self, way: Way, timeout: Duration) -> io::Result<()> {
-        match (self, way) {
-            (Self::Tcp(stream), Way::In) => stream.set_read_timeout(Some(timeout)),
-            (Self::Tcp(stream), Way::Out) => stream.set_write_timeout(Some(timeout)),
+    fn set_timeout(&self, mode: Mode, timeout: Duration) -> io::Result<()> {
+        match (self, mode) {
+            (Self::Tcp(stream), Mode::In) => stream.set_read_timeout(Some(timeout)),
+            (Self::Tcp(stream), Mode::Out) => stream.set_write_timeout(Some(timeout)),
             #[cfg(unix)]
-            (Self::Unix(stream), Way::In) => stream.set_read_timeout(Some(timeout)),
+            (Self::Unix(stream), Mode::In) => stream.set_read_timeout(Some(timeout)),
             #[cfg(unix)]
-            (Self::Unix(stream), Way::Out) => stream.set_write_timeout(Some(timeout)),
+            (Self::Unix(stream), Mode::Out) => stream.set_write_timeout(Some(timeout)),
         }
     }
 }
@@ -130,11 +130,11 @@ impl Socket {
 #[cfg(unix)]
 impl Socket {
     /// Waits until it can be read or written, and returns whether it can.
-    fn poll(&self, way: Way, left: Duration) -> io::Result<bool> {
+    fn poll(&self, mode: Mode, left: Duration) -> io::Result<bool> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let flags = match way {
-            Way::In => PollFlags::IN,
-            Way::Out => PollFlags::OUT,
+        let flags = match mode {
+            Mode::In => PollFlags::IN,
+            Mode::Out => PollFlags::OUT,
         };
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(self, flags)], Some(&left)) {
@@ -165,7 +165,7 @@ impl std::os::fd::AsFd for Socket {
 #[cfg(not(unix))]
 impl Socket {
     /// The socket's own timeout has to do.
-    fn poll(&self, _: Way, _: Duration) -> io::Result<bool> {
+    fn poll(&self, _: Mode, _: Duration) -> io::Result<bool> {
         Ok(true)
     }
 

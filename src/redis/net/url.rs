@@ -16,7 +16,7 @@ const SOCKET_QUERY: [&str; 3] = ["db", "user", "pass"];
 /// What a URL says.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    pub(crate) topology: Topology,
+    pub(crate) deployment: Deployment,
     pub(crate) tls: bool,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Target {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Topology {
+pub(crate) enum Deployment {
     Single(Address),
     Sentinel { sentinels: Vec<Address>, service: String },
     Cluster { seeds: Vec<Address> },
@@ -55,13 +55,13 @@ impl Target {
             _ => return Err(None),
         };
         if rest.contains('#') {
-            return Err(Some("what follows a # is not understood".into()));
+            return Err(Some("what follows a # is not parse".into()));
         }
         if let Some((_, query)) = rest.split_once('?') {
             let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
             // Not repeated: it may be a piece of a password.
             if kind != "unix" || !names.all(|name| SOCKET_QUERY.contains(&name)) {
-                return Err(Some("what follows the ? is not understood".into()));
+                return Err(Some("what follows the ? is not parse".into()));
             }
         }
         match kind {
@@ -89,7 +89,7 @@ impl Target {
             _ => return Err(None),
         };
         Ok(Self {
-            topology: Topology::Single(address),
+            deployment: Deployment::Single(address),
             tls,
             user: settings.username().map(str::to_owned),
             password: settings.password().map(str::to_owned),
@@ -111,24 +111,24 @@ impl Target {
         let mut target = None;
         for host in hosts.split(',') {
             let one = Self::one(&format!("redis://{user}{host}/{database}"), tls)?;
-            if let Topology::Single(address) = &one.topology {
+            if let Deployment::Single(address) = &one.deployment {
                 addresses.push(address.clone());
             }
             target.get_or_insert(one);
         }
         let target = target.ok_or(None)?;
-        let topology = if kind == "sentinel" {
+        let deployment = if kind == "sentinel" {
             if service.is_empty() {
                 return Err(Some("the name of the service is missing".into()));
             }
-            Topology::Sentinel { sentinels: addresses, service: service.to_owned() }
+            Deployment::Sentinel { sentinels: addresses, service: service.to_owned() }
         } else {
             if target.database != 0 {
                 return Err(Some("a cluster has no database but 0".into()));
             }
-            Topology::Cluster { seeds: addresses }
+            Deployment::Cluster { seeds: addresses }
         };
-        Ok(Self { topology, ..target })
+        Ok(Self { deployment, ..target })
     }
 }
 

@@ -2,14 +2,14 @@
 
 // each breaks: G1
 
-use super::{Bug, ROLL, SNAPSHOT, WINDOW};
+use super::{ADVANCE, Bug, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "full-tested-on-new-length",
         what: "a full ring is told by the marks inside by now, not by those of the state",
-        file: ROLL,
+        file: ADVANCE,
         original: "        if len == slots {",
         seeded: "        let len = snapshot.live_at(snapshot.newest_tick() + 1);\n        if len == slots {",
         by: &[Random("families::admit")],
@@ -17,7 +17,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "full-never",
         what: "a full ring is not exchanged",
-        file: ROLL,
+        file: ADVANCE,
         original: "        if len == slots {",
         seeded: "        if len > slots {",
         by: &[Random("families::admit")],
@@ -43,7 +43,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "free-slot-unvalidated",
         what: "the free slot is trusted though the state has moved",
-        file: ROLL,
+        file: ADVANCE,
         original: "self.holds(snapshot).then_some(FreeSlot { found, is_announced })",
         seeded: "Some(FreeSlot { found, is_announced })",
         by: &[Random("families::admit")],
@@ -51,7 +51,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "exchange-unvalidated",
         what: "a ring that is newer than the state is exchanged",
-        file: ROLL,
+        file: ADVANCE,
         original: "if !self.holds(snapshot) {\n            return;\n        }",
         seeded: "",
         by: &[Random("a_full_state")],
@@ -60,7 +60,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "exchange-skips-roomy",
         what: "a roomy ring takes marks before it is exchanged",
-        file: ROLL,
+        file: ADVANCE,
         original: "            self.exchange(snapshot, size);\n            return None;",
         seeded: "            self.exchange(snapshot, size);",
         by: &[Random("families::alone")],
@@ -68,7 +68,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "announcement-overwritten",
         what: "an announced mark is overwritten by another thread's",
-        file: ROLL,
+        file: ADVANCE,
         original: "        if is_announced {",
         seeded: "        if false && is_announced {",
         by: &[Random("families::admit")],
@@ -92,7 +92,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "announcement-told-after-the-look",
         what: "what is in the free slot is told after the look at the state",
-        file: ROLL,
+        file: ADVANCE,
         original: "let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;",
         seeded: "let FreeSlot { found, .. } = self.free_slot(snapshot)?;\n        let is_announced = snapshot.is_announced(found);",
         by: &[Random("families::admit")],
@@ -100,7 +100,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "earlier-announcement-joined",
         what: "units are added to a mark announced for an earlier tick",
-        file: ROLL,
+        file: ADVANCE,
         original: "if ahead < 0 {",
         seeded: "if false {",
         by: &[Random("families::admit")],
@@ -109,7 +109,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "joined-at-own-reading",
         what: "units added to a later mark are said to count at the thread's own reading",
-        file: ROLL,
+        file: ADVANCE,
         original: "at = now.wrapping_add_signed(ahead);",
         seeded: "at = now;",
         by: &[Random("families::admit")],
@@ -117,7 +117,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "joined-with-own-length",
         what: "a joined mark keeps the marks of the joiner's own reading",
-        file: ROLL,
+        file: ADVANCE,
         original: "            if ahead != 0 {\n                live = snapshot.live_at(at);\n            }\n",
         seeded: "",
         by: &[Random("families::admit")],
@@ -125,7 +125,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "commit-without-itself",
         what: "a new mark does not count itself among those inside",
-        file: ROLL,
+        file: ADVANCE,
         original: "layout.with_mark(state, count, live + 1)",
         seeded: "layout.with_mark(state, count, live.max(1))",
         by: &[Random("families::admit")],
@@ -133,7 +133,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "new-laps-of-copies-kept",
         what: "marks keep the lap of the old ring in a new one",
-        file: ROLL,
+        file: ADVANCE,
         original: "Layout::on_lap(snapshot.mark(index), lap)",
         seeded: "snapshot.mark(index)",
         by: &[Random("alone_wrapping_all")],
@@ -141,7 +141,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "blank-on-this-lap",
         what: "blank slots of a new ring look announced",
-        file: ROLL,
+        file: ADVANCE,
         original: "layout.mark(0, 0, !lap)",
         seeded: "layout.mark(0, 0, lap)",
         by: &[Random("alone_wrapping_all")],
@@ -157,7 +157,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "exchange-from-the-end",
         what: "marks are copied into the wrong slots",
-        file: ROLL,
+        file: ADVANCE,
         original: "let age = slot.wrapping_sub(first) & (size - 1);",
         seeded: "let age = slot & (size - 1);",
         by: &[Random("families::admit")],
@@ -166,7 +166,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "overflow-ignored",
         what: "more units than a window can hold are added as they are",
         file: SNAPSHOT,
-        original: "        count > layout.most() - self.usage\n",
+        original: "        count > layout.most() - self.units\n",
         seeded: "        { let _ = (layout, count); false }\n",
         by: &[Random("families::alone_wrapping_counts")],
     },
@@ -174,16 +174,16 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "fill-up-keeps-older-marks",
         what: "units that fill the window count as long as those there before",
-        file: ROLL,
+        file: ADVANCE,
         original: "layout.with_mark(state, layout.most(), 1)",
-        seeded: "layout.with_mark(state, layout.most() - sight.usage, live + 1)",
+        seeded: "layout.with_mark(state, layout.most() - usage.units, live + 1)",
         by: &[Random("families::alone_wrapping_counts")],
     },
     // breaks: G1 G3
     Bug {
         name: "fill-up-from-cum",
         what: "a window is filled up as if it were empty",
-        file: ROLL,
+        file: ADVANCE,
         original: "base.wrapping_add(layout.most()), 1)",
         seeded: "snapshot.cum().wrapping_add(layout.most()), 1)",
         by: &[Random("families::alone_wrapping_counts")],
@@ -191,7 +191,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "fill-up-beside-exchange",
         what: "a full ring loses marks while it is exchanged",
-        file: ROLL,
+        file: ADVANCE,
         original: "        self.free_slot(snapshot)?;\n        // Full from",
         seeded: "        // Full from",
         by: &[Random("families::clip")],
@@ -218,8 +218,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "limit-off-by-one",
         what: "one unit too many fits",
         file: SNAPSHOT,
-        original: "self.usage.saturating_add(count) <= most",
-        seeded: "self.usage.saturating_add(count) <= most.saturating_add(1)",
+        original: "self.units.saturating_add(count) <= most",
+        seeded: "self.units.saturating_add(count) <= most.saturating_add(1)",
         by: &[Random("families::alone")],
     },
 ];

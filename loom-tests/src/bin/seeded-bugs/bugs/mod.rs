@@ -1,7 +1,7 @@
 //! The bugs. Each replaces a text that stands exactly once in its file.
 
 mod admission;
-mod glance;
+mod fast_path;
 mod orderings;
 mod others;
 mod redis;
@@ -28,7 +28,7 @@ pub(crate) fn all() -> Vec<Bug> {
     [
         orderings::BUGS,
         admission::BUGS,
-        glance::BUGS,
+        fast_path::BUGS,
         refunds::BUGS,
         wrapping::BUGS,
         others::BUGS,
@@ -37,19 +37,19 @@ pub(crate) fn all() -> Vec<Bug> {
     .concat()
 }
 
-const WINDOW: &str = "src/key/window.rs";
-const ROLL: &str = "src/key/roll.rs";
-const SNAPSHOT: &str = "src/key/snapshot.rs";
-const LAYOUT: &str = "src/key/layout.rs";
-const NOTE: &str = "src/key/note.rs";
-const GLANCE: &str = "src/key/glance.rs";
-const HINT: &str = "src/key/hint.rs";
-const SEARCH: &str = "src/key/search.rs";
-const RING: &str = "src/key/ring.rs";
-const KEPT: &str = "src/key/kept.rs";
-const LANES: &str = "src/key/lanes.rs";
-const SLOTS: &str = "src/store/slots.rs";
-const LINE: &str = "src/wait/line.rs";
-const BREAKER: &str = "src/redis/breaker.rs";
-const EPOCHS: &str = "src/redis/epochs.rs";
+const WINDOW: &str = "src/window/window.rs";
+const ADVANCE: &str = "src/window/advance.rs";
+const SNAPSHOT: &str = "src/window/snapshot.rs";
+const LAYOUT: &str = "src/window/layout.rs";
+const NOTE: &str = "src/window/note.rs";
+const FAST_PATH: &str = "src/window/fast_path.rs";
+const RETRY_HINT: &str = "src/window/retry_hint.rs";
+const GALLOP: &str = "src/window/gallop.rs";
+const RING: &str = "src/window/ring.rs";
+const EXPIRING: &str = "src/window/expiring.rs";
+const STRIPES: &str = "src/window/striped.rs";
+const SLOT_POOL: &str = "src/local/slot_pool.rs";
+const QUEUE: &str = "src/wait/queue.rs";
+const BREAKER: &str = "src/redis/net/breaker.rs";
+const GENERATIONS: &str = "src/redis/generations.rs";
 const GRID: &str = "src/policy/grid.rs";

@@ -2,7 +2,7 @@
 
 // each breaks: G1
 
-use super::{Bug, NOTE, RING, ROLL, SNAPSHOT, WINDOW};
+use super::{ADVANCE, Bug, NOTE, RING, SNAPSHOT, WINDOW};
 use crate::checks::Check::{Loom, Random, Reclaim};
 
 pub(super) const BUGS: &[Bug] = &[
@@ -25,7 +25,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "announcement-relaxed",
         what: "an announced mark does not come after the state it was made for",
-        file: ROLL,
+        file: ADVANCE,
         original: ".compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed)",
         seeded: ".compare_exchange(found, mark, Ordering::Relaxed, Ordering::Relaxed)",
         by: &[Random("families::admit")],
@@ -58,14 +58,14 @@ pub(super) const BUGS: &[Bug] = &[
         name: "latest-load-relaxed",
         what: "marks are placed by a `latest` that was raised after them",
         file: WINDOW,
-        original: "snapshot.place(now, self.latest.load(Ordering::Acquire), floor)",
-        seeded: "snapshot.place(now, self.latest.load(Ordering::Relaxed), floor)",
+        original: "snapshot.decision_tick(now, self.latest.load(Ordering::Acquire), floor)",
+        seeded: "snapshot.decision_tick(now, self.latest.load(Ordering::Relaxed), floor)",
         by: &[Loom("long_idle_key_beside_a_look")],
     },
     Bug {
         name: "latest-raise-relaxed",
         what: "`latest` is raised without the restart that it is for",
-        file: ROLL,
+        file: ADVANCE,
         original: "            self.latest.fetch_max(now, Ordering::Release);\n        }\n        None",
         seeded: "            self.latest.fetch_max(now, Ordering::Relaxed);\n        }\n        None",
         by: &[Loom("long_idle_key_beside_a_look")],
@@ -73,7 +73,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "latest-step-relaxed",
         what: "`latest` is raised without the state that it is for",
-        file: ROLL,
+        file: ADVANCE,
         original: "                self.latest.fetch_max(now, Ordering::Release);\n            }\n            let lap",
         seeded: "                self.latest.fetch_max(now, Ordering::Relaxed);\n            }\n            let lap",
         by: &[Random("latest_goes_round")],

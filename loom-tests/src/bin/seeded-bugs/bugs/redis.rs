@@ -1,6 +1,6 @@
 //! What callers of Redis share.
 
-use super::{BREAKER, Bug, EPOCHS};
+use super::{BREAKER, Bug, GENERATIONS};
 use crate::checks::Check::Loom;
 
 // each breaks: G7
@@ -49,7 +49,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "epoch-begun-relaxed",
         what: "what was learned before a change may carry the epoch after it",
-        file: EPOCHS,
+        file: GENERATIONS,
         original: "fetch_add(1, Ordering::Release)",
         seeded: "fetch_add(1, Ordering::Relaxed)",
         by: &[Loom("models::epochs")],
@@ -58,7 +58,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "epoch-read-relaxed",
         what: "the same, by a reader that acquires nothing",
-        file: EPOCHS,
+        file: GENERATIONS,
         original: "load(Ordering::Acquire)",
         seeded: "load(Ordering::Relaxed)",
         by: &[Loom("models::epochs")],

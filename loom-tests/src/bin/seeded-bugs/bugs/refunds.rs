@@ -2,7 +2,7 @@
 
 // each breaks: G1
 
-use super::{Bug, NOTE, ROLL, SNAPSHOT, WINDOW};
+use super::{ADVANCE, Bug, NOTE, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
@@ -18,7 +18,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "refund-at-a-later-reading",
         what: "a refund forgives what still counts for older readings",
         file: WINDOW,
-        original: "&& sight.live < snapshot.len()",
+        original: "&& usage.live < snapshot.len()",
         seeded: "&& false",
         by: &[Random("families::alone")],
     },
@@ -34,7 +34,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "refund-unbounded",
         what: "a refund gives back units that are not there",
         file: WINDOW,
-        original: "let units = count.min(sight.usage);",
+        original: "let units = count.min(usage.units);",
         seeded: "let units = count.min(layout.most());",
         by: &[Random("families::alone")],
     },
@@ -52,7 +52,7 @@ pub(super) const BUGS: &[Bug] = &[
         what: "a refund counts as long as the oldest mark it touches",
         file: WINDOW,
         original: "let noted = Noted::refund(layout, position, layout.tick(last));",
-        seeded: "let noted = Noted::refund(layout, position, layout.tick(snapshot.mark(sight.first)));\n            let _ = last;",
+        seeded: "let noted = Noted::refund(layout, position, layout.tick(snapshot.mark(usage.first)));\n            let _ = last;",
         by: &[Random("families::alone")],
     },
     // breaks: G2
@@ -67,7 +67,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "outdated-refund-cleared-early",
         what: "an outdated refund is cleared before the mark that outdates it",
-        file: ROLL,
+        file: ADVANCE,
         original: "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
         seeded: "if outdated && !self.forget_refund(snapshot) {",
         by: &[Random("families::clip_refund")],
@@ -76,7 +76,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "outdated-refund-kept",
         what: "an outdated refund is not cleared",
-        file: ROLL,
+        file: ADVANCE,
         original: "if committed && outdated {",
         seeded: "if false && outdated {",
         by: &[Random("alone_turning_ticks")],
@@ -85,7 +85,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "outdated-refund-kept-without-marks",
         what: "a refund survives a restart",
-        file: ROLL,
+        file: ADVANCE,
         original: "if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {",
         seeded: "if false {",
         by: &[Random("restart_past_refund")],
@@ -121,8 +121,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "refund-first-mark-kept",
         what: "the first mark counts though all its units were given back",
         file: SNAPSHOT,
-        original: "        Sight { first, base, usage, forgiven: true, ..sight }",
-        seeded: "        let _ = first;\n        Sight { base, usage, forgiven: true, ..sight }",
+        original: "        Usage { first, base, units, forgiven: true, ..usage }",
+        seeded: "        let _ = first;\n        Usage { base, units, forgiven: true, ..usage }",
         by: &[Random("families::alone")],
     },
     // breaks: G5

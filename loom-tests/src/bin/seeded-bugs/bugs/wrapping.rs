@@ -2,7 +2,7 @@
 
 // each breaks: G1
 
-use super::{Bug, LAYOUT, ROLL, SNAPSHOT, WINDOW};
+use super::{ADVANCE, Bug, LAYOUT, SNAPSHOT, WINDOW};
 use crate::checks::Check::Random;
 
 pub(super) const BUGS: &[Bug] = &[
@@ -18,7 +18,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "floor-not-raised-by-restart",
         what: "a restarted window may be judged at a time when its marks counted",
-        file: ROLL,
+        file: ADVANCE,
         original: "        floor.fetch_max(now, Ordering::Relaxed);\n        let cum",
         seeded: "        let _ = floor;\n        let cum",
         by: &[Random("families::ancient_readings")],
@@ -64,7 +64,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "retire-busy",
         what: "a key is retired though units count",
         file: WINDOW,
-        original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
+        original: "if usage.units != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
         seeded: "if self.idle_for(&snapshot, now) < stale_after || !besides() {",
         by: &[Random("families::alone")],
     },
@@ -73,8 +73,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "retire-fresh",
         what: "a key is retired before its time",
         file: WINDOW,
-        original: "if sight.usage != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
-        seeded: "if sight.usage != 0 || !besides() {\n            let _ = stale_after;",
+        original: "if usage.units != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {",
+        seeded: "if usage.units != 0 || !besides() {\n            let _ = stale_after;",
         by: &[Random("families::alone")],
     },
     // breaks: G1 G5
@@ -98,7 +98,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-keeps-cum",
         what: "a restart leaves announcements in flight valid",
-        file: ROLL,
+        file: ADVANCE,
         original: "let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());",
         seeded: "let cum = snapshot.cum();",
         by: &[Random("families::ancient_readings")],
@@ -106,7 +106,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-without-exchange",
         what: "a full ring loses marks while it is exchanged, by a restart",
-        file: ROLL,
+        file: ADVANCE,
         original: "if snapshot.len() != 0 {\n            self.free_slot(snapshot)?;\n        }",
         seeded: "",
         by: &[Random("families::ancient_readings")],
@@ -114,7 +114,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "restart-raises-latest-first",
         what: "`latest` vouches for marks that are too old for it",
-        file: ROLL,
+        file: ADVANCE,
         original: "        floor.fetch_max(now, Ordering::Relaxed);\n        let cum",
         seeded: "        floor.fetch_max(now, Ordering::Relaxed);\n        self.latest.fetch_max(now, Ordering::Relaxed);\n        let cum",
         by: &[Random("families::ancient_readings")],
@@ -122,7 +122,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "latest-not-raised",
         what: "`latest` falls behind the marks",
-        file: ROLL,
+        file: ADVANCE,
         original: "if now > latest.saturating_add(layout.quarter() / 2) {",
         seeded: "if false {",
         by: &[Random("families::alone_at_the_end_of_time")],
@@ -130,7 +130,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "latest-runs-ahead",
         what: "`latest` is raised beside a sleeper that may commit an older mark",
-        file: ROLL,
+        file: ADVANCE,
         original: "if snapshot.len() == 0 && now > latest.saturating_add(layout.quarter()) {",
         seeded: "if false {",
         by: &[Random("families::restart")],
@@ -139,7 +139,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "announcement-of-another-turn",
         what: "a mark announced a turn of the ticks ago is joined",
-        file: ROLL,
+        file: ADVANCE,
         original: "if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {",
         seeded: "if false {",
         by: &[Random("latest_runs_away")],

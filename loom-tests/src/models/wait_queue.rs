@@ -1,0 +1,133 @@
+//! The line of `acquire`: one at a time, in order, and nobody is left sleeping. A thread that
+//! nobody wakes is a deadlock, which loom reports.
+
+// each proves: acquire
+
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::explore::explore_model;
+use crate::queue::WaitQueue;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+const KEY: u32 = 7;
+
+#[test]
+fn one_at_a_time() {
+    explore_model("line: three threads, one turn at a time", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicU64::new(0)));
+        let threads = [(); 2].map(|()| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || wait_and_leave(&shared.0, &shared.1))
+        });
+        wait_and_leave(&shared.0, &shared.1);
+        for thread in threads {
+            thread.join().expect("no thread panics");
+        }
+        assert!(shared.0.is_empty());
+    });
+}
+
+fn wait_and_leave(line: &WaitQueue<u32>, inside: &AtomicU64) {
+    let place = line.join(KEY, thread::current());
+    while !place.is_first() {
+        thread::park();
+    }
+    // Relaxed: the turn orders them, that is what is tested.
+    assert_eq!(inside.load(Ordering::Relaxed), 0, "two threads have the turn");
+    inside.store(1, Ordering::Relaxed);
+    inside.store(0, Ordering::Relaxed);
+    drop(place);
+}
+
+#[test]
+fn leaving_passes_the_turn_on() {
+    explore_model("line: who gives up passes the turn on", || {
+        let line = Arc::new(WaitQueue::new());
+        let waiter = {
+            let line = Arc::clone(&line);
+            thread::spawn(move || {
+                let place = line.join(KEY, thread::current());
+                while !place.is_first() {
+                    thread::park();
+                }
+            })
+        };
+        // Leaves at once, wherever in the line it is.
+        drop(line.join(KEY, thread::current()));
+        waiter.join().expect("no thread panics");
+        assert!(line.is_empty());
+    });
+}
+
+#[test]
+fn freed_units_wake_the_first() {
+    explore_model("line: freed units are not missed", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+        let waiter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (line, freed) = &*shared;
+                let place = line.join(KEY, thread::current());
+                assert!(place.is_first());
+                // Relaxed: stands for the window's words, which the line knows nothing of.
+                while !freed.load(Ordering::Relaxed) {
+                    thread::park();
+                }
+            })
+        };
+        let (line, freed) = &*shared;
+        // Relaxed: as above.
+        freed.store(true, Ordering::Relaxed);
+        line.units_freed(|| KEY);
+        waiter.join().expect("no thread panics");
+    });
+}
+
+/// Acts if it is its turn at once, and leaves.
+fn act_if_first(line: &WaitQueue<u32>, inside: &AtomicU64, thread: thread::Thread) {
+    let place = line.join(KEY, thread);
+    if place.is_first() {
+        // Relaxed: the turn orders them, that is what is tested.
+        assert_eq!(inside.load(Ordering::Relaxed), 0, "two threads have the turn");
+        inside.store(1, Ordering::Relaxed);
+        inside.store(0, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_turn_brings_what_it_was_used_for() {
+    // Nobody parks, and one thread has the other woken in its place: loom has whoever is unparked
+    // know what the waker knows, parked or not, and would see nothing of what the turn itself brings.
+    explore_model("line: the turn brings what it was used for", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicU64::new(0)));
+        let other = Arc::clone(&shared);
+        let first = thread::spawn(move || act_if_first(&other.0, &other.1, thread::current()));
+        // A thread of its own: this one would have to be stopped once more, beyond the bound.
+        let (other, woken) = (Arc::clone(&shared), first.thread().clone());
+        let second = thread::spawn(move || act_if_first(&other.0, &other.1, woken));
+        first.join().expect("no thread panics");
+        second.join().expect("no thread panics");
+        assert!(shared.0.is_empty());
+    });
+}
+
+#[test]
+fn an_empty_line_brings_what_was_done() {
+    explore_model("line: an empty one brings what its last thread did", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+        let other = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            let place = other.0.join(KEY, thread::current());
+            // Relaxed: that it is seen is what is tested.
+            other.1.store(true, Ordering::Relaxed);
+            drop(place);
+        });
+        let (line, is_done) = &*shared;
+        if !line.is_empty() && line.is_empty() {
+            // Relaxed: as above.
+            assert!(is_done.load(Ordering::Relaxed), "it came and went");
+        }
+        thread.join().expect("no thread panics");
+    });
+}

@@ -1,0 +1,264 @@
+//! Settings, and what they have to satisfy.
+
+use core::fmt;
+use core::hash::{BuildHasher, Hash};
+use core::marker::PhantomData;
+use core::time::Duration;
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, ClockSource, MonotonicClock};
+use crate::key::Key;
+use crate::local::config::Config;
+use crate::local::inner::Plan;
+use crate::local::observer::Observer;
+use crate::local::{Event, LocalRateLimiter};
+use crate::policy::Grid;
+use crate::policy::suppressed::Suppression;
+use crate::random::Random;
+use crate::window::Layout;
+use crate::{DefaultHashBuilder, TrypemaError};
+
+/// The largest bound on keys: slots are numbered by 32 bits.
+const MOST_KEYS: usize = (u32::MAX - 1) as usize;
+
+/// Settings of a [`LocalRateLimiter`], made by
+/// [`LocalRateLimiter::builder`](LocalRateLimiter::builder).
+#[must_use = "a builder does nothing until it is built"]
+pub struct LocalRateLimiterBuilder<K = Key, S = DefaultHashBuilder> {
+    window: Duration,
+    bucket: Duration,
+    hard_limit_factor: f64,
+    suppression_refresh: Duration,
+    max_keys: Option<usize>,
+    clock: Option<Box<dyn Clock>>,
+    random: Option<Box<dyn Random>>,
+    observer: Option<Observer<K>>,
+    hasher: S,
+    keys: PhantomData<fn() -> K>,
+}
+
+// Here, so that `limiter` knows nothing of what is above it.
+impl LocalRateLimiter {
+    /// A builder with default settings, for string keys.
+    pub fn builder() -> LocalRateLimiterBuilder {
+        LocalRateLimiterBuilder {
+            window: Duration::from_secs(60),
+            bucket: Duration::from_millis(100),
+            hard_limit_factor: 1.5,
+            suppression_refresh: Duration::from_millis(100),
+            max_keys: None,
+            clock: None,
+            random: None,
+            observer: None,
+            hasher: DefaultHashBuilder::default(),
+            keys: PhantomData,
+        }
+    }
+}
+
+impl<K, S> LocalRateLimiterBuilder<K, S> {
+    /// The sliding window: a rate's capacity is what it allows in this time. Default: 60 s.
+    ///
+    /// A whole number of milliseconds. One that is not a whole number of buckets is held for the
+    /// next longer time that is; capacities are still taken over the window given here. A rate that
+    /// allows less than one unit in this time has a capacity of 0, and admits nothing.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// The grain of time: units admitted in the same bucket expire together, when the bucket's
+    /// *end* is older than the window, hence after more than the window and at most a window and a
+    /// bucket. Default: 100 ms. A client that keeps exactly to its rate is therefore turned away now
+    /// and then: give it a little more, or finer buckets.
+    ///
+    /// A whole number of milliseconds, at most the window. Finer buckets make for smoother limits
+    /// and take 8 bytes per key for each bucket in use. The number of buckets in a window also
+    /// decides how many units it can hold:
+    ///
+    /// | buckets in a window, at most | units |
+    /// |---:|---|
+    /// | 2,045 | below 2^40 |
+    /// | 4,093 | below 2^38 |
+    /// | 8,189 | below 2^36 |
+    /// | 16,381 | below 2^34 |
+    /// | 32,765 | below 2^32 |
+    /// | 65,533 | below 2^30 |
+    /// | 131,069 | below 2^28 |
+    /// | 262,141 | below 2^26 |
+    /// | 524,285 | below 2^24 |
+    pub fn bucket(mut self, bucket: Duration) -> Self {
+        self.bucket = bucket;
+        self
+    }
+
+    /// For the Suppressed strategy: the hard limit as a multiple of the capacity. Default: 1.5.
+    /// At least 1; at 1 there is no zone of graceful degradation between the limits.
+    pub fn hard_limit_factor(mut self, factor: f64) -> Self {
+        self.hard_limit_factor = factor;
+        self
+    }
+
+    /// For the Suppressed strategy: how long a key's perceived rate is used before it is computed
+    /// again. Default: 100 ms. Zero computes it for every call between the limits.
+    pub fn suppression_refresh(mut self, refresh: Duration) -> Self {
+        self.suppression_refresh = refresh;
+        self
+    }
+
+    /// The most keys that each strategy may hold. Default: no bound.
+    ///
+    /// A new key past it displaces one that is idle (nothing counts on it) if one is found among
+    /// the next 16 that are looked at; else it is rejected, with the window as `retry_after_ms`,
+    /// and counted in [`Stats::turned_away`](crate::Stats::turned_away). Keys in use are never
+    /// displaced, and the bound is never passed, not even for a moment.
+    ///
+    /// Takes 16 bytes for each key of the bound at once, and room for a second copy of each key
+    /// that is held.
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = Some(max_keys);
+        self
+    }
+
+    /// Where the Suppressed strategy draws from. Default: a
+    /// [`ThreadRandom`](crate::ThreadRandom). Tests use a
+    /// [`SeededRandom`](crate::SeededRandom).
+    pub fn random(mut self, random: impl Random + 'static) -> Self {
+        self.random = Some(Box::new(random));
+        self
+    }
+
+    /// Calls `observer` after every `inc`, and after every `acquire` that was admitted, on the
+    /// calling thread. Default: none. Each call then makes the key afresh for the observer.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use trypema::{Event, Key, LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// static REJECTED: AtomicU64 = AtomicU64::new(0);
+    /// let limiter = LocalRateLimiter::builder()
+    ///     .observer(|event: &Event<'_, Key>| {
+    ///         if !event.decision.is_allowed() {
+    ///             REJECTED.fetch_add(event.count, Ordering::Relaxed);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// let _ = limiter.absolute().inc("alice", &RateLimit::per_minute(1.0)?, 2);
+    /// assert_eq!(REJECTED.load(Ordering::Relaxed), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn observer(mut self, observer: impl Fn(&Event<'_, K>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer(Arc::new(observer)));
+        self
+    }
+
+    /// Where time is read from. Default: a [`MonotonicClock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// How keys are hashed. Default: a keyed hash that resists flooding with colliding keys.
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> LocalRateLimiterBuilder<K, T> {
+        LocalRateLimiterBuilder {
+            window: self.window,
+            bucket: self.bucket,
+            hard_limit_factor: self.hard_limit_factor,
+            suppression_refresh: self.suppression_refresh,
+            max_keys: self.max_keys,
+            clock: self.clock,
+            random: self.random,
+            observer: self.observer,
+            hasher,
+            keys: PhantomData,
+        }
+    }
+
+    /// The type of the keys. Default: strings, looked up by `&str`. An observer that was set
+    /// before, for another type of key, is dropped.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().keys::<IpAddr>().build()?;
+    /// let peer = IpAddr::from([127, 0, 0, 1]);
+    /// assert!(limiter.absolute().inc(&peer, &RateLimit::per_second(5.0)?, 1).is_allowed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keys<T>(self) -> LocalRateLimiterBuilder<T, S>
+    where
+        T: Hash + Eq + Clone + Send + Sync + 'static,
+    {
+        LocalRateLimiterBuilder {
+            window: self.window,
+            bucket: self.bucket,
+            hard_limit_factor: self.hard_limit_factor,
+            suppression_refresh: self.suppression_refresh,
+            max_keys: self.max_keys,
+            clock: self.clock,
+            random: self.random,
+            observer: None,
+            hasher: self.hasher,
+            keys: PhantomData,
+        }
+    }
+
+    /// Checks the settings and builds the limiter.
+    ///
+    /// # Errors
+    /// [`TrypemaError::InvalidConfig`] for a window or bucket that is zero, not a whole number of
+    /// milliseconds or longer than 100 years, for a bucket longer than the window, and for more
+    /// buckets in a window than the largest in the table at
+    /// [`bucket`](LocalRateLimiterBuilder::bucket). Also for a `hard_limit_factor` that is not a
+    /// finite number of at least 1, and for `max_keys` of 0 or more than 2^32 - 2.
+    pub fn build(self) -> Result<LocalRateLimiter<K, S>, TrypemaError>
+    where
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+        S: BuildHasher + Clone + Send + Sync + 'static,
+    {
+        let grid = Grid::new(self.window, self.bucket, Layout::LONGEST_SPAN)?;
+        let factor = self.hard_limit_factor;
+        if !(factor.is_finite() && factor >= 1.0) {
+            let allowed = "it must be a finite number, at least 1";
+            return Err(TrypemaError::config("hard_limit_factor", factor, allowed));
+        }
+        let max_keys = self.max_keys.map(|max_keys| match u32::try_from(max_keys) {
+            Ok(fits) if (1..=MOST_KEYS).contains(&max_keys) => Ok(fits),
+            _ => {
+                let allowed = format!("it must be at least 1 and at most {MOST_KEYS}");
+                Err(TrypemaError::config("max_keys", max_keys, allowed))
+            }
+        });
+        let clock = match self.clock {
+            Some(clock) => ClockSource::Custom(clock),
+            None => ClockSource::Monotonic(MonotonicClock::new()),
+        };
+        Ok(LocalRateLimiter::new(Plan {
+            config: Config::new(grid, clock),
+            suppression: Suppression::new(&grid, factor, self.suppression_refresh),
+            hasher: self.hasher,
+            max_keys: max_keys.transpose()?,
+            random: self.random,
+            observer: self.observer,
+        }))
+    }
+}
+
+impl<K, S> fmt::Debug for LocalRateLimiterBuilder<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalRateLimiterBuilder")
+            .field("window", &self.window)
+            .field("bucket", &self.bucket)
+            .field("hard_limit_factor", &self.hard_limit_factor)
+            .field("suppression_refresh", &self.suppression_refresh)
+            .field("max_keys", &self.max_keys)
+            .field("custom_clock", &self.clock.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,109 @@
+//! What all keys of a limiter have in common.
+
+use std::sync::Arc;
+
+use crate::RateLimit;
+use crate::clock::ClockSource;
+use crate::policy::{Grid, NANOS_PER_MILLI};
+use crate::rate::Multiples;
+use crate::window::{Layout, Limit};
+
+/// Fixed when the limiter is built; read by every decision.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) grid: Grid,
+    pub(crate) layout: Layout,
+    pub(crate) clock: Arc<ClockSource>,
+    multiples: Multiples,
+}
+
+/// A moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// As the clock tells it: the time-stamp counter's count, or nanoseconds.
+    pub(crate) count: u64,
+    /// Whole milliseconds, rounded down.
+    pub(crate) millis: u64,
+    /// As windows count it.
+    pub(crate) tick: u64,
+}
+
+impl Config {
+    pub(crate) fn new(grid: Grid, clock: ClockSource) -> Self {
+        Self {
+            grid,
+            layout: Layout::for_span(grid.span()),
+            clock: Arc::new(clock),
+            multiples: Multiples::of(grid.window_ms()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Now {
+        match &*self.clock {
+            ClockSource::Monotonic(clock) => {
+                let count = clock.count();
+                self.moment(count, clock.nanos_at(count))
+            }
+            ClockSource::Custom(clock) => {
+                let nanos = clock.now_nanos();
+                self.moment(nanos, nanos)
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn moment(&self, count: u64, nanos: u64) -> Now {
+        let millis = nanos / NANOS_PER_MILLI;
+        Now { count, millis, tick: self.grid.tick(millis) }
+    }
+
+    /// A moment in nanoseconds.
+    #[inline]
+    pub(crate) fn nanos(&self, moment: Now) -> u64 {
+        match &*self.clock {
+            ClockSource::Monotonic(clock) => clock.nanos_at(moment.count),
+            ClockSource::Custom(_) => moment.count,
+        }
+    }
+
+    /// The last nanosecond that a moment may be at: known without a conversion.
+    #[inline]
+    pub(crate) fn latest_nanos(&self, moment: Now) -> u64 {
+        match &*self.clock {
+            ClockSource::Monotonic(_) => (moment.millis + 1) * NANOS_PER_MILLI - 1,
+            ClockSource::Custom(_) => moment.count,
+        }
+    }
+
+    /// What a rate allows in a window, as far as that can hold it. To judge a rate beyond that by
+    /// what it can hold, hence to reject too much, is the safe side.
+    #[inline]
+    pub(crate) fn soft_limit(&self, rate: &RateLimit) -> u64 {
+        let capacity = match self.multiples.capacity(rate) {
+            Some(capacity) => capacity,
+            None => rate.capacity_of_millis(self.grid.window_ms()),
+        };
+        capacity.min(self.layout.most())
+    }
+
+    /// [`Config::soft_limit`] of a finite rate.
+    #[inline]
+    pub(crate) fn finite_limit(&self, rate: &RateLimit) -> Option<u64> {
+        match self.multiples.capacity(rate) {
+            Some(capacity) => Some(capacity.min(self.layout.most())),
+            None => self.unusual_limit(rate),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual_limit(&self, rate: &RateLimit) -> Option<u64> {
+        (!rate.is_unlimited()).then(|| self.soft_limit(rate))
+    }
+
+    /// What a window may hold under a rate.
+    #[inline]
+    pub(crate) fn limit(&self, rate: &RateLimit) -> Limit {
+        self.finite_limit(rate).map_or(Limit::Unbounded, Limit::Within)
+    }
+}

@@ -1,0 +1,206 @@
+//! A map from keys to their states in this process. The only place that knows papaya.
+//!
+//! papaya's `get_or_insert_with` and `compute` never help a resize along: a map grown by them
+//! alone stays half migrated, and each lookup searches two tables. `try_insert` does help, at the
+//! price of an entry made for nothing when another thread is first.
+//!
+//! Without a bound on the number of keys the map's values are the states themselves. With one,
+//! each also carries the number of a slot, see `bounded`.
+
+use core::fmt;
+use core::hash::{BuildHasher, Hash};
+
+use papaya::HashMap;
+
+use crate::key::Lookup;
+use crate::local::bounded_map::BoundedMap;
+use crate::local::key_ref::KeyRef;
+use crate::sync::atomic::AtomicU64;
+
+/// A key's state, which may have been given up while a thread still looks at it.
+pub(crate) trait State {
+    /// Whether it was given up for good. It is then removed from the map by whoever notices.
+    fn is_dead(&self) -> bool;
+}
+
+/// States that are fetched at once: a few more than a processor can wait for at a time.
+pub(crate) const AHEAD: usize = 32;
+
+pub(crate) struct KeyMap<K, V, S> {
+    map: Map<K, V, S>,
+    /// No fresh state admits anything at an earlier tick than this; see `window::window`.
+    pub(crate) floor: AtomicU64,
+}
+
+enum Map<K, V, S> {
+    Open(HashMap<K, V, S>),
+    BoundedMap(BoundedMap<K, V, S>),
+}
+
+impl<K, V, S> KeyMap<K, V, S>
+where
+    K: Hash + Eq + Clone,
+    V: State,
+    S: BuildHasher,
+{
+    pub(crate) fn new(hasher: S, max_keys: Option<u32>) -> Self {
+        let map = match max_keys {
+            None => Map::Open(HashMap::with_hasher(hasher)),
+            Some(max_keys) => Map::BoundedMap(BoundedMap::new(hasher, max_keys)),
+        };
+        Self { map, floor: AtomicU64::new(0) }
+    }
+
+    /// Acts on the key's state, if it has one. `act` says `None` of a dead state, which counts as
+    /// absent.
+    #[inline]
+    pub(crate) fn find<Q, R>(&self, key: &Q, act: impl FnOnce(&V) -> Option<R>) -> Option<R>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        match &self.map {
+            Map::Open(map) => act(map.get(&KeyRef(key), &map.guard())?),
+            Map::BoundedMap(bounded) => bounded.find(key, act),
+        }
+    }
+
+    /// [`KeyMap::find`] in a map without a bound, the quickest way to a state; `None` of any
+    /// other. `act` is compiled into it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "or nothing that callers know is used in `act`")]
+    pub(crate) fn find_open<Q, R>(&self, key: &Q, act: impl FnOnce(&V) -> Option<R>) -> Option<R>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let Map::Open(map) = &self.map else { return None };
+        act(map.get(&KeyRef(key), &map.guard())?)
+    }
+
+    /// Acts on the states of some keys in turn, or on `None` where there is none; see [`ahead`].
+    #[inline]
+    pub(crate) fn find_each<'k, Q>(
+        &self,
+        keys: impl Iterator<Item = &'k Q>,
+        touch: impl FnMut(&V),
+        act: impl FnMut(Option<&V>),
+    ) where
+        Q: Lookup<K> + ?Sized + 'k,
+    {
+        match &self.map {
+            Map::Open(map) => {
+                let guard = map.guard();
+                ahead(keys.map(|key| map.get(&KeyRef(key), &guard)), touch, act);
+            }
+            Map::BoundedMap(bounded) => {
+                let guard = bounded.guard();
+                ahead(keys.map(|key| bounded.get(key, &guard)), touch, act);
+            }
+        }
+    }
+
+    /// Acts on the key's state, which is made if there is none. `act` says `None` of a dead state,
+    /// and is called again with another. `None` if there is no room for a new key, even after
+    /// `retire` was asked of some others: it ends a state if that is idle, and says whether it is
+    /// dead.
+    #[inline]
+    pub(crate) fn with<Q, R>(
+        &self,
+        key: &Q,
+        make: impl Fn() -> V,
+        retire: impl Fn(&V) -> bool,
+        mut act: impl FnMut(&V) -> Option<R>,
+    ) -> Option<R>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let map = match &self.map {
+            Map::Open(map) => map,
+            Map::BoundedMap(bounded) => return bounded.with(key, make, retire, act),
+        };
+        let guard = map.guard();
+        loop {
+            let found = match map.get(&KeyRef(key), &guard) {
+                Some(found) => found,
+                None => match map.try_insert(key.to_key(), make(), &guard) {
+                    Ok(inserted) => inserted,
+                    Err(occupied) => occupied.current,
+                },
+            };
+            if let Some(result) = act(found) {
+                return Some(result);
+            }
+            self.unlink(key);
+        }
+    }
+
+    /// Removes the key's state if it is dead. Returns whether this call did.
+    #[cold]
+    pub(crate) fn unlink<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        match &self.map {
+            // An error says that the state is alive, hence another one than the caller's.
+            Map::Open(map) => {
+                matches!(map.pin().remove_if(&KeyRef(key), |_, state| state.is_dead()), Ok(Some(_)))
+            }
+            Map::BoundedMap(bounded) => bounded.unlink(key),
+        }
+    }
+
+    /// Calls `visit` for all keys that stay, and maybe for some that come and go meanwhile, until
+    /// it says `false`.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&K, &V) -> bool) {
+        match &self.map {
+            Map::Open(map) => {
+                let guard = map.guard();
+                let _ = map.iter(&guard).all(|(key, state)| visit(key, state));
+            }
+            Map::BoundedMap(bounded) => bounded.each(visit),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match &self.map {
+            Map::Open(map) => map.len(),
+            Map::BoundedMap(bounded) => bounded.len(),
+        }
+    }
+
+    /// Bytes of one entry, without what it refers to.
+    pub(crate) fn entry_bytes(&self) -> usize {
+        match &self.map {
+            Map::Open(_) => size_of::<(K, V)>(),
+            Map::BoundedMap(bounded) => bounded.entry_bytes(),
+        }
+    }
+
+    /// States displaced by new keys.
+    pub(crate) fn evictions(&self) -> u64 {
+        match &self.map {
+            Map::Open(_) => 0,
+            Map::BoundedMap(bounded) => bounded.evictions(),
+        }
+    }
+}
+
+/// Finds and touches up to [`AHEAD`] states before it acts on the first. Each has to be fetched, and
+/// none of them tells where the next one is: together they take hardly longer than one of them.
+#[inline]
+fn ahead<'v, V: 'v>(
+    states: impl Iterator<Item = Option<&'v V>>,
+    mut touch: impl FnMut(&V),
+    mut act: impl FnMut(Option<&V>),
+) {
+    let mut found = [None; AHEAD];
+    let mut count = 0;
+    for (found, state) in found.iter_mut().zip(states) {
+        state.inspect(|state| touch(state));
+        *found = state;
+        count += 1;
+    }
+    found[..count].iter().for_each(|state| act(*state));
+}
+
+impl<K, V, S> fmt::Debug for KeyMap<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyMap").finish_non_exhaustive()
+    }
+}

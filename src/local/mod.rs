@@ -1,0 +1,34 @@
+//! Limiters whose state is kept in this process.
+//!
+//! - `limiter`, `builder`: what users build, and the settings behind it;
+//! - `absolute`, `suppressed`: the strategies' handles; `engine` is each of their calls, once, and
+//!   `suppressed_state` a key's state under Suppressed;
+//! - `inner`: both engines, and the cleanup thread; `config` is what all keys have in common;
+//! - `counters`, `clock_cache`: what each thread keeps for itself; `observer` is told of decisions;
+//! - `map`: from keys to their states, bounded by `bounded_map` with the slots of `slot_pool`;
+//!   `key_ref` is a borrowed key;
+//! - `cleanup`: the thread that forgets idle keys.
+
+mod absolute;
+mod bounded_map;
+mod builder;
+mod cleanup;
+mod clock_cache;
+mod config;
+mod counters;
+mod engine;
+mod inner;
+mod key_ref;
+mod limiter;
+mod map;
+mod observer;
+mod slot_pool;
+mod suppressed;
+mod suppressed_state;
+
+pub use absolute::LocalAbsolute;
+pub use builder::LocalRateLimiterBuilder;
+pub use counters::Stats;
+pub use limiter::LocalRateLimiter;
+pub use observer::{Event, Strategy};
+pub use suppressed::{LocalSuppressed, SuppressedUsage};

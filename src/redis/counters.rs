@@ -1,0 +1,113 @@
+//! Counting what was decided and by whom, without sharing a line: each thread has counters of its
+//! own, summed when somebody asks.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use thread_local::ThreadLocal;
+
+use crate::redis::RedisStats;
+use crate::redis::net::failure::Kind;
+use crate::{RateLimitDecision, TrypemaError};
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    threads: ThreadLocal<[AtomicU64; COUNTERS]>,
+}
+
+/// Who has decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecisionSource {
+    /// It asked for nothing.
+    Nobody,
+    Redis,
+    DenialCache,
+    Local,
+    Policy,
+}
+
+#[derive(Clone, Copy)]
+enum Counter {
+    Allowed,
+    Rejected,
+    SuppressedAdmitted,
+    SuppressedDeclined,
+    FromRedis,
+    FromDenialCache,
+    FromLocal,
+    FromPolicy,
+    Errors,
+    Outages,
+    ShortCircuited,
+    PoolTimeouts,
+}
+
+const COUNTERS: usize = Counter::PoolTimeouts as usize + 1;
+
+impl Counters {
+    /// Who has answered a call that asks for a decision.
+    #[inline]
+    pub(crate) fn came_from(&self, source: DecisionSource) {
+        self.count(match source {
+            DecisionSource::Nobody => return,
+            DecisionSource::Redis => Counter::FromRedis,
+            DecisionSource::DenialCache => Counter::FromDenialCache,
+            DecisionSource::Local => Counter::FromLocal,
+            DecisionSource::Policy => Counter::FromPolicy,
+        });
+    }
+
+    /// What was decided on a call that counts.
+    #[inline]
+    pub(crate) fn decided(&self, decision: &RateLimitDecision) {
+        self.count(match decision {
+            RateLimitDecision::Allowed => Counter::Allowed,
+            RateLimitDecision::Rejected { .. } => Counter::Rejected,
+            RateLimitDecision::Suppressed { is_allowed: true, .. } => Counter::SuppressedAdmitted,
+            RateLimitDecision::Suppressed { is_allowed: false, .. } => Counter::SuppressedDeclined,
+        });
+    }
+
+    /// Redis was found away.
+    pub(crate) fn outage(&self, kind: &Kind) {
+        self.count(Counter::Outages);
+        match kind {
+            Kind::BreakerOpen { .. } => self.count(Counter::ShortCircuited),
+            Kind::PoolTimeout { .. } => self.count(Counter::PoolTimeouts),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn checked<T>(&self, result: Result<T, TrypemaError>) -> Result<T, TrypemaError> {
+        if result.is_err() {
+            self.count(Counter::Errors);
+        }
+        result
+    }
+
+    #[inline]
+    fn count(&self, counter: Counter) {
+        let counter = &self.threads.get_or_default()[counter as usize];
+        // Relaxed, and no read-modify-write: only this thread writes. A thread that is given the
+        // counters of one that has ended is ordered after it by `ThreadLocal`.
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, stats: &mut RedisStats) {
+        for counters in &self.threads {
+            // Relaxed: a sum over threads is a moment's guess in any case.
+            let read = |counter: Counter| counters[counter as usize].load(Ordering::Relaxed);
+            stats.allowed += read(Counter::Allowed);
+            stats.rejected += read(Counter::Rejected);
+            stats.suppressed_admitted += read(Counter::SuppressedAdmitted);
+            stats.suppressed_declined += read(Counter::SuppressedDeclined);
+            stats.from_redis += read(Counter::FromRedis);
+            stats.from_denial_cache += read(Counter::FromDenialCache);
+            stats.from_local += read(Counter::FromLocal);
+            stats.from_policy += read(Counter::FromPolicy);
+            stats.errors += read(Counter::Errors);
+            stats.outages += read(Counter::Outages);
+            stats.short_circuited += read(Counter::ShortCircuited);
+            stats.pool_timeouts += read(Counter::PoolTimeouts);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Rejections that need not be asked for again.
+//!
+//! Until the time that a rejection came with has passed, the very same ask (key, capacity, count) can
+//! only be rejected again, unless units are given back; so it is, without asking, with the hint less
+//! the time that has passed. What is given back through this limiter shows at once; what is given
+//! back elsewhere shows when the entry is too old, which is never later than the configured time.
+//!
+//! Looking does not lock. One entry a key, for its last rejection; bounded in number.
+
+use core::hash::BuildHasher;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use papaya::HashMap;
+
+use crate::clock::ClockSource;
+use crate::redis::generations::Generations;
+use crate::redis::reply::Judged;
+use crate::{DefaultHashBuilder, Key, RateLimitDecision};
+
+/// Keys that share a generation lose each other's entries when units are given back.
+const GENERATIONS: usize = 1024;
+
+pub(crate) struct DenialCache {
+    entries: HashMap<Key, Denial, DefaultHashBuilder>,
+    hasher: DefaultHashBuilder,
+    generations: Generations,
+    clock: ClockSource,
+    longest_us: u64,
+    most: usize,
+    /// When to look for entries that are too old, if there is no room.
+    next_sweep_us: AtomicU64,
+}
+
+/// An ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) capacity: u64,
+    pub(crate) count: u64,
+}
+
+struct Denial {
+    ask: Ask,
+    generation: u64,
+    /// When the ask would be admitted, as far as was known.
+    until_us: u64,
+    /// When to ask again all the same.
+    stale_us: u64,
+    left: u64,
+}
+
+/// Shows when the server was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ticket {
+    generation: u64,
+}
+
+impl DenialCache {
+    /// `None`: nothing is to be remembered.
+    pub(crate) fn new(longest: Duration, most: usize, clock: ClockSource) -> Option<Self> {
+        if longest.is_zero() || most == 0 {
+            return None;
+        }
+        let hasher = DefaultHashBuilder::default();
+        Some(Self {
+            entries: HashMap::builder().hasher(hasher.clone()).build(),
+            hasher,
+            generations: Generations::new(GENERATIONS),
+            clock,
+            longest_us: u64::try_from(longest.as_micros()).unwrap_or(u64::MAX),
+            most,
+            next_sweep_us: AtomicU64::new(0),
+        })
+    }
+
+    /// The same rejection again, if it still holds.
+    pub(crate) fn repeat(&self, key: &str, ask: Ask) -> Option<RateLimitDecision> {
+        let entries = self.entries.pin();
+        let denial = entries.get(key)?;
+        if denial.ask != ask {
+            return None;
+        }
+        let now = self.now_us();
+        if now >= denial.stale_us || denial.generation != self.generations.current(self.hash(key)) {
+            return None;
+        }
+        let wait_us = denial.until_us - now;
+        Some(Judged::Later { wait_us, left: denial.left }.decision())
+    }
+
+    /// Before the server is asked.
+    pub(crate) fn ticket(&self, key: &str) -> Ticket {
+        Ticket { generation: self.generations.current(self.hash(key)) }
+    }
+
+    /// Remembers what the server has said to whoever has the ticket.
+    pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, judged: &Judged) {
+        let &Judged::Later { wait_us, left } = judged else { return };
+        // From the moment of the reply on, which is not before the server decided: whoever comes
+        // back when the hint says so is admitted.
+        let now = self.now_us();
+        let until_us = now.saturating_add(wait_us);
+        let stale_us = until_us.min(now.saturating_add(self.longest_us));
+        let entries = self.entries.pin();
+        if entries.len() >= self.most && !entries.contains_key(key) && !self.make_room(now) {
+            return;
+        }
+        let denial = Denial { ask, generation: ticket.generation, until_us, stale_us, left };
+        entries.insert(Key::from(key), denial);
+    }
+
+    /// Units of the key were given back, or it was forgotten.
+    pub(crate) fn forget(&self, key: &str) {
+        self.generations.begin(self.hash(key));
+        self.entries.pin().remove(key);
+    }
+
+    /// Drops entries that are too old. Not at every call: that would be a look at all of them.
+    #[cold]
+    fn make_room(&self, now: u64) -> bool {
+        // Relaxed, here and below: it only keeps others from sweeping at the same time.
+        let due = self.next_sweep_us.load(Ordering::Relaxed);
+        let next = now.saturating_add(self.longest_us / 4);
+        if now < due
+            || self
+                .next_sweep_us
+                // Relaxed: as above.
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        let entries = self.entries.pin();
+        entries.retain(|_, denial| now < denial.stale_us);
+        entries.len() < self.most
+    }
+
+    /// In the unit of the server's hints.
+    fn now_us(&self) -> u64 {
+        self.clock.now_nanos() / 1_000
+    }
+
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+}

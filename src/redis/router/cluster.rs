@@ -1,0 +1,102 @@
+//! Asking a cluster who has what, and reading where its nodes send us.
+
+use std::sync::Arc;
+
+use ::redis::{Value, cmd};
+
+use crate::redis::net::failure::Kind;
+use crate::redis::net::{Address, Deadline, Failure, Node};
+use crate::redis::router::topology::{SLOTS, Topology};
+
+/// Where a node has sent us, and whether for this one question only.
+pub(crate) fn redirection(kind: &Kind, from: &Address) -> Option<(Address, bool)> {
+    let Kind::Server { code, cause } = kind else { return None };
+    let asking = match code.as_str() {
+        "MOVED" => false,
+        "ASK" => true,
+        _ => return None,
+    };
+    // "MOVED 3999 127.0.0.1:6381"
+    let (host, port) = cause.split_whitespace().nth(2)?.rsplit_once(':')?;
+    Some((address(host, port.parse().ok()?, from)?, asking))
+}
+
+/// Asks one node after the other, those first that are known.
+pub(crate) fn topology(
+    known: &[Arc<Node>],
+    seeds: &[Address],
+    node: impl Fn(&Address) -> Arc<Node>,
+    deadline: Deadline,
+) -> Result<Topology, Failure> {
+    let mut candidates = known.iter().map(|node| node.address.clone()).collect::<Vec<_>>();
+    for seed in seeds {
+        if !candidates.contains(seed) {
+            candidates.push(seed.clone());
+        }
+    }
+    // Not always the same one first: it may be the one that is lost.
+    let first = if candidates.is_empty() { 0 } else { fastrand::usize(..candidates.len()) };
+    candidates.rotate_left(first);
+    let mut problem = None;
+    for (index, candidate) in candidates.iter().enumerate() {
+        let asked = node(candidate);
+        let is_last = index + 1 == candidates.len();
+        let until = if is_last { deadline } else { deadline.halfway() };
+        let answer = asked.ask_plainly(cmd("CLUSTER").arg("SLOTS"), until).and_then(|reply| {
+            let ranges = ranges(&reply, candidate, &node);
+            ranges.ok_or_else(|| {
+                let cause = format!("{reply:?} to CLUSTER SLOTS");
+                asked.failure(Kind::Protocol { cause })
+            })
+        });
+        match answer {
+            Ok(ranges) => return Ok(Topology::of_ranges(&ranges)),
+            Err(failure) => problem = Some(failure),
+        }
+    }
+    Err(problem.unwrap_or_else(|| {
+        Kind::Protocol { cause: "a cluster of no nodes".into() }.at("a cluster")
+    }))
+}
+
+/// `None`: not a reply to `CLUSTER SLOTS`.
+fn ranges(
+    reply: &Value,
+    from: &Address,
+    node: impl Fn(&Address) -> Arc<Node>,
+) -> Option<Vec<(u16, u16, Arc<Node>)>> {
+    let Value::Array(entries) = reply else { return None };
+    let mut ranges = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Value::Array(entry) = entry else { return None };
+        let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = &entry[..] else {
+            return None;
+        };
+        let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
+        if first > last || last >= SLOTS {
+            return None;
+        }
+        let host = match master.first()? {
+            Value::BulkString(host) => str::from_utf8(host).ok()?,
+            Value::Nil => "",
+            _ => return None,
+        };
+        let Value::Int(port) = master.get(1)? else { return None };
+        // A node may not know how another is reached; then nor do we.
+        if let Some(address) = address(host, u16::try_from(*port).ok()?, from) {
+            ranges.push((first, last, node(&address)));
+        }
+    }
+    Some(ranges)
+}
+
+/// Nodes leave their own host away when they do not know it: it is where they were asked.
+fn address(host: &str, port: u16, from: &Address) -> Option<Address> {
+    let host = match (host, from) {
+        ("?", _) => return None,
+        ("", Address::Tcp { host, .. }) => host.clone(),
+        ("", Address::Unix(_)) => return None,
+        (host, _) => host.trim_matches(['[', ']']).to_owned(),
+    };
+    Some(Address::Tcp { host, port })
+}

@@ -1,0 +1,33 @@
+//! One key's sliding window, lock-free. Plain integers in and out; imports only [`crate::sync`].
+//!
+//! - `window`: the protocol. Its first page is the place to start reading.
+//! - `fast_path`: most decisions, from the window's own words alone.
+//! - `snapshot`: what one read of a window says.
+//! - `layout`: how the 64-bit words are packed.
+//! - `ring`: where marks are stored, and how a ring is exchanged for another.
+//! - `advance`: how the marks of a window change.
+//! - `retry_hint`: when a rejected call would fit.
+//! - `note`: a word for refunds, and for what makes the fast path fast.
+//! - `gallop`: finding a threshold among marks.
+//! - `striped`: windows side by side, for what the Suppressed strategy declines.
+//! - `expiring`: a number computed now and then, for the Suppressed strategy.
+
+mod advance;
+mod expiring;
+mod fast_path;
+mod gallop;
+mod layout;
+mod note;
+mod retry_hint;
+mod ring;
+mod snapshot;
+mod striped;
+#[expect(clippy::module_inception, reason = "the room is named after the type that it is about")]
+mod window;
+
+pub(crate) use expiring::Expiring;
+pub(crate) use layout::Layout;
+pub(crate) use retry_hint::RetryHint;
+pub(crate) use snapshot::Limit;
+pub(crate) use striped::Striped;
+pub(crate) use window::{Outcome, Window};

@@ -1,0 +1,231 @@
+//! What one read of a window says: where a call is judged, and what counts there.
+//!
+//! A snapshot is a state, the ring that was found after it, and the note that was found after
+//! that. The marks are read through it one by one, while other threads may be changing them:
+//! whatever is computed here means nothing until the window has been found to be still in that
+//! state (see `window`), and must only not panic or loop until then.
+
+use crate::sync::atomic::Ordering;
+use crate::window::gallop::gallop;
+use crate::window::layout::Layout;
+use crate::window::note::Noted;
+use crate::window::ring::View;
+
+/// What bounds an addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Add only if usage stays at or below this.
+    Within(u64),
+    /// Add whatever the usage. A sum beyond what a window can hold is clipped to that, and then
+    /// counts as if all of it had happened in the newest tick: never too little, for long enough. A
+    /// refund that is under way at the same time may take what it gives back from the clipped sum.
+    Unbounded,
+}
+
+/// Where a call is to be judged. Ticks are 64 bits wide.
+pub(crate) enum DecisionTick {
+    /// At the newest mark, whose tick this is.
+    Newest(u64),
+    /// At this tick, later than the newest mark, or first of all.
+    New(u64),
+    /// Nowhere yet: the marks are too old to be compared with this tick.
+    Idle(u64),
+}
+
+/// What counts at some tick.
+pub(crate) struct Usage {
+    /// Marks inside the window.
+    pub(crate) live: u64,
+    /// The first mark with units that count: the oldest inside, unless those were given back.
+    pub(crate) first: u64,
+    /// The cumulative count from which usage is counted: that mark's start, or past the units of
+    /// it that were given back.
+    pub(crate) base: u64,
+    /// Units counted.
+    pub(crate) units: u64,
+    /// Whether a refund still matters.
+    pub(crate) forgiven: bool,
+}
+
+impl Usage {
+    #[inline]
+    pub(crate) fn fits(&self, count: u64, limit: Limit) -> bool {
+        match limit {
+            Limit::Within(most) => self.units.saturating_add(count) <= most,
+            Limit::Unbounded => true,
+        }
+    }
+
+    /// Whether `count` more units are more than a window can hold.
+    #[inline]
+    pub(crate) fn overflows(&self, layout: &Layout, count: u64) -> bool {
+        count > layout.most() - self.units
+    }
+}
+
+pub(crate) struct Snapshot<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) state: u64,
+    pub(crate) view: View<'a>,
+    pub(crate) note: Noted,
+}
+
+impl Snapshot<'_> {
+    /// Marks inside the window when the newest was committed.
+    #[inline]
+    pub(crate) fn len(&self) -> u64 {
+        self.layout.len(self.state)
+    }
+
+    /// Marks ever committed: the index of the next.
+    #[inline]
+    pub(crate) fn tail(&self) -> u64 {
+        self.layout.tail(self.state)
+    }
+
+    #[inline]
+    pub(crate) fn cum(&self) -> u64 {
+        self.layout.cum(self.state)
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self, index: u64) -> u64 {
+        // Acquire: pairs with the announcement. If this is a mark that is newer than the state,
+        // the look at the state that follows will see a newer one.
+        self.view.slot(index).load(Ordering::Acquire)
+    }
+
+    /// The tick of the newest mark, of which there must be one.
+    #[inline]
+    pub(crate) fn newest_tick(&self) -> u64 {
+        self.layout.tick(self.mark(self.tail().wrapping_sub(1)))
+    }
+
+    /// The tick of the newest mark with units of its own, as far as that can be told: refunds
+    /// leave empty ones.
+    pub(crate) fn newest_addition(&self) -> u64 {
+        (1..=self.len())
+            .map(|age| self.mark(self.tail().wrapping_sub(age)))
+            .find(|mark| self.layout.start(*mark) != self.cum())
+            .map_or_else(|| self.newest_tick(), |mark| self.layout.tick(mark))
+    }
+
+    /// Where a call whose clock reads `now` is judged. `latest` is the window's word of that name;
+    /// `floor` is asked only where there are no marks.
+    #[inline]
+    pub(crate) fn decision_tick(
+        &self,
+        now: u64,
+        latest: u64,
+        floor: impl FnOnce() -> u64,
+    ) -> DecisionTick {
+        if self.len() == 0 {
+            return DecisionTick::New(now.max(latest).max(floor()));
+        }
+        let layout = self.layout;
+        let newest = self.newest_tick();
+        let since = layout.ticks_between(newest, now);
+        if layout.comparable(now, latest, since) {
+            return compared(now, since);
+        }
+        // Either this is an old reading, or the marks are old.
+        let now = now.max(latest);
+        let since = layout.ticks_between(newest, now);
+        if layout.comparable(now, latest, since) {
+            compared(now, since)
+        } else {
+            DecisionTick::Idle(now)
+        }
+    }
+
+    /// How many marks are inside at `tick`, which is not before the newest of them.
+    #[inline]
+    pub(crate) fn live_at(&self, tick: u64) -> u64 {
+        self.live_within(tick, self.layout.span())
+    }
+
+    /// [`Snapshot::live_at`], for a window of another span.
+    #[inline]
+    pub(crate) fn live_within(&self, tick: u64, span: u64) -> u64 {
+        let oldest = self.tail().wrapping_sub(self.len());
+        let inside = |age: u64| {
+            let mark = self.layout.tick(self.mark(oldest.wrapping_add(age)));
+            self.layout.ticks_between(mark, tick) < span.cast_signed()
+        };
+        gallop(self.len(), inside).map_or(0, |gone| self.len() - gone)
+    }
+
+    /// What is seen from a place, and its tick.
+    #[inline]
+    pub(crate) fn usage_at(&self, at: &DecisionTick) -> (Usage, u64) {
+        match *at {
+            DecisionTick::Newest(tick) => (self.usage(self.len()), tick),
+            DecisionTick::New(tick) => (self.usage(self.live_at(tick)), tick),
+            DecisionTick::Idle(tick) => (self.usage(0), tick),
+        }
+    }
+
+    /// What is seen when the `live` newest marks are inside.
+    #[inline]
+    pub(crate) fn usage(&self, live: u64) -> Usage {
+        let layout = self.layout;
+        let first = self.tail().wrapping_sub(live);
+        if live == 0 {
+            return Usage { live, first, base: self.cum(), units: 0, forgiven: false };
+        }
+        let oldest = self.mark(first);
+        let base = layout.start(oldest);
+        let units = layout.units_between(base, self.cum());
+        let usage = Usage { live, first, base, units, forgiven: false };
+        if self.has_refund() { self.past_refund(usage, oldest) } else { usage }
+    }
+
+    /// Whether there is a refund, be it outdated.
+    #[inline]
+    pub(crate) fn has_refund(&self) -> bool {
+        self.note.is_refund()
+    }
+
+    /// `usage`, less what was given back of it.
+    #[cold]
+    fn past_refund(&self, usage: Usage, oldest: u64) -> Usage {
+        let layout = self.layout;
+        let (base, last) = (self.note.position(layout), self.note.tick(layout));
+        let since = layout.note_ticks_between(layout.tick(oldest), last);
+        if since < 0 || since >= layout.span().cast_signed() {
+            // The mark that it speaks of is gone, or is none of this turn of the ticks.
+            return usage;
+        }
+        let reaches = |age: u64| {
+            let mark = self.mark(usage.first.wrapping_add(age));
+            layout.note_ticks_between(last, layout.tick(mark)) >= 0
+        };
+        let first = usage.first.wrapping_add(gallop(usage.live, reaches).unwrap_or(0));
+        let units = layout.units_between(base, self.cum());
+        Usage { first, base, units, forgiven: true, ..usage }
+    }
+
+    /// Which turn round a ring of `slots` mark `index` is on.
+    #[inline]
+    pub(crate) fn lap(index: u64, slots: u64) -> bool {
+        index & slots != 0
+    }
+
+    /// Whether `found`, in the slot of the next mark, was announced for this very state.
+    #[inline]
+    pub(crate) fn is_announced(&self, found: u64) -> bool {
+        let layout = self.layout;
+        layout.start(found) == self.cum()
+            && Layout::is_odd_lap(found) == Self::lap(self.tail(), self.view.len())
+            && (self.len() == 0 || layout.ticks_between(self.newest_tick(), layout.tick(found)) > 0)
+    }
+}
+
+#[inline]
+fn compared(now: u64, since: i64) -> DecisionTick {
+    if since <= 0 {
+        DecisionTick::Newest(now.wrapping_sub_signed(since))
+    } else {
+        DecisionTick::New(now)
+    }
+}

@@ -1,0 +1,93 @@
+//! A count that many threads add to at once and few look at: windows side by side.
+//!
+//! One window serves until additions get in each other's way. From then on there are several, the
+//! *stripes*; a thread always adds to the same one, so that threads on different stripes write no
+//! common word, and what counts is what counts in all of them. Each window is exact, and nothing
+//! leaves one for another. What they add up to is of as many moments as there are windows, which is
+//! good enough for a demand that is estimated, and would not be for a limit: hence nothing is ever
+//! rejected here.
+//!
+//! Striped stay until their key goes. The first window keeps what it has, and nobody adds to it any
+//! more, unless a thread that has not seen the stripes yet.
+
+use crate::sync::atomic::AtomicU64;
+use crate::sync::{CONTENTION, OnceBox, STRIPES};
+use crate::window::layout::Layout;
+use crate::window::window::Window;
+
+/// Windows that are added to side by side.
+pub(crate) struct Striped {
+    first: Window,
+    others: OnceBox<[Stripe; STRIPES]>,
+}
+
+/// A window that shares no line with another. Two lines: processors fetch them in pairs.
+#[repr(align(128))]
+struct Stripe(Window);
+
+impl Striped {
+    pub(crate) fn new(layout: &Layout, now: u64) -> Self {
+        Self { first: Window::new(layout, now), others: OnceBox::new() }
+    }
+
+    /// Adds `count` units at tick `now`, as [`Window::add`] does without a limit. `thread` is any
+    /// number of the calling thread's.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
+    pub(crate) fn add(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        thread: usize,
+    ) {
+        let window = match self.others.get() {
+            None => &self.first,
+            Some(stripes) => &stripes[thread % STRIPES].0,
+        };
+        let mut conflicts = 0;
+        window.add_noting(layout, floor, now, count, &mut conflicts);
+        if conflicts >= CONTENTION {
+            self.widen(layout, now);
+        }
+    }
+
+    /// Makes the stripes, if there are none.
+    #[cold]
+    pub(crate) fn widen(&self, layout: &Layout, now: u64) {
+        self.others
+            .get_or_init(|| Box::new(core::array::from_fn(|_| Stripe(Window::new(layout, now)))));
+    }
+
+    /// [`Window::usage`] of all.
+    pub(crate) fn usage(&self, layout: &Layout, now: u64) -> u64 {
+        let usages = self.windows().filter_map(|window| window.usage(layout, now));
+        usages.fold(0, u64::saturating_add)
+    }
+
+    /// [`Window::usage_and_recent`] of all.
+    pub(crate) fn usage_and_recent(&self, layout: &Layout, now: u64, span: u64) -> (u64, u64) {
+        let of_window = |window: &Window| window.usage_and_recent(layout, now, span);
+        let sums = self.windows().filter_map(of_window);
+        sums.fold((0, 0), |(usage, recent), (more_usage, more_recent)| {
+            (usage.saturating_add(more_usage), recent.saturating_add(more_recent))
+        })
+    }
+
+    /// Whether nothing counts at tick `now`.
+    pub(crate) fn is_idle(&self, layout: &Layout, now: u64) -> bool {
+        self.windows().all(|window| window.is_idle(layout, now, 0))
+    }
+
+    /// Heap bytes held at present.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let stripes = self.others.get().map_or(0, size_of_val);
+        stripes + self.windows().map(Window::heap_bytes).sum::<usize>()
+    }
+
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        let stripes = self.others.get().into_iter().flatten().map(|Stripe(window)| window);
+        core::iter::once(&self.first).chain(stripes)
+    }
+}

@@ -1,0 +1,593 @@
+//! The protocol of one key's window.
+//!
+//! # What is kept
+//!
+//! One cumulative count `cum` of all units ever admitted, and for each tick with an admission a
+//! *mark* `(tick, start)`: `start` is what `cum` was before that tick's first unit. The usage of
+//! the window is `cum` less the `start` of the oldest mark still inside. A mark is inside at `now`
+//! while `now - tick < span`.
+//!
+//! `state` packs `cum`, `tail` (marks ever committed), `len` (marks inside when the newest was
+//! committed) and `dead`. Mark `i` is in slot `i mod R` of the ring. All decisions are one
+//! compare-and-swap of `state`, or one read of it that is validated by reading it again.
+//!
+//! # Invariants
+//!
+//! 1. While `(tail, len)` stand, the marks `tail - len .. tail` do not change.
+//! 2. Ticks of committed marks strictly increase, as long as `len > 0`; their starts never
+//!    decrease.
+//! 3. A slot announced for a state changes only after that state has changed.
+//! 4. `state` never returns to an earlier value: `cum` or `tail` has moved on. (Modulo their
+//!    ranges: a thread would have to sleep through a whole number of turns of both, or, where units
+//!    are given back and admitted again, through one of `cum` within a single tick.)
+//!
+//! # Admission, same tick
+//!
+//! If the newest mark's tick `t` is `now` or later (another thread's clock reading was newer), the
+//! call is judged at `t`. The marks inside at `t` are exactly the `len` newest, so usage is
+//! `cum - start(tail - len)`, and admission is one CAS of `cum`.
+//!
+//! # Admission, new tick
+//!
+//! 1. *Announce*: CAS the free slot `tail` to `(cum, now)`. This alone changes nothing.
+//! 2. *Commit*: CAS `state` to one more mark and the units. `len` becomes the marks inside at the
+//!    new tick, itself included.
+//!
+//! Two threads at one state meet in the slot. An announcement `(start = cum, tick > t)` found
+//! there is never overwritten, since its owner may be about to commit it (invariant 3). If its
+//! tick is `now` or later, the finder commits it with its own units, and is judged at that tick;
+//! if it is earlier, the finder commits it empty and starts over, one mark further. What else is in
+//! the slot is told apart as follows. An announcement for an earlier state has a `start` that is
+//! not `cum`. The mark of one turn earlier, and a blank slot, are on another *lap*: a bit that
+//! changes with every turn round the ring, so that they are no announcements even where `start` and
+//! tick have wrapped to suit.
+//!
+//! *Why nothing overshoots.* Every admission is a CAS on the one word that fixes `cum`, `tail` and
+//! `len`. By invariant 1 what it read of the marks was true when it succeeded. So the last
+//! admission into any window has counted all the others.
+//!
+//! # Rejection
+//!
+//! A rejection reads `state`, the note, the marks, and `state` again. If it is unchanged all of it
+//! held at the moment the note was read, else the call starts over. Nothing is written.
+//!
+//! # The fast path
+//!
+//! Most calls need no more than the words of the window itself: see `fast_path`, and `note` for how a
+//! window whose marks are in a ring is spared the look at them.
+//!
+//! # Exchange of rings
+//!
+//! A ring is exchanged at states that call for it and at no others: for a larger one at `len = R`,
+//! where the slot `tail` is still the oldest mark's; for a smaller one where `len` is a small part
+//! of `R`. At such a state the exchange precedes anything else: nobody announces or commits a mark
+//! through a ring that is to be exchanged. So from the moment that a state calls for it, `tail`
+//! stands still until another ring is in place, and all who copy the marks copy the same ones. Of
+//! the rest of `state`, units may be added meanwhile, which touches no mark, and a roomy ring may
+//! lose marks by a restart or a fill-up, which leaves it roomy; at `len = R` those two wait for
+//! the exchange, since a full ring that loses marks would be full no more.
+//!
+//! A thread that has slept may hold a ring that is newer than its state. It looks at `state` again
+//! before it copies anything.
+//!
+//! # Wrapping ticks
+//!
+//! Ticks are packed into 2B-1 bits, `now` is 64 bits wide. `latest` is unwrapped; it trails the
+//! newest mark by at most an eighth of the range, because it is raised, before announcing, by
+//! whoever finds it further behind than that. A call proceeds only if `now` is at most a quarter
+//! away from `latest` *and* less than a quarter away from `t` in wrapped terms; then the two differ
+//! by less than a quarter in truth, or by more than three, which `latest` excludes. Otherwise either
+//! `now` is an old reading, and is replaced by `latest`, or the key has been idle for longer than
+//! any window, and is *restarted*: `state` becomes `(cum + stride, tail, len = 0)`. Moving `cum` on
+//! voids every announcement still in flight.
+//!
+//! # Without marks: `floor`
+//!
+//! At `len = 0` no tick holds back a thread with an old clock reading. A fresh window replaces
+//! one that was retired, and a restarted one has forgotten its marks, in the belief that all of
+//! them are older than the window *now*. So whoever retires or restarts first raises `floor`, one
+//! word shared by all keys, to its `now`; and a thread that meets `len = 0` reads `floor` *after*
+//! `state` and is judged no earlier than that. Reading it before looking the key up would not do.
+//!
+//! # Refunds
+//!
+//! Marks are immutable, so units given back are noted in a second word, the *note*: all units up
+//! to this cumulative position are forgiven. Its tick is that of the mark that holds the last unit
+//! forgiven, hence it matters exactly as long as that mark is inside the window, and usage is then
+//! `cum - position`. A refund whose clock reading is past the newest mark's tick, by so much that
+//! marks have left the window, first commits an empty mark there: it must not forgive what still
+//! counts for threads with an older reading. Who commits a mark that outdates a refund then clears
+//! it, so that it cannot come back when ticks wrap. Races with admissions err on the side of
+//! counting: who read the note before a refund counts the units still. What is not told apart is a
+//! refund whose thread sleeps for exactly a whole turn of its ticks in the middle of it: its
+//! position then counts, for one window, among marks that it knows nothing of.
+
+use crate::sync::INLINE_MARKS;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::epoch::Guard;
+use crate::window::fast_path::FastPath;
+use crate::window::layout::Layout;
+use crate::window::note::{Note, Noted};
+use crate::window::retry_hint::{self, RetryHint};
+use crate::window::ring::Marks;
+use crate::window::snapshot::{DecisionTick, Limit, Snapshot, Usage};
+
+/// What became of an addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Counted, at this tick (64 bits wide), on top of this usage.
+    Admitted {
+        /// The tick it was judged and is counted at.
+        tick: u64,
+        /// Usage before it.
+        usage: u64,
+    },
+    /// Not counted; nothing was written.
+    Rejected {
+        /// Usage that stood in the way.
+        usage: u64,
+        /// When it would fit, or `None` if never.
+        retry_hint: Option<RetryHint>,
+    },
+    /// The window was retired. It never comes back; look the key up again.
+    Dead,
+}
+
+/// One key's window.
+///
+/// In this order: what a call looks at first is together, and marks that have moved to a ring leave
+/// the line with the words of the next key.
+#[repr(C)]
+pub(crate) struct Window {
+    pub(in crate::window) state: AtomicU64,
+    pub(in crate::window) latest: AtomicU64,
+    pub(in crate::window) note: Note,
+    pub(in crate::window) marks: Marks,
+}
+
+/// One turn of the loop of [`Window::add`]: what was read, and is acted on.
+pub(in crate::window) struct Basis<'a> {
+    pub(in crate::window) snapshot: &'a Snapshot<'a>,
+    pub(in crate::window) usage: &'a Usage,
+    pub(in crate::window) floor: &'a AtomicU64,
+}
+
+impl Window {
+    /// A window with nothing in it, begun by a thread whose clock reads tick `now`.
+    pub(crate) fn new(layout: &Layout, now: u64) -> Self {
+        Self {
+            state: AtomicU64::new(layout.blank(0)),
+            latest: AtomicU64::new(now),
+            note: Note::new(),
+            // On the odd lap: the first marks are on an even one.
+            marks: Marks::new(layout.mark(0, 0, true)),
+        }
+    }
+
+    /// Adds `count` units at tick `now`, or at a later one that other threads have reached.
+    ///
+    /// `floor` is the word that [`Window::retire`] raises, shared by all windows of a map. A limit
+    /// must not be above [`Layout::most`].
+    #[inline]
+    pub(crate) fn add(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        self.add_with::<true>(layout, floor, now, count, limit, &mut 0)
+    }
+
+    /// [`Window::add`] for callers who have no use for the hint of a rejection: it may be missing.
+    #[inline]
+    pub(crate) fn add_unhinted(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        self.add_with::<false>(layout, floor, now, count, limit, &mut 0)
+    }
+
+    /// [`Window::add`] without a limit, which also counts how often another thread came first on the
+    /// fast path.
+    #[inline]
+    pub(crate) fn add_noting(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        conflicts: &mut u32,
+    ) -> Outcome {
+        self.add_with::<false>(layout, floor, now, count, Limit::Unbounded, conflicts)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
+    fn add_with<const HINT: bool>(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+        conflicts: &mut u32,
+    ) -> Outcome {
+        let most = match limit {
+            Limit::Within(most) => most,
+            Limit::Unbounded => layout.most(),
+        };
+        loop {
+            match self.fast_path::<HINT>(layout, now, count, most) {
+                FastPath::Fits { state, usage } => {
+                    if self.swap_state(state, layout.with_units(state, count)) {
+                        return Outcome::Admitted { tick: now, usage };
+                    }
+                    *conflicts += 1;
+                }
+                FastPath::Full { usage, retry_hint } if limit != Limit::Unbounded => {
+                    return Outcome::Rejected { usage, retry_hint };
+                }
+                FastPath::Full { .. } | FastPath::Unclear => {
+                    return self.add_by_marks(layout, floor, now, count, limit);
+                }
+            }
+        }
+    }
+
+    /// [`Window::add`], the long way.
+    #[inline(never)]
+    fn add_by_marks(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        count: u64,
+        limit: Limit,
+    ) -> Outcome {
+        let mut pin = None;
+        loop {
+            let Some(snapshot) = self.snapshot(layout, &mut pin) else { return Outcome::Dead };
+            // Relaxed: raised before the kill or the restart that led to this state, and ordered by
+            // its Acquire load, or by the map's lookup of the fresh window. It must be read here,
+            // after those.
+            let at = self.decision_tick(&snapshot, now, || floor.load(Ordering::Relaxed));
+            let (usage, tick) = snapshot.usage_at(&at);
+
+            if !usage.fits(count, limit) {
+                let retry_hint = retry_hint::retry_hint(&snapshot, &usage, tick, count, limit);
+                if self.holds(&snapshot) {
+                    return Outcome::Rejected { usage: usage.units, retry_hint };
+                }
+                continue;
+            }
+            let basis = Basis { snapshot: &snapshot, usage: &usage, floor };
+            let added = match at {
+                DecisionTick::Newest(tick) => self.add_units(&basis, tick, count),
+                DecisionTick::New(tick) => self.add_mark(&basis, tick, count),
+                DecisionTick::Idle(tick) => self.restart(&basis, tick),
+            };
+            if let Some(tick) = added {
+                return Outcome::Admitted { tick, usage: usage.units };
+            }
+        }
+    }
+
+    /// Judges an addition without making it.
+    #[inline]
+    pub(crate) fn peek(&self, layout: &Layout, now: u64, count: u64, limit: Limit) -> Outcome {
+        if let Limit::Within(most) = limit
+            && let FastPath::Full { usage, retry_hint } =
+                self.fast_path::<true>(layout, now, count, most)
+        {
+            return Outcome::Rejected { usage, retry_hint };
+        }
+        self.read(layout, now, |snapshot, usage, tick| {
+            if usage.fits(count, limit) {
+                Outcome::Admitted { tick, usage: usage.units }
+            } else {
+                let retry_hint = retry_hint::retry_hint(snapshot, usage, tick, count, limit);
+                Outcome::Rejected { usage: usage.units, retry_hint }
+            }
+        })
+        .unwrap_or(Outcome::Dead)
+    }
+
+    /// Units counted at tick `now`, or `None` if the window is dead.
+    pub(crate) fn usage(&self, layout: &Layout, now: u64) -> Option<u64> {
+        self.read(layout, now, |_, usage, _| usage.units)
+    }
+
+    /// Units counted at tick `now`, and those of them that would count if the window spanned only
+    /// `span` ticks; or `None` if the window is dead.
+    pub(crate) fn usage_and_recent(
+        &self,
+        layout: &Layout,
+        now: u64,
+        span: u64,
+    ) -> Option<(u64, u64)> {
+        self.read(layout, now, |snapshot, usage, tick| {
+            let recent = snapshot.live_within(tick, span).min(usage.live);
+            (usage.units, snapshot.usage(recent).units)
+        })
+    }
+
+    /// Whether nothing counts at tick `now`, and nothing was added for `stale_after` ticks.
+    pub(crate) fn is_idle(&self, layout: &Layout, now: u64, stale_after: u64) -> bool {
+        self.read(layout, now, |snapshot, usage, now| {
+            usage.units == 0 && self.idle_for(snapshot, now) >= stale_after
+        })
+        .unwrap_or(true)
+    }
+
+    /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
+    pub(crate) fn refund(&self, layout: &Layout, now: u64, count: u64) -> Option<u64> {
+        let mut pin = None;
+        loop {
+            let snapshot = self.snapshot(layout, &mut pin)?;
+            let at = self.decision_tick(&snapshot, now, || 0);
+            let (usage, _) = snapshot.usage_at(&at);
+            if let DecisionTick::New(tick) = at
+                && usage.units > 0
+                && usage.live < snapshot.len()
+            {
+                // A position forgives all that came before it, and some of that still counts for
+                // threads with an older clock reading. An empty mark at this tick ends that: from
+                // then on nobody is judged any earlier.
+                // The floor matters only where there are no marks.
+                let floor = &AtomicU64::new(0);
+                let basis = Basis { snapshot: &snapshot, usage: &usage, floor };
+                let _ = self.add_mark(&basis, tick, 0);
+                continue;
+            }
+            let units = count.min(usage.units);
+            let position = usage.base.wrapping_add(units);
+            let last = retry_hint::holder(&snapshot, &usage, position).mark;
+            if !self.holds(&snapshot) {
+                continue;
+            }
+            if units == 0 {
+                return Some(0);
+            }
+            let noted = Noted::refund(layout, position, layout.tick(last));
+            if self.note.replace(snapshot.note, noted) {
+                return Some(units);
+            }
+        }
+    }
+
+    /// Ends this window if nothing in it counts at tick `now` and nothing was added for
+    /// `stale_after` ticks, unless `besides` objects. Returns whether it is dead: then it is to be
+    /// removed from its map. See [`Window::hold_up`] for what `besides` can rely on.
+    pub(crate) fn retire(
+        &self,
+        layout: &Layout,
+        floor: &AtomicU64,
+        now: u64,
+        stale_after: u64,
+        besides: impl FnOnce() -> bool,
+    ) -> bool {
+        let mut pin = None;
+        let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };
+        let (usage, now) = self.look(&snapshot, now);
+        // After the state was loaded, and before it is found to be unchanged.
+        if usage.units != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {
+            return false;
+        }
+        // Relaxed: published by the kill that follows: who meets this window dead, or a fresh one of
+        // this key, is judged no earlier than `now`.
+        floor.fetch_max(now, Ordering::Relaxed);
+        // The CAS proves that everything read above still held: nothing came in meanwhile.
+        self.commit(&snapshot, Layout::kill(snapshot.state))
+    }
+
+    /// For whoever has just written something that `besides` of [`Window::retire`] looks at: has a
+    /// retirement fail that looked too early to see it. `None` of a window that is dead, which may
+    /// have been retired without it.
+    ///
+    /// A window in use at `now` is not retired, and is left alone. An idle one is begun afresh: a
+    /// retirement that loaded the state before that finds it changed, and one that loads it later
+    /// sees what was written before.
+    #[cold]
+    pub(crate) fn hold_up(&self, layout: &Layout, floor: &AtomicU64, now: u64) -> Option<()> {
+        let mut pin = None;
+        loop {
+            let snapshot = self.snapshot(layout, &mut pin)?;
+            let (usage, tick) = self.look(&snapshot, now);
+            let last = tick.saturating_sub(self.idle_for(&snapshot, tick));
+            if !self.holds(&snapshot) {
+                continue;
+            }
+            if usage.units > 0 {
+                return Some(());
+            }
+            // Without marks it alone tells how long the window has been idle. Release: as in
+            // `add_mark`; no mark is newer.
+            self.latest.fetch_max(last, Ordering::Release);
+            let basis = Basis { snapshot: &snapshot, usage: &usage, floor };
+            if self.begin_afresh(&basis, tick).is_some() {
+                return Some(());
+            }
+        }
+    }
+
+    /// Ends this window whatever it holds: its units are forgotten. `false` if it was dead.
+    pub(crate) fn kill(&self) -> bool {
+        // AcqRel: Release orders what this thread did before against whoever finds the window
+        // dead; Acquire against the admissions that it forgets.
+        let state = self.state.fetch_or(Layout::kill(0), Ordering::AcqRel);
+        !Layout::is_dead(state)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        // Acquire: pairs with the kill, so that a raised floor is seen by who finds it dead.
+        Layout::is_dead(self.state.load(Ordering::Acquire))
+    }
+
+    /// Reads what [`Window::add`] is going to, so that it is in the cache by then. Nothing waits for
+    /// what is read here, so that a processor goes on to touch the next window meanwhile. `pin` is as
+    /// in [`Marks::view`]; to pin for each window would be to wait for each.
+    #[inline]
+    pub(crate) fn touch(&self, layout: &Layout, pin: &mut Option<Guard>) {
+        if let Some(snapshot) = self.snapshot(layout, pin) {
+            let oldest = snapshot.mark(snapshot.tail().wrapping_sub(snapshot.len()));
+            core::hint::black_box(oldest ^ snapshot.mark(snapshot.tail()));
+        }
+    }
+
+    /// Slots for marks held at present.
+    pub(crate) fn capacity(&self) -> usize {
+        self.marks.capacity()
+    }
+
+    /// Heap bytes held at present.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self.capacity() {
+            INLINE_MARKS => 0,
+            slots => (slots + 1) * size_of::<AtomicU64>(),
+        }
+    }
+
+    // --- reading -------------------------------------------------------------------------------
+
+    /// Loads what everything else is read through, or `None` of a dead window.
+    #[inline]
+    fn snapshot<'a>(
+        &'a self,
+        layout: &'a Layout,
+        pin: &'a mut Option<Guard>,
+    ) -> Option<Snapshot<'a>> {
+        // Acquire: pairs with every CAS of `state`; the marks that it counts, and the ring that
+        // holds them, are visible from here on.
+        let state = self.state.load(Ordering::Acquire);
+        if Layout::is_dead(state) {
+            return None;
+        }
+        let view = self.marks.view(pin);
+        let note = self.note.load();
+        Some(Snapshot { layout, state, view, note })
+    }
+
+    /// Reads consistently: `f` is called until what it was given is known to have been true.
+    #[inline]
+    fn read<T>(
+        &self,
+        layout: &Layout,
+        now: u64,
+        mut f: impl FnMut(&Snapshot<'_>, &Usage, u64) -> T,
+    ) -> Option<T> {
+        let mut pin = None;
+        loop {
+            let snapshot = self.snapshot(layout, &mut pin)?;
+            let (usage, now) = self.look(&snapshot, now);
+            let answer = f(&snapshot, &usage, now);
+            if self.holds(&snapshot) {
+                return Some(answer);
+            }
+        }
+    }
+
+    /// What is to be seen at `now`, or later if others have got there, and that tick.
+    #[inline]
+    fn look(&self, snapshot: &Snapshot<'_>, now: u64) -> (Usage, u64) {
+        // No floor: without marks nothing is counted, whatever the tick.
+        snapshot.usage_at(&self.decision_tick(snapshot, now, || 0))
+    }
+
+    #[inline]
+    fn decision_tick(
+        &self,
+        snapshot: &Snapshot<'_>,
+        now: u64,
+        floor: impl FnOnce() -> u64,
+    ) -> DecisionTick {
+        // Raised before the mark that needs it was announced, hence before the state that was
+        // acquired. Acquire: pairs with the Release where it is raised: whoever finds it raised for
+        // a later state will see that state when it looks again.
+        snapshot.decision_tick(now, self.latest.load(Ordering::Acquire), floor)
+    }
+
+    /// Ticks since the newest mark, or since this window was begun.
+    fn idle_for(&self, snapshot: &Snapshot<'_>, now: u64) -> u64 {
+        let layout = snapshot.layout;
+        // Relaxed: as in `decision_tick`.
+        let since_latest = now.saturating_sub(self.latest.load(Ordering::Relaxed));
+        if snapshot.len() == 0 || since_latest > layout.quarter() {
+            return since_latest;
+        }
+        let since = layout.ticks_between(snapshot.newest_addition(), now);
+        // Negative in wrapped terms only where it is too long ago to tell: `latest` bounds it.
+        u64::try_from(since).unwrap_or(since_latest)
+    }
+
+    /// Whether the state still stands, hence all that was read since it was loaded was true.
+    #[inline]
+    pub(in crate::window) fn holds(&self, snapshot: &Snapshot<'_>) -> bool {
+        // Relaxed: ordered after the Acquire loads of the note and the slots. If one of those saw
+        // a word written after the state had changed, this load sees the change.
+        self.state.load(Ordering::Relaxed) == snapshot.state
+    }
+
+    // --- writing -------------------------------------------------------------------------------
+
+    /// Commits a change of nothing but the units, or of whether this window is alive.
+    #[inline]
+    pub(in crate::window) fn commit(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
+        self.swap_state(snapshot.state, next)
+    }
+
+    /// Commits any other change: what was kept in the note ends with the marks that it spoke of.
+    #[inline]
+    pub(in crate::window) fn commit_marks(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
+        let note = snapshot.note;
+        if note.ends_with_marks() && !self.note.replace(note, note.voided()) {
+            return false;
+        }
+        self.commit(snapshot, next)
+    }
+
+    #[inline]
+    fn swap_state(&self, state: u64, next: u64) -> bool {
+        // Release: publishes the mark, the note and the raised floor to the Acquire load of `state`
+        // in `snapshot` and `fast_path`. Relaxed on failure: the loop loads it afresh.
+        self.state.compare_exchange(state, next, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Adds units to the newest mark, of this tick. `None`: something has moved, start over.
+    #[inline]
+    fn add_units(&self, basis: &Basis<'_>, tick: u64, count: u64) -> Option<u64> {
+        let &Basis { snapshot, usage, .. } = basis;
+        let layout = snapshot.layout;
+        if usage.overflows(layout, count) {
+            return self.fill_up(basis, tick);
+        }
+        let claim = self.claim(snapshot, tick);
+        if !self.commit(snapshot, layout.with_units(snapshot.state, count)) {
+            return None;
+        }
+        if let Some(claim) = claim {
+            // Whoever was faster knows better.
+            let _ = self.note.replace(claim, Noted::kept(layout, usage.base, tick));
+        }
+        Some(tick)
+    }
+
+    /// Puts a claim to this state into the note, where that helps those who come after, or finds it
+    /// there; see `note`.
+    fn claim(&self, snapshot: &Snapshot<'_>, tick: u64) -> Option<Noted> {
+        if snapshot.view.is_inline() {
+            return None;
+        }
+        let claim = Noted::claim(snapshot.layout, snapshot.cum(), tick);
+        let is_there = snapshot.note == claim
+            || snapshot.note.yields_to(claim, snapshot.layout)
+                && self.holds(snapshot)
+                && self.note.replace(snapshot.note, claim);
+        is_there.then_some(claim)
+    }
+}
