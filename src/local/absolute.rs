@@ -6,14 +6,15 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::key::{Key, Lookup};
+use crate::local::call::{Call, Verdict};
 use crate::local::config::{Config, Now};
-use crate::local::counters::{PerThread, Stats};
-use crate::local::engine::{Floor, KeyState, alive};
+use crate::local::counters::Stats;
+use crate::local::engine::{Context, Floor, KeyState};
 use crate::local::inner::Inner;
 use crate::local::map::State;
 use crate::policy::absolute;
-use crate::wait::Attempt;
-use crate::window::{Limit, Outcome, RetryHint, Window};
+use crate::random::Random;
+use crate::window::{Limit, Outcome, Window};
 use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
 
 impl State for Window {
@@ -23,6 +24,43 @@ impl State for Window {
 }
 
 impl KeyState for Window {
+    type Settings = ();
+    const RECORDS_DECLINES: bool = false;
+
+    fn most(_context: &Context<'_, Self>, capacity: u64) -> u64 {
+        capacity
+    }
+
+    #[inline]
+    fn random(_settings: &()) -> Option<&dyn Random> {
+        None
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the body of two functions, one of them hot")]
+    fn decide(
+        &self,
+        context: &Context<'_, Self>,
+        call: &Call<'_>,
+        _waits: bool,
+    ) -> Option<Verdict> {
+        let &Call { count, capacity, now, .. } = call;
+        let Context { config, floor, .. } = context;
+        let within = Limit::Within(capacity);
+        verdict(config, now, self.add(&config.layout, floor, now.tick, count, within))
+    }
+
+    fn peek(state: Option<&Self>, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict> {
+        let &Call { count, capacity, now, .. } = call;
+        let Context { config, .. } = context;
+        let outcome = match state {
+            Some(window) => window.peek(&config.layout, now.tick, count, Limit::Within(capacity)),
+            None if count > capacity => Outcome::Rejected { usage: 0, retry_hint: None },
+            None => Outcome::Admitted { tick: now.tick, usage: 0 },
+        };
+        verdict(config, now, outcome)
+    }
+
     fn new(config: &Config, now: Now) -> Self {
         Self::new(&config.layout, now.tick)
     }
@@ -37,6 +75,20 @@ impl KeyState for Window {
 
     fn heap_bytes(&self) -> usize {
         self.heap_bytes()
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of two functions, one of them hot")]
+fn verdict(config: &Config, now: Now, outcome: Outcome) -> Option<Verdict> {
+    match outcome {
+        Outcome::Admitted { .. } => Some(Verdict::ALLOWED),
+        Outcome::Rejected { usage, retry_hint } => {
+            let retry_hint = retry_hint.map(|hint| (hint.tick, hint.remaining));
+            let decision = absolute::rejected(&config.grid, now.millis, usage, retry_hint);
+            Some(Verdict { decision, frees_at: retry_hint.map(|(tick, _)| tick) })
+        }
+        Outcome::Dead => None,
     }
 }
 
@@ -81,44 +133,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        let engine = &self.inner.absolute;
-        // The way of nearly all calls. Whatever is rare, a new key too, is kept out of it: this
-        // function is inlined into its callers, and small enough to keep its values in registers.
-        if let Some(most) = engine.config.finite_limit(rate)
-            && count != 0
-        {
-            let per_thread = engine.per_thread();
-            match engine
-                .store
-                .find_open(key, |window| self.inc_known(per_thread, window, most, count))
-            {
-                // Each arm for itself: what a decision is decides how it is counted.
-                Some(RateLimitDecision::Allowed) => {
-                    return engine.decided_by(per_thread, key, count, RateLimitDecision::Allowed);
-                }
-                Some(decision) => return engine.decided_by(per_thread, key, count, decision),
-                None => {}
-            }
-        }
-        self.inc_slow(key, rate, count)
-    }
-
-    /// [`LocalAbsolute::inc`] for any key, rate and count.
-    #[cold]
-    fn inc_slow<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        let engine = &self.inner.absolute;
-        if count == 0 {
-            return engine.decided(key, count, RateLimitDecision::Allowed);
-        }
-        let now = engine.config.now();
-        let decision = match self.try_once(key, now, count, engine.config.limit(rate)) {
-            Some(outcome) => self.decision(now, outcome),
-            None => engine.no_room(),
-        };
-        engine.decided(key, count, decision)
+        self.inner.absolute.inc(key, rate, count)
     }
 
     /// Many calls of [`inc`](LocalAbsolute::inc), each decided by itself, in the order given: the answers
@@ -133,36 +148,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        let engine = &self.inner.absolute;
-        let per_thread = engine.per_thread();
-        engine.in_turn(calls, |key, rate, count, found| {
-            if let (Some(window), Some(most)) = (found, engine.config.finite_limit(rate))
-                && count != 0
-                && let Some(decision) = self.inc_known(per_thread, window, most, count)
-            {
-                return engine.decided_by(per_thread, key, count, decision);
-            }
-            self.inc_slow(key, rate, count)
-        })
-    }
-
-    /// [`LocalAbsolute::inc`] of a key that has a window; `None` if that is dead.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
-    fn inc_known(
-        &self,
-        per_thread: &PerThread,
-        window: &Window,
-        most: u64,
-        count: u64,
-    ) -> Option<RateLimitDecision> {
-        let engine = &self.inner.absolute;
-        let now = engine.config.read(&per_thread.clock_cache);
-        match engine.add_to(window, now.tick, count, Limit::Within(most)) {
-            Outcome::Admitted { .. } => Some(RateLimitDecision::Allowed),
-            Outcome::Rejected { usage, retry_hint } => Some(self.rejection(now, usage, retry_hint)),
-            Outcome::Dead => None,
-        }
+        self.inner.absolute.inc_many(calls)
     }
 
     /// What [`inc`](LocalAbsolute::inc) would answer now, without counting anything. It does not look
@@ -175,12 +161,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 {
-            return RateLimitDecision::Allowed;
-        }
-        let engine = &self.inner.absolute;
-        let now = engine.config.now();
-        self.decision(now, self.look(key, now, count, engine.config.limit(rate)))
+        self.inner.absolute.is_allowed(key, rate, count)
     }
 
     /// Units admitted or recorded that still count. 0 for a key that is not known.
@@ -232,88 +213,13 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 {
-            return Ok(Duration::ZERO);
-        }
-        let engine = &self.inner.absolute;
-        let limit = engine.config.limit(rate);
-        if let Limit::Within(most) = limit
-            && count > most
-        {
-            return Err(TrypemaError::CountTooLarge { given: count, most });
-        }
-        let attempt = || {
-            let now = engine.config.now();
-            match self.try_once(key, now, count, limit) {
-                Some(Outcome::Rejected { retry_hint: Some(retry_hint), .. }) => {
-                    Attempt::Later(engine.until_gone(retry_hint.tick, now))
-                }
-                Some(Outcome::Admitted { .. }) => {
-                    let _ = engine.decided(key, count, RateLimitDecision::Allowed);
-                    Attempt::Admitted
-                }
-                // No room for the key: all else was ruled out before.
-                None | Some(Outcome::Rejected { retry_hint: None, .. } | Outcome::Dead) => {
-                    engine.attempt_without_room()
-                }
-            }
-        };
-        engine.acquire(key, timeout, attempt)
+        self.inner.absolute.acquire(key, rate, count, timeout, Duration::ZERO)
     }
 
     /// What this strategy has done and holds.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        self.inner.absolute.add_to_stats(&mut stats);
-        stats
-    }
-
-    /// Adds if that fits. `None`: no room for the key.
-    #[inline]
-    fn try_once<Q>(&self, key: &Q, now: Now, count: u64, limit: Limit) -> Option<Outcome>
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        if let Limit::Within(capacity) = limit
-            && count > capacity
-        {
-            // It never fits, so it is not worth a state.
-            return Some(self.look(key, now, count, limit));
-        }
-        let engine = &self.inner.absolute;
-        engine.with(key, now, |window| alive(engine.add_rarely(window, now.tick, count, limit)))
-    }
-
-    /// Judges an addition without making it.
-    #[inline]
-    fn look<Q>(&self, key: &Q, now: Now, count: u64, limit: Limit) -> Outcome
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        let engine = &self.inner.absolute;
-        let peek =
-            |window: &Window| alive(window.peek(&engine.config.layout, now.tick, count, limit));
-        engine.store.find(key, peek).unwrap_or(match limit {
-            Limit::Within(capacity) if count > capacity => {
-                Outcome::Rejected { usage: 0, retry_hint: None }
-            }
-            _ => Outcome::Admitted { tick: now.tick, usage: 0 },
-        })
-    }
-
-    #[inline]
-    fn decision(&self, now: Now, outcome: Outcome) -> RateLimitDecision {
-        match outcome {
-            Outcome::Rejected { usage, retry_hint } => self.rejection(now, usage, retry_hint),
-            Outcome::Admitted { .. } | Outcome::Dead => RateLimitDecision::Allowed,
-        }
-    }
-
-    #[inline]
-    fn rejection(&self, now: Now, usage: u64, retry_hint: Option<RetryHint>) -> RateLimitDecision {
-        let retry_hint = retry_hint.map(|retry_hint| (retry_hint.tick, retry_hint.remaining));
-        absolute::rejected(&self.inner.absolute.config.grid, now.millis, usage, retry_hint)
+        self.inner.absolute.stats()
     }
 }
 

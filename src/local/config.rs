@@ -6,7 +6,7 @@ use crate::RateLimit;
 use crate::clock::ClockSource;
 use crate::policy::{Grid, NANOS_PER_MILLI};
 use crate::rate::Multiples;
-use crate::window::{Layout, Limit};
+use crate::window::Layout;
 
 /// Fixed when the limiter is built; read by every decision.
 #[derive(Debug, Clone)]
@@ -99,11 +99,5 @@ impl Config {
     #[inline(never)]
     fn unusual_limit(&self, rate: &RateLimit) -> Option<u64> {
         (!rate.is_unlimited()).then(|| self.soft_limit(rate))
-    }
-
-    /// What a window may hold under a rate.
-    #[inline]
-    pub(crate) fn limit(&self, rate: &RateLimit) -> Limit {
-        self.finite_limit(rate).map_or(Limit::Unbounded, Limit::Within)
     }
 }

@@ -1,24 +1,52 @@
-//! What both strategies have: keys with a window of admitted units, and all that may be done to
-//! those whatever the strategy.
+//! Every call of a strategy, once. The strategy's own part is behind [`KeyState`]: how it decides on
+//! one key's state.
 
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use crate::key::Lookup;
+use crate::local::call::{Call, Draw, Verdict};
 use crate::local::config::{Config, Now};
 use crate::local::counters::{Counters, PerThread, Stats};
 use crate::local::map::{AHEAD, KeyMap, State};
 use crate::local::observer::{Event, Observer, Strategy};
+use crate::random::Random;
 use crate::wait::{Attempt, TimedOut, Wait, WaitQueue};
 use crate::window::{Limit, Outcome, Window};
 use crate::{RateLimit, RateLimitDecision, TrypemaError};
 
 /// Keys that a memory estimate looks at.
 const SAMPLE: usize = 512;
+/// The least time after which a waiting thread draws again: anything less is a busy loop.
+const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 
-/// A key's state under some strategy.
-pub(crate) trait KeyState: State {
-    /// A state begun now.
+/// A key's state under some strategy, and how that strategy decides.
+pub(crate) trait KeyState: State + Sized {
+    /// The strategy's settings.
+    type Settings;
+    /// Whether calls that are turned away count as demand, and are recorded.
+    const RECORDS_DECLINES: bool;
+
+    /// The most units that one call can ever be admitted for, at this capacity.
+    fn most(context: &Context<'_, Self>, capacity: u64) -> u64;
+
+    /// The user's source of draws, who can notice how often it is asked; `None`: the default one.
+    fn random(settings: &Self::Settings) -> Option<&dyn Random>;
+
+    /// Admits the call or turns it away. `None` of a dead state. If the caller `waits`, a decline is
+    /// not recorded, and the verdict says when units leave the window.
+    fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>, waits: bool) -> Option<Verdict>;
+
+    /// The verdict of [`KeyState::decide`] on a key that may be unknown, with nothing recorded.
+    /// `None` of a dead state.
+    fn peek(state: Option<&Self>, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict>;
+
+    /// Records a wait that was given up. `None` of a dead state.
+    fn give_up(&self, _context: &Context<'_, Self>, _call: &Call<'_>) -> Option<()> {
+        Some(())
+    }
+
+    /// A state that begins now.
     fn new(config: &Config, now: Now) -> Self;
 
     /// The window of admitted units; the state is dead when this is.
@@ -34,13 +62,29 @@ pub(crate) trait KeyState: State {
 
 pub(crate) type Floor = crate::sync::atomic::AtomicU64;
 
+/// All that a decision depends on besides the call and the key's state.
+pub(crate) struct Context<'a, V: KeyState> {
+    pub(crate) config: &'a Config,
+    pub(crate) floor: &'a Floor,
+    pub(crate) settings: &'a V::Settings,
+}
+
+impl<V: KeyState> Context<'_, V> {
+    /// Adds to a window, where that is rare.
+    #[inline(never)]
+    pub(crate) fn add_slow(&self, window: &Window, tick: u64, count: u64, limit: Limit) -> Outcome {
+        window.add(&self.config.layout, self.floor, tick, count, limit)
+    }
+}
+
 /// One strategy of a limiter.
-pub(crate) struct Engine<K, V, S> {
+pub(crate) struct Engine<K, V: KeyState, S> {
     pub(crate) config: Config,
-    pub(crate) store: KeyMap<K, V, S>,
+    pub(crate) settings: V::Settings,
+    pub(crate) map: KeyMap<K, V, S>,
     strategy: Strategy,
     max_keys: Option<u32>,
-    line: WaitQueue<K>,
+    queue: WaitQueue<K>,
     counters: Counters,
     observer: Option<Observer<K>>,
 }
@@ -53,6 +97,7 @@ where
 {
     pub(crate) fn new(
         config: Config,
+        settings: V::Settings,
         strategy: Strategy,
         hasher: S,
         max_keys: Option<u32>,
@@ -60,120 +105,239 @@ where
     ) -> Self {
         Self {
             config,
-            store: KeyMap::new(hasher, max_keys),
+            settings,
+            map: KeyMap::new(hasher, max_keys),
             strategy,
             max_keys,
-            line: WaitQueue::new(),
+            queue: WaitQueue::new(),
             counters: Counters::default(),
             observer,
         }
     }
 
-    /// Acts on the key's state, made if there is none, until `act` finds one that is not dead.
-    /// `None`: no room for a new key.
-    #[inline]
-    pub(crate) fn with<Q, R>(
-        &self,
-        key: &Q,
-        now: Now,
-        act: impl FnMut(&V) -> Option<R>,
-    ) -> Option<R>
+    // --- deciding ------------------------------------------------------------------------------
+
+    /// Checks and counts.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the body of each strategy's `inc`")]
+    pub(crate) fn inc<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.store.with(
-            key,
-            || V::new(&self.config, now),
-            |state| state.retire(&self.config, &self.store.floor, now, 0),
-            act,
-        )
+        // Nearly all calls end here. Rare cases, a new key among them, are kept out: this function
+        // is inlined into its callers, and small enough to keep its values in registers.
+        let per_thread = self.counters.per_thread();
+        match self.map.find_open(key, |state| self.inc_known(per_thread, state, rate, count)) {
+            // Each arm for itself: the decision's kind decides how it is counted.
+            Some(RateLimitDecision::Allowed) => {
+                self.decided_by(per_thread, key, count, RateLimitDecision::Allowed)
+            }
+            Some(decision) => self.decided_by(per_thread, key, count, decision),
+            None => self.inc_slow(key, rate, count),
+        }
     }
 
-    /// Decides on calls in turn, with the states of the next few fetched before. `inc` is given the
-    /// call, and the key's state if there was one: it may have died since.
+    /// [`Engine::inc`] of a key that has a state. `None` of a dead one, and of rare calls.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
+    fn inc_known(
+        &self,
+        per_thread: &PerThread,
+        state: &V,
+        rate: &RateLimit,
+        count: u64,
+    ) -> Option<RateLimitDecision> {
+        // A draw that can be noticed must not be made again in `inc_slow`.
+        if count == 0 || V::random(&self.settings).is_some() {
+            return None;
+        }
+        let capacity = self.config.finite_limit(rate)?;
+        let now = self.config.read(&per_thread.clock_cache);
+        let draw = Draw::lazy();
+        let call = Call { rate, count, capacity, now, thread: per_thread.number, draw };
+        Some(state.decide(&self.context(), &call, false)?.decision)
+    }
+
+    /// [`Engine::inc`] for any key, rate and count.
+    #[cold]
+    fn inc_slow<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let decision = if count == 0 {
+            RateLimitDecision::Allowed
+        } else {
+            match self.attempt(key, rate, count, false) {
+                Some(verdict) => verdict.decision,
+                // Above the most, room would not help.
+                None if V::RECORDS_DECLINES && self.exceeds(rate, count).is_some() => {
+                    RateLimitDecision::suppressed(1.0, false)
+                }
+                None => self.no_room(),
+            }
+        };
+        self.decided(key, count, decision)
+    }
+
+    /// Many calls of [`Engine::inc`], one after the other, with the states of the next few fetched
+    /// before.
     ///
     /// An observer must not be told while states are protected, for it may take its time: nothing
-    /// that was removed anywhere could be freed meanwhile. With one, states are looked up one by one.
-    #[inline]
-    pub(crate) fn in_turn<'c, Q>(
-        &self,
-        calls: &'c [(&'c Q, &'c RateLimit, u64)],
-        mut inc: impl FnMut(&'c Q, &'c RateLimit, u64, Option<&V>) -> RateLimitDecision,
-    ) -> Vec<RateLimitDecision>
+    /// that was removed anywhere could be freed meanwhile. With one, it is `inc` again and again.
+    pub(crate) fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
         Q: Lookup<K> + ?Sized,
     {
         if self.observer.is_some() {
-            return calls.iter().map(|&(key, rate, count)| inc(key, rate, count, None)).collect();
+            let inc = |&(key, rate, count): &(&Q, &RateLimit, u64)| self.inc(key, rate, count);
+            return calls.iter().map(inc).collect();
         }
+        let per_thread = self.counters.per_thread();
         let mut decisions = Vec::with_capacity(calls.len());
         for calls in calls.chunks(AHEAD) {
             let mut pin = None;
             let touch = |state: &V| state.admitted().touch(&self.config.layout, &mut pin);
             let mut call = calls.iter();
-            self.store.find_each(calls.iter().map(|&(key, ..)| key), touch, |found| {
-                let decided = call.next().map(|&(key, rate, count)| inc(key, rate, count, found));
-                decisions.extend(decided);
+            self.map.find_each(calls.iter().map(|&(key, ..)| key), touch, |found| {
+                decisions.extend(call.next().map(|&(key, rate, count)| {
+                    // A state that was found may have died since.
+                    match found.and_then(|state| self.inc_known(per_thread, state, rate, count)) {
+                        Some(decision) => self.decided_by(per_thread, key, count, decision),
+                        None => self.inc_slow(key, rate, count),
+                    }
+                }));
             });
         }
         decisions
     }
 
-    /// Adds to a window, where that is rare.
-    #[inline(never)]
-    pub(crate) fn add_rarely(
-        &self,
-        window: &Window,
-        tick: u64,
-        count: u64,
-        limit: Limit,
-    ) -> Outcome {
-        self.add_to(window, tick, count, limit)
-    }
-
-    /// Adds to a window.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "see `Window::add`")]
-    pub(crate) fn add_to(&self, window: &Window, tick: u64, count: u64, limit: Limit) -> Outcome {
-        window.add(&self.config.layout, &self.store.floor, tick, count, limit)
-    }
-
-    /// [`Engine::add_to`] for callers that have no use for the hint of a rejection.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "see `Window::add`")]
-    pub(crate) fn add_unhinted(
-        &self,
-        window: &Window,
-        tick: u64,
-        count: u64,
-        limit: Limit,
-    ) -> Outcome {
-        window.add_unhinted(&self.config.layout, &self.store.floor, tick, count, limit)
-    }
-
-    /// What the calling thread keeps for itself.
-    #[inline]
-    pub(crate) fn per_thread(&self) -> &PerThread {
-        self.counters.per_thread()
-    }
-
-    /// Counts a decision, and tells the observer of it.
-    pub(crate) fn decided<Q>(
-        &self,
-        key: &Q,
-        count: u64,
-        decision: RateLimitDecision,
-    ) -> RateLimitDecision
+    /// Looks, and counts nothing.
+    pub(crate) fn is_allowed<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.decided_by(self.per_thread(), key, count, decision)
+        if count == 0 || rate.is_unlimited() {
+            return RateLimitDecision::Allowed;
+        }
+        self.peek(key, &self.call(rate, count)).decision
     }
 
-    /// [`Engine::decided`], where the calling thread's own is known.
+    /// Waits until admitted. Between the limits of a strategy that draws, draws again every `redraw`.
+    pub(crate) fn acquire<Q>(
+        &self,
+        key: &Q,
+        rate: &RateLimit,
+        count: u64,
+        timeout: Duration,
+        redraw: Duration,
+    ) -> Result<Duration, TrypemaError>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if count == 0 {
+            return Ok(Duration::ZERO);
+        }
+        if let Some(most) = self.exceeds(rate, count) {
+            return Err(TrypemaError::CountTooLarge { given: count, most });
+        }
+        let attempt = || match self.attempt(key, rate, count, true) {
+            Some(Verdict { decision, .. }) if decision.is_allowed() => {
+                let _ = self.decided(key, count, decision);
+                Attempt::Admitted
+            }
+            Some(Verdict { frees_at, .. }) => Attempt::Later(match frees_at {
+                Some(tick) => self.until_gone(tick, self.config.now()),
+                None => redraw.max(SHORTEST_REDRAW),
+            }),
+            // No room: any other key may become idle at any time, and nothing wakes this thread then.
+            None => Attempt::Later(self.config.grid.bucket()),
+        };
+        let wait = Wait { queue: &self.queue, clock: &self.config.clock, timeout };
+        wait.run(|| key.to_key(), attempt).map_err(|TimedOut| {
+            match self.max_keys {
+                Some(max_keys) if self.map.find(key, |_| Some(())).is_none() => {
+                    self.counters.count_no_room();
+                    return TrypemaError::TooManyKeys { max_keys: max_keys as usize };
+                }
+                _ => {}
+            }
+            if V::RECORDS_DECLINES {
+                let call = self.call(rate, count);
+                self.with(key, call.now, |state| state.give_up(&self.context(), &call));
+            }
+            TrypemaError::Timeout { waited: timeout }
+        })
+    }
+
+    /// Decides on a call for any key. `None`: no room for it.
+    fn attempt<Q>(&self, key: &Q, rate: &RateLimit, count: u64, waits: bool) -> Option<Verdict>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let call = self.call(rate, count);
+        if rate.is_unlimited() {
+            return self.add_unbounded(key, call.now, count).map(|_| Verdict::ALLOWED);
+        }
+        if !V::RECORDS_DECLINES && count > call.capacity {
+            // It never fits, and is not worth a state.
+            return Some(self.peek(key, &call));
+        }
+        self.with(key, call.now, |state| state.decide(&self.context(), &call, waits))
+    }
+
+    fn peek<Q>(&self, key: &Q, call: &Call<'_>) -> Verdict
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let context = self.context();
+        let known = self.map.find(key, |state| V::peek(Some(state), &context, call));
+        known.or_else(|| V::peek(None, &context, call)).unwrap_or(Verdict::ALLOWED)
+    }
+
+    fn call<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
+        Call {
+            rate,
+            count,
+            capacity: self.config.soft_limit(rate),
+            now: self.config.now(),
+            thread: self.counters.per_thread().number,
+            draw: V::random(&self.settings).map_or_else(Draw::lazy, Draw::from),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn context(&self) -> Context<'_, V> {
+        Context { config: &self.config, floor: &self.map.floor, settings: &self.settings }
+    }
+
+    /// The most that a call may ask for under this rate, if `count` is more.
+    fn exceeds(&self, rate: &RateLimit, count: u64) -> Option<u64> {
+        let most = V::most(&self.context(), self.config.soft_limit(rate));
+        (count > most && !rate.is_unlimited()).then_some(most)
+    }
+
+    /// The decision on a call whose key found no room.
+    #[cold]
+    fn no_room(&self) -> RateLimitDecision {
+        self.counters.count_no_room();
+        RateLimitDecision::Rejected {
+            retry_after_ms: Some(self.config.grid.window_ms()),
+            remaining_after_waiting: 0,
+        }
+    }
+
+    /// Counts a decision, and tells the observer of it.
+    fn decided<Q>(&self, key: &Q, count: u64, decision: RateLimitDecision) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.decided_by(self.counters.per_thread(), key, count, decision)
+    }
+
+    /// [`Engine::decided`], where the calling thread's counters are at hand.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "most of it goes where the decision is known")]
-    pub(crate) fn decided_by<Q>(
+    fn decided_by<Q>(
         &self,
         per_thread: &PerThread,
         key: &Q,
@@ -198,19 +362,11 @@ where
         }
     }
 
-    /// The decision on a call whose key found no room.
-    #[cold]
-    pub(crate) fn no_room(&self) -> RateLimitDecision {
-        self.counters.count_no_room();
-        RateLimitDecision::Rejected {
-            retry_after_ms: Some(self.config.grid.window_ms()),
-            remaining_after_waiting: 0,
-        }
-    }
+    // --- units, whatever the limit -------------------------------------------------------------
 
     pub(crate) fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> u64 {
         let now = self.config.now();
-        self.store
+        self.map
             .find(key, |state| state.admitted().usage(&self.config.layout, now.tick))
             .unwrap_or(0)
     }
@@ -219,14 +375,20 @@ where
         if count == 0 {
             return true;
         }
-        let now = self.config.now();
-        let recorded = self.with(key, now, |state| {
-            alive(self.add_rarely(state.admitted(), now.tick, count, Limit::Unbounded))
-        });
+        let recorded = self.add_unbounded(key, self.config.now(), count);
         if recorded.is_none() {
             self.counters.count_no_room();
         }
         recorded.is_some()
+    }
+
+    fn add_unbounded<Q>(&self, key: &Q, now: Now, count: u64) -> Option<Outcome>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.with(key, now, |state| {
+            alive(self.context().add_slow(state.admitted(), now.tick, count, Limit::Unbounded))
+        })
     }
 
     pub(crate) fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
@@ -235,31 +397,33 @@ where
         }
         let now = self.config.now();
         let refunded = self
-            .store
+            .map
             .find(key, |state| state.admitted().refund(&self.config.layout, now.tick, count))
             .unwrap_or(0);
         if refunded > 0 {
-            self.line.units_freed(|| key.to_key());
+            self.queue.units_freed(|| key.to_key());
         }
         refunded
     }
 
+    // --- keys ----------------------------------------------------------------------------------
+
     pub(crate) fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let known = self.store.find(key, |state| state.admitted().kill().then_some(())).is_some();
+        let known = self.map.find(key, |state| state.admitted().kill().then_some(())).is_some();
         if known {
-            self.store.unlink(key);
-            self.line.units_freed(|| key.to_key());
+            self.map.unlink(key);
+            self.queue.units_freed(|| key.to_key());
         }
         known
     }
 
     pub(crate) fn clear(&self) {
-        self.store.each(|key, state| {
+        self.map.each(|key, state| {
             state.admitted().kill();
-            self.store.unlink(key);
+            self.map.unlink(key);
             true
         });
-        self.line.all_units_freed();
+        self.queue.all_units_freed();
     }
 
     /// Removes keys that nothing counts on and that were not added to for `stale_after`, while
@@ -267,12 +431,11 @@ where
     pub(crate) fn sweep(&self, stale_after: Duration, go_on: impl Fn() -> bool) -> usize {
         let stale_after = self.config.grid.ticks_in(stale_after);
         let mut removed = 0;
-        self.store.each(|key, state| {
+        self.map.each(|key, state| {
             // Read for each key: a sweep of many keys takes a while, and an old reading would
             // keep keys that are idle by now.
             let now = self.config.now();
-            if state.retire(&self.config, &self.store.floor, now, stale_after)
-                && self.store.unlink(key)
+            if state.retire(&self.config, &self.map.floor, now, stale_after) && self.map.unlink(key)
             {
                 removed += 1;
             }
@@ -281,51 +444,46 @@ where
         removed
     }
 
-    /// Waits until `attempt` is admitted.
-    pub(crate) fn acquire<Q>(
-        &self,
-        key: &Q,
-        timeout: Duration,
-        attempt: impl FnMut() -> Attempt,
-    ) -> Result<Duration, TrypemaError>
+    /// Acts on the key's state, made if there is none, until `act` finds one that is not dead.
+    /// `None`: no room for a new key.
+    #[inline]
+    fn with<Q, R>(&self, key: &Q, now: Now, act: impl FnMut(&V) -> Option<R>) -> Option<R>
     where
         Q: Lookup<K> + ?Sized,
     {
-        let wait = Wait { line: &self.line, clock: &self.config.clock, timeout };
-        wait.run(|| key.to_key(), attempt).map_err(|TimedOut| match self.max_keys {
-            Some(max_keys) if self.store.find(key, |_| Some(())).is_none() => {
-                self.counters.count_no_room();
-                TrypemaError::TooManyKeys { max_keys: max_keys as usize }
-            }
-            _ => TrypemaError::Timeout { waited: timeout },
-        })
-    }
-
-    /// The attempt of a call whose key found no room: some other key may become idle at any time,
-    /// and there is nothing to be woken by.
-    pub(crate) fn attempt_without_room(&self) -> Attempt {
-        Attempt::Later(self.config.grid.bucket())
+        self.map.with(
+            key,
+            || V::new(&self.config, now),
+            |state| state.retire(&self.config, &self.map.floor, now, 0),
+            act,
+        )
     }
 
     /// The time until the units of `tick` have left the window.
-    pub(crate) fn until_gone(&self, tick: u64, now: Now) -> Duration {
+    fn until_gone(&self, tick: u64, now: Now) -> Duration {
         Duration::from_nanos(self.config.grid.nanos_until_gone(tick, self.config.nanos(now)))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.add_to_stats(&mut stats);
+        stats
     }
 
     pub(crate) fn add_to_stats(&self, stats: &mut Stats) {
         self.counters.add_to(stats);
-        stats.evictions += self.store.evictions();
-        let keys = self.store.len();
+        stats.evictions += self.map.evictions();
+        let keys = self.map.len();
         stats.keys += keys;
         let (mut sampled, mut heap) = (0, 0);
-        self.store.each(|_, state| {
+        self.map.each(|_, state| {
             sampled += 1;
             heap += state.heap_bytes();
             sampled < SAMPLE
         });
         let heap = (heap * keys).checked_div(sampled).unwrap_or(0);
         // Two words of the allocator and the map for each entry.
-        stats.memory_bytes += keys * (self.store.entry_bytes() + 2 * size_of::<usize>()) + heap;
+        stats.memory_bytes += keys * (self.map.entry_bytes() + 2 * size_of::<usize>()) + heap;
     }
 }
 

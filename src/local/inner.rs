@@ -7,7 +7,7 @@ use crate::local::cleanup::Cleaner;
 use crate::local::config::Config;
 use crate::local::engine::Engine;
 use crate::local::observer::{Observer, Strategy};
-use crate::local::suppressed_state::SuppressedState;
+use crate::local::suppressed_state::{Settings, SuppressedState};
 use crate::policy::suppressed::Suppression;
 use crate::random::Random;
 use crate::window::Window;
@@ -16,9 +16,6 @@ use crate::window::Window;
 pub(crate) struct Inner<K, S> {
     pub(crate) absolute: Engine<K, Window, S>,
     pub(crate) suppressed: Engine<K, SuppressedState, S>,
-    pub(crate) suppression: Suppression,
-    /// `None`: the default source, drawn from without an indirect call.
-    pub(crate) random: Option<Box<dyn Random>>,
     pub(crate) cleaner: Cleaner,
 }
 
@@ -42,14 +39,20 @@ where
         Self {
             absolute: Engine::new(
                 config.clone(),
+                (),
                 Strategy::Absolute,
                 hasher.clone(),
                 max_keys,
                 observer.clone(),
             ),
-            suppressed: Engine::new(config, Strategy::Suppressed, hasher, max_keys, observer),
-            suppression,
-            random,
+            suppressed: Engine::new(
+                config,
+                Settings { suppression, random },
+                Strategy::Suppressed,
+                hasher,
+                max_keys,
+                observer,
+            ),
             cleaner: Cleaner::default(),
         }
     }
@@ -60,12 +63,6 @@ where
     K: Hash + Eq + Clone,
     S: BuildHasher,
 {
-    /// The hard limit that goes with a soft one.
-    #[inline]
-    pub(crate) fn hard_limit(&self, soft: u64) -> u64 {
-        self.suppression.hard_limit(soft, self.suppressed.config.layout.most())
-    }
-
     pub(crate) fn sweep(&self, stale_after: Duration, go_on: impl Fn() -> bool) -> usize {
         self.absolute.sweep(stale_after, &go_on) + self.suppressed.sweep(stale_after, &go_on)
     }

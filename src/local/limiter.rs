@@ -127,7 +127,7 @@ where
     /// Key states held at present: a key counts once for each strategy that holds it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner.absolute.store.len() + self.inner.suppressed.store.len()
+        self.inner.absolute.map.len() + self.inner.suppressed.map.len()
     }
 
     /// Whether no key is held.

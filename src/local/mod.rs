@@ -3,6 +3,7 @@
 //! - `limiter`, `builder`: what users build, and the settings behind it;
 //! - `absolute`, `suppressed`: the strategies' handles; `engine` is each of their calls, once, and
 //!   `suppressed_state` a key's state under Suppressed;
+//! - `call`: one call on its way to a decision;
 //! - `inner`: both engines, and the cleanup thread; `config` is what all keys have in common;
 //! - `counters`, `clock_cache`: what each thread keeps for itself; `observer` is told of decisions;
 //! - `map`: from keys to their states, bounded by `bounded_map` with the slots of `slot_pool`;
@@ -12,6 +13,7 @@
 mod absolute;
 mod bounded_map;
 mod builder;
+mod call;
 mod cleanup;
 mod clock_cache;
 mod config;

@@ -6,17 +6,11 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::key::{Key, Lookup};
-use crate::local::config::Now;
 use crate::local::counters::Stats;
-use crate::local::engine::{KeyState, alive};
+use crate::local::engine::KeyState;
 use crate::local::inner::Inner;
-use crate::local::suppressed_state::{Call, Draw, Verdict};
-use crate::wait::Attempt;
-use crate::window::Limit;
+use crate::policy::suppressed::factor;
 use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
-
-/// The least time after which a waiting thread draws again.
-const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 
 /// The Suppressed strategy of a [`LocalRateLimiter`](crate::LocalRateLimiter): up to the rate's
 /// capacity (the soft limit) everything is admitted, from there on a random share of the calls,
@@ -80,60 +74,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        let engine = &self.inner.suppressed;
-        // As in `LocalAbsolute::inc`. A draw that somebody may notice must not be made twice.
-        if let Some(most) = engine.config.finite_limit(rate)
-            && count != 0
-            && self.inner.random.is_none()
-        {
-            let per_thread = engine.per_thread();
-            let call = self.call(
-                rate,
-                count,
-                most,
-                engine.config.read(&per_thread.clock_cache),
-                per_thread.number,
-            );
-            match engine.store.find_open(key, |state| state.decide(&self.inner, &call, true)) {
-                Some(Verdict::Allowed) => {
-                    return engine.decided_by(per_thread, key, count, RateLimitDecision::Allowed);
-                }
-                Some(verdict) => {
-                    return engine.decided_by(per_thread, key, count, verdict.decision());
-                }
-                None => {}
-            }
-        }
-        self.inc_slow(key, rate, count)
-    }
-
-    /// [`LocalSuppressed::inc`] for any key, rate and count.
-    #[cold]
-    fn inc_slow<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        let engine = &self.inner.suppressed;
-        if count == 0 {
-            return engine.decided(key, count, RateLimitDecision::Allowed);
-        }
-        let decision = match self.try_once(key, rate, count, true) {
-            Some(verdict) => verdict.decision(),
-            None => self.without_room(rate, count),
-        };
-        engine.decided(key, count, decision)
-    }
-
-    /// The decision on a call whose key found no room. Above the hard limit that is not why.
-    #[cold]
-    fn without_room(&self, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        let engine = &self.inner.suppressed;
-        let hard = self.inner.hard_limit(engine.config.soft_limit(rate));
-        if count > hard && !rate.is_unlimited() {
-            RateLimitDecision::suppressed(1.0, false)
-        } else {
-            engine.no_room()
-        }
+        self.inner.suppressed.inc(key, rate, count)
     }
 
     /// Many calls of [`inc`](LocalSuppressed::inc), each decided by itself, in the order given: the answers
@@ -148,26 +89,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        let engine = &self.inner.suppressed;
-        let per_thread = engine.per_thread();
-        engine.in_turn(calls, |key, rate, count, found| {
-            if let (Some(state), Some(most)) = (found, engine.config.finite_limit(rate))
-                && count != 0
-                && self.inner.random.is_none()
-            {
-                let call = self.call(
-                    rate,
-                    count,
-                    most,
-                    engine.config.read(&per_thread.clock_cache),
-                    per_thread.number,
-                );
-                if let Some(verdict) = state.decide(&self.inner, &call, true) {
-                    return engine.decided_by(per_thread, key, count, verdict.decision());
-                }
-            }
-            self.inc_slow(key, rate, count)
-        })
+        self.inner.suppressed.inc_many(calls)
     }
 
     /// What [`inc`](LocalSuppressed::inc) would answer now, without counting anything. Between the
@@ -179,12 +101,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 || rate.is_unlimited() {
-            return RateLimitDecision::Allowed;
-        }
-        let call = self.call_now(rate, count);
-        let found = self.inner.suppressed.store.find(key, |state| state.look(&self.inner, &call));
-        found.unwrap_or_else(|| unseen(&call, self.inner.hard_limit(call.soft))).decision()
+        self.inner.suppressed.is_allowed(key, rate, count)
     }
 
     /// Units that count: admitted and declined. Zero for a key that is not known.
@@ -193,7 +110,7 @@ where
         let engine = &self.inner.suppressed;
         let layout = &engine.config.layout;
         let tick = engine.config.now().tick;
-        let usage = engine.store.find(key, |state| {
+        let usage = engine.map.find(key, |state| {
             Some(SuppressedUsage {
                 admitted: state.admitted().usage(layout, tick)?,
                 declined: state.declined().usage(layout, tick),
@@ -207,11 +124,9 @@ where
     #[must_use]
     pub fn suppression_factor<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit) -> f64 {
         let engine = &self.inner.suppressed;
-        let now = engine.config.now();
-        engine
-            .store
-            .find(key, |state| Some(state.fresh_factor(&self.inner, rate, now)))
-            .unwrap_or(0.0)
+        let (context, now) = (engine.context(), engine.config.now());
+        let perceived = engine.map.find(key, |state| Some(state.perceive(&context, now)));
+        perceived.map_or(0.0, |perceived| factor(rate.as_per_second(), perceived))
     }
 
     /// Counts `count` units as admitted, whatever the limit: for work whose cost is known only
@@ -255,96 +170,15 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 {
-            return Ok(Duration::ZERO);
-        }
         let engine = &self.inner.suppressed;
-        let hard = self.inner.hard_limit(engine.config.soft_limit(rate));
-        if count > hard && !rate.is_unlimited() {
-            return Err(TrypemaError::CountTooLarge { given: count, most: hard });
-        }
-        // Not at once, even where the perceived rate is never kept: that would be a busy loop.
-        let redraw = Duration::from_nanos(self.inner.suppression.refresh_ns).max(SHORTEST_REDRAW);
-        let attempt = || match self.try_once(key, rate, count, false) {
-            Some(Verdict::SuppressedState { is_allowed: false, retry_hint, .. }) => {
-                // Above the hard limit only time helps; below it, another draw.
-                let gone = retry_hint.map(|tick| engine.until_gone(tick, engine.config.now()));
-                Attempt::Later(gone.unwrap_or(redraw))
-            }
-            Some(admitted) => {
-                let _ = engine.decided(key, count, admitted.decision());
-                Attempt::Admitted
-            }
-            None => engine.attempt_without_room(),
-        };
-        let result = engine.acquire(key, timeout, attempt);
-        if let Err(TrypemaError::Timeout { .. }) = result {
-            let call = self.call_now(rate, count);
-            engine.with(key, call.now, |state| state.decline(&self.inner, &call, false));
-        }
-        result
+        let redraw = Duration::from_nanos(engine.settings.suppression.refresh_ns);
+        engine.acquire(key, rate, count, timeout, redraw)
     }
 
     /// What this strategy has done and holds.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        self.inner.suppressed.add_to_stats(&mut stats);
-        stats
-    }
-
-    #[inline]
-    fn call<'a>(
-        &self,
-        rate: &'a RateLimit,
-        count: u64,
-        soft: u64,
-        now: Now,
-        thread: usize,
-    ) -> Call<'a> {
-        Call { rate, count, soft, now, thread, draw: Draw::from(self.inner.random.as_deref()) }
-    }
-
-    fn call_now<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
-        let engine = &self.inner.suppressed;
-        let soft = engine.config.soft_limit(rate);
-        self.call(rate, count, soft, engine.config.now(), engine.per_thread().number)
-    }
-
-    /// One attempt. `None`: no room for the key.
-    #[inline]
-    fn try_once<Q>(
-        &self,
-        key: &Q,
-        rate: &RateLimit,
-        count: u64,
-        count_declines: bool,
-    ) -> Option<Verdict>
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        let engine = &self.inner.suppressed;
-        let call = self.call_now(rate, count);
-        if rate.is_unlimited() {
-            return engine.with(key, call.now, |state| {
-                alive(engine.add_rarely(state.admitted(), call.now.tick, count, Limit::Unbounded))
-                    .map(|_| Verdict::Allowed)
-            });
-        }
-        engine.with(key, call.now, |state| state.decide(&self.inner, &call, count_declines))
-    }
-}
-
-/// The answer on a key of which nothing is known.
-fn unseen(call: &Call<'_>, hard: u64) -> Verdict {
-    let &Call { count, soft, .. } = call;
-    if count <= soft {
-        Verdict::Allowed
-    } else {
-        // Nothing was observed, so nothing is turned away up to the hard limit.
-        let is_allowed = count <= hard;
-        let factor = if is_allowed { 0.0 } else { 1.0 };
-        Verdict::SuppressedState { factor, is_allowed, retry_hint: None }
+        self.inner.suppressed.stats()
     }
 }
 
@@ -358,7 +192,7 @@ impl<K, S> fmt::Debug for LocalSuppressed<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalSuppressed")
             .field("grid", &self.inner.suppressed.config.grid)
-            .field("suppression", &self.inner.suppression)
+            .field("suppression", &self.inner.suppressed.settings.suppression)
             .finish_non_exhaustive()
     }
 }

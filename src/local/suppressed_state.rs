@@ -1,25 +1,31 @@
-//! A key's state under the Suppressed strategy.
+//! A key's state under the Suppressed strategy, and how that decides. The arithmetic is in `policy`.
 
-use core::cell::OnceCell;
-use core::hash::{BuildHasher, Hash};
-
+use crate::RateLimitDecision;
+use crate::local::call::{Call, Verdict};
 use crate::local::config::{Config, Now};
-use crate::local::engine::{Floor, KeyState, alive};
-use crate::local::inner::Inner;
+use crate::local::engine::{self, Floor, KeyState, alive};
 use crate::local::map::State;
-use crate::policy::suppressed::{Observed, factor};
-use crate::random::{Random, ThreadRandom};
+use crate::policy::suppressed::{Observed, Suppression, factor};
+use crate::random::Random;
 use crate::window::{Expiring, Limit, Outcome, Striped, Window};
-use crate::{RateLimit, RateLimitDecision};
 
-/// Two counts side by side, each exact. What they add up to may be a moment apart, which only
-/// the factor sees, never a limit.
+/// Two counts side by side, each exact. Their sum may be of two moments, which only the factor sees,
+/// never a limit.
 pub(crate) struct SuppressedState {
     admitted: Window,
     declined: Striped,
     /// The perceived rate: an `f64`, as bits.
     perceived: Expiring,
 }
+
+/// The strategy's settings.
+pub(crate) struct Settings {
+    pub(crate) suppression: Suppression,
+    /// `None`: the default source, drawn from without an indirect call.
+    pub(crate) random: Option<Box<dyn Random>>,
+}
+
+type Context<'a> = engine::Context<'a, SuppressedState>;
 
 impl State for SuppressedState {
     fn is_dead(&self) -> bool {
@@ -28,6 +34,91 @@ impl State for SuppressedState {
 }
 
 impl KeyState for SuppressedState {
+    type Settings = Settings;
+    const RECORDS_DECLINES: bool = true;
+
+    #[inline]
+    fn most(context: &Context<'_>, capacity: u64) -> u64 {
+        context.settings.suppression.hard_limit(capacity, context.config.layout.most())
+    }
+
+    #[inline]
+    fn random(settings: &Settings) -> Option<&dyn Random> {
+        settings.random.as_deref()
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the body of two functions, one of them hot")]
+    fn decide(&self, context: &Context<'_>, call: &Call<'_>, waits: bool) -> Option<Verdict> {
+        let &Call { count, capacity: soft, now, .. } = call;
+        // Computed where it is needed: half of a call's cost may go without.
+        let hard = || Self::most(context, soft);
+        let (layout, within_soft) = (&context.config.layout, Limit::Within(soft));
+        let added = self.admitted.add_unhinted(layout, context.floor, now.tick, count, within_soft);
+        let mut outcome = alive(added)?;
+        let mut factor = 1.0;
+        if let Outcome::Rejected { usage, .. } = outcome
+            && usage.saturating_add(count) <= hard()
+        {
+            factor = self.factor(context, call);
+            if call.draw.get() >= factor {
+                let within_hard = Limit::Within(hard());
+                outcome = alive(context.add_slow(&self.admitted, now.tick, count, within_hard))?;
+                if !matches!(outcome, Outcome::Admitted { .. }) {
+                    // Others have filled the window up to the hard limit meanwhile.
+                    factor = 1.0;
+                }
+            }
+        }
+        match outcome {
+            // Units may have left the window between two looks at it.
+            Outcome::Admitted { usage, .. } if usage + count <= soft => Some(Verdict::ALLOWED),
+            Outcome::Admitted { .. } => Some(suppressed(factor, true, None)),
+            Outcome::Rejected { usage, .. } if !waits => {
+                self.decline(context, call, usage > 0)?;
+                Some(suppressed(factor, false, None))
+            }
+            Outcome::Rejected { .. } => {
+                // The caller waits for a moment at which it may fit below the hard limit.
+                let frees_at =
+                    match self.admitted.peek(layout, now.tick, count, Limit::Within(hard())) {
+                        Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
+                        _ => None,
+                    };
+                Some(suppressed(factor, false, frees_at))
+            }
+            Outcome::Dead => None,
+        }
+    }
+
+    fn peek(state: Option<&Self>, context: &Context<'_>, call: &Call<'_>) -> Option<Verdict> {
+        let &Call { count, capacity: soft, now, rate, ref draw, .. } = call;
+        let hard = Self::most(context, soft);
+        let usage = match state {
+            Some(state) => state.admitted.usage(&context.config.layout, now.tick)?,
+            None => 0,
+        };
+        let total = usage.saturating_add(count);
+        if total <= soft {
+            return Some(Verdict::ALLOWED);
+        }
+        let factor = match state {
+            _ if total > hard => 1.0,
+            // Nothing was observed, so nothing is turned away.
+            None => 0.0,
+            Some(state) => {
+                let cached = state.perceived.get(context.config.nanos(now)).map(f64::from_bits);
+                let perceived = cached.unwrap_or_else(|| state.perceive(context, now));
+                factor(rate.as_per_second(), perceived)
+            }
+        };
+        Some(suppressed(factor, total <= hard && draw.get() >= factor, None))
+    }
+
+    fn give_up(&self, context: &Context<'_>, call: &Call<'_>) -> Option<()> {
+        self.decline(context, call, false)
+    }
+
     fn new(config: &Config, now: Now) -> Self {
         Self {
             admitted: Window::new(&config.layout, now.tick),
@@ -40,7 +131,7 @@ impl KeyState for SuppressedState {
         &self.admitted
     }
 
-    /// Of a decline that races with this, see [`SuppressedState::decline`].
+    /// For a decline that races with this, see [`SuppressedState::decline`].
     fn retire(&self, config: &Config, floor: &Floor, now: Now, stale_after: u64) -> bool {
         // Declines keep a key while they count, and no longer: it goes stale by its admissions.
         let is_idle = || self.declined.is_idle(&config.layout, now.tick);
@@ -52,124 +143,12 @@ impl KeyState for SuppressedState {
     }
 }
 
-/// One call, with all that is settled before the state is looked at.
-pub(crate) struct Call<'a> {
-    pub(crate) rate: &'a RateLimit,
-    pub(crate) count: u64,
-    /// The soft limit, at most what a window can hold.
-    pub(crate) soft: u64,
-    pub(crate) now: Now,
-    /// A number of the calling thread's.
-    pub(crate) thread: usize,
-    pub(crate) draw: Draw,
-}
-
-/// A number, uniform from 0 to 1, drawn once for each call, however often that is tried.
-pub(crate) struct Draw(OnceCell<f64>);
-
-impl Draw {
-    #[inline]
-    pub(crate) fn from(source: Option<&dyn Random>) -> Self {
-        Self(match source {
-            Some(random) => OnceCell::from(random.draw()),
-            // Nobody can tell when this one is asked; few calls need it.
-            None => OnceCell::new(),
-        })
-    }
-
-    #[inline]
-    fn get(&self) -> f64 {
-        *self.0.get_or_init(|| ThreadRandom.draw())
-    }
-}
-
-/// What a call has come to.
-pub(crate) enum Verdict {
-    Allowed,
-    SuppressedState {
-        factor: f64,
-        is_allowed: bool,
-        /// Where time alone may help: the tick whose units must leave the window.
-        retry_hint: Option<u64>,
-    },
-}
-
-impl Verdict {
-    pub(crate) fn decision(&self) -> RateLimitDecision {
-        match *self {
-            Self::Allowed => RateLimitDecision::Allowed,
-            Self::SuppressedState { factor, is_allowed, .. } => {
-                RateLimitDecision::Suppressed { suppression_factor: factor, is_allowed }
-            }
-        }
-    }
-}
-
 impl SuppressedState {
     pub(crate) fn declined(&self) -> &Striped {
         &self.declined
     }
 
-    /// Admits or declines. A decline is counted if `count_declines`. `None` of a dead state.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is the body of two functions, one of them hot")]
-    pub(crate) fn decide<K, S>(
-        &self,
-        inner: &Inner<K, S>,
-        call: &Call<'_>,
-        count_declines: bool,
-    ) -> Option<Verdict>
-    where
-        K: Hash + Eq + Clone,
-        S: BuildHasher,
-    {
-        let &Call { count, soft, now, .. } = call;
-        let engine = &inner.suppressed;
-        // Where it is needed: half of a call's cost may go without.
-        let hard = || inner.hard_limit(soft);
-        let within = Limit::Within(soft);
-        let mut outcome = alive(engine.add_unhinted(&self.admitted, now.tick, count, within))?;
-        let mut factor = 1.0;
-        if let Outcome::Rejected { usage, .. } = outcome
-            && usage.saturating_add(count) <= hard()
-        {
-            factor = self.factor(inner, call);
-            if call.draw.get() >= factor {
-                let within = Limit::Within(hard());
-                outcome = alive(engine.add_rarely(&self.admitted, now.tick, count, within))?;
-                if !matches!(outcome, Outcome::Admitted { .. }) {
-                    // Others have filled the window up to the hard limit meanwhile.
-                    factor = 1.0;
-                }
-            }
-        }
-        match outcome {
-            // Units may have left the window between two looks at it.
-            Outcome::Admitted { usage, .. } if usage + count <= soft => Some(Verdict::Allowed),
-            Outcome::Admitted { .. } => {
-                Some(Verdict::SuppressedState { factor, is_allowed: true, retry_hint: None })
-            }
-            Outcome::Rejected { usage, .. } if count_declines => {
-                self.decline(inner, call, usage > 0)?;
-                Some(Verdict::SuppressedState { factor, is_allowed: false, retry_hint: None })
-            }
-            Outcome::Rejected { .. } => {
-                // Somebody waits, and wants to know when it may fit below the hard limit.
-                let layout = &inner.suppressed.config.layout;
-                let retry_hint =
-                    match self.admitted.peek(layout, now.tick, count, Limit::Within(hard())) {
-                        Outcome::Rejected { retry_hint, .. } => {
-                            retry_hint.map(|retry_hint| retry_hint.tick)
-                        }
-                        _ => None,
-                    };
-                Some(Verdict::SuppressedState { factor, is_allowed: false, retry_hint })
-            }
-            Outcome::Dead => None,
-        }
-    }
-
-    /// Counts declined units. `None` if that went to a dead state, and must be repeated.
+    /// Records declined units. `None` if they went to a dead state: the call must be repeated.
     ///
     /// Nobody retires a key on which admitted units count: if it is `in_use`, it is enough to look
     /// whether it is dead by now. Should all of them expire or be given back between that look at
@@ -177,100 +156,53 @@ impl SuppressedState {
     /// before, then these are forgotten: that takes a thread that stops here for as long.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
-    pub(crate) fn decline<K, S>(
-        &self,
-        inner: &Inner<K, S>,
-        call: &Call<'_>,
-        in_use: bool,
-    ) -> Option<()>
-    where
-        K: Hash + Eq + Clone,
-        S: BuildHasher,
-    {
-        let engine = &inner.suppressed;
+    fn decline(&self, context: &Context<'_>, call: &Call<'_>, in_use: bool) -> Option<()> {
         let &Call { now, count, thread, .. } = call;
-        self.declined.add(&engine.config.layout, &engine.store.floor, now.tick, count, thread);
+        self.declined.add(&context.config.layout, context.floor, now.tick, count, thread);
         if in_use {
             (!self.admitted.is_dead()).then_some(())
         } else {
-            self.admitted.hold_up(&engine.config.layout, &engine.store.floor, now.tick)
+            self.admitted.hold_up(&context.config.layout, context.floor, now.tick)
         }
     }
 
-    /// What [`SuppressedState::decide`] would say, with nothing counted or kept.
-    pub(crate) fn look<K, S>(&self, inner: &Inner<K, S>, call: &Call<'_>) -> Option<Verdict>
-    where
-        K: Hash + Eq + Clone,
-        S: BuildHasher,
-    {
-        let &Call { count, soft, now, rate, ref draw, .. } = call;
-        let hard = inner.hard_limit(soft);
-        let usage = self.admitted.usage(&inner.suppressed.config.layout, now.tick)?;
-        let total = usage.saturating_add(count);
-        if total <= soft {
-            return Some(Verdict::Allowed);
-        }
-        let factor = if total > hard {
-            1.0
-        } else {
-            match self.perceived.get(inner.suppressed.config.nanos(now)) {
-                Some(kept) => factor(rate.as_per_second(), f64::from_bits(kept)),
-                None => self.fresh_factor(inner, rate, now),
-            }
-        };
-        let is_allowed = total <= hard && draw.get() >= factor;
-        Some(Verdict::SuppressedState { factor, is_allowed, retry_hint: None })
-    }
-
-    /// The factor by the perceived rate that is kept, or by a fresh one, which is then kept.
+    /// The factor by the cached perceived rate, or by a fresh one, which is then cached.
     #[inline]
-    fn factor<K, S>(&self, inner: &Inner<K, S>, call: &Call<'_>) -> f64
-    where
-        K: Hash + Eq + Clone,
-        S: BuildHasher,
-    {
-        let config = &inner.suppressed.config;
-        let perceived = match self.perceived.get(config.latest_nanos(call.now)) {
-            Some(kept) => f64::from_bits(kept),
-            None => self.perceive_and_keep(inner, call.now),
+    fn factor(&self, context: &Context<'_>, call: &Call<'_>) -> f64 {
+        let perceived = match self.perceived.get(context.config.latest_nanos(call.now)) {
+            Some(cached) => f64::from_bits(cached),
+            None => self.perceive_and_cache(context, call.now),
         };
         factor(call.rate.as_per_second(), perceived)
     }
 
     #[cold]
-    fn perceive_and_keep<K, S>(&self, inner: &Inner<K, S>, now: Now) -> f64
-    where
-        K: Hash + Eq + Clone,
-        S: BuildHasher,
-    {
-        let nanos = inner.suppressed.config.nanos(now);
-        if let Some(kept) = self.perceived.get(nanos) {
-            return f64::from_bits(kept);
+    fn perceive_and_cache(&self, context: &Context<'_>, now: Now) -> f64 {
+        let nanos = context.config.nanos(now);
+        if let Some(cached) = self.perceived.get(nanos) {
+            return f64::from_bits(cached);
         }
-        let fresh = self.perceive(inner, now);
-        self.perceived.put(fresh.to_bits(), nanos.saturating_add(inner.suppression.refresh_ns));
+        let fresh = self.perceive(context, now);
+        let until = nanos.saturating_add(context.settings.suppression.refresh_ns);
+        self.perceived.put(fresh.to_bits(), until);
         fresh
     }
 
-    /// The factor at this moment, whatever is kept.
-    pub(crate) fn fresh_factor<K, S>(
-        &self,
-        inner: &Inner<K, S>,
-        rate: &RateLimit,
-        now: Now,
-    ) -> f64 {
-        factor(rate.as_per_second(), self.perceive(inner, now))
-    }
-
-    fn perceive<K, S>(&self, inner: &Inner<K, S>, now: Now) -> f64 {
-        let layout = &inner.suppressed.config.layout;
-        let span = inner.suppression.recent_span;
+    /// The perceived rate at this moment, whatever is cached.
+    pub(crate) fn perceive(&self, context: &Context<'_>, now: Now) -> f64 {
+        let layout = &context.config.layout;
+        let suppression = &context.settings.suppression;
+        let span = suppression.recent_span;
         let (admitted, recently_admitted) =
             self.admitted.usage_and_recent(layout, now.tick, span).unwrap_or_default();
         let (declined, recently_declined) = self.declined.usage_and_recent(layout, now.tick, span);
-        inner.suppression.perceived(Observed {
+        suppression.perceived(Observed {
             window: admitted.saturating_add(declined),
             recent: recently_admitted.saturating_add(recently_declined),
         })
     }
+}
+
+fn suppressed(suppression_factor: f64, is_allowed: bool, frees_at: Option<u64>) -> Verdict {
+    Verdict { decision: RateLimitDecision::suppressed(suppression_factor, is_allowed), frees_at }
 }

@@ -156,7 +156,7 @@ impl Engine {
         mut attempt: impl FnMut() -> Result<Attempt, TrypemaError>,
     ) -> Result<Duration, TrypemaError> {
         let mut problem = None;
-        let wait = Wait { line: &self.line, clock: &self.real_time, timeout };
+        let wait = Wait { queue: &self.line, clock: &self.real_time, timeout };
         let waited = wait.run(
             || Key::from(key),
             // There is no use in waiting any longer after a failure.

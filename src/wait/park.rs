@@ -17,7 +17,7 @@ pub(crate) enum Attempt {
 
 /// A wait for one key.
 pub(crate) struct Wait<'a, K> {
-    pub(crate) line: &'a WaitQueue<K>,
+    pub(crate) queue: &'a WaitQueue<K>,
     pub(crate) clock: &'a ClockSource,
     pub(crate) timeout: Duration,
 }
@@ -34,14 +34,14 @@ impl<K: Hash + Eq + Clone> Wait<'_, K> {
         mut attempt: impl FnMut() -> Attempt,
     ) -> Result<Duration, TimedOut> {
         // Who comes while others wait does not overtake them.
-        if self.line.is_empty()
+        if self.queue.is_empty()
             && let Attempt::Admitted = attempt()
         {
             return Ok(Duration::ZERO);
         }
         let started = Instant::now();
         let this = thread::current();
-        let place = self.line.join(key(), this.clone());
+        let place = self.queue.join(key(), this.clone());
         while !place.is_first() {
             thread::park_timeout(self.left(started).ok_or(TimedOut)?);
         }

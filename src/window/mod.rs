@@ -27,7 +27,6 @@ mod window;
 
 pub(crate) use expiring::Expiring;
 pub(crate) use layout::Layout;
-pub(crate) use retry_hint::RetryHint;
 pub(crate) use snapshot::Limit;
 pub(crate) use striped::Striped;
 pub(crate) use window::{Outcome, Window};
