@@ -46,9 +46,9 @@ impl Admissions {
 /// Everything that holds of additions within a limit, and nothing else, on one window: no
 /// overshoot, no unit lost, no spurious rejection, nobody judged at a time that nobody has read.
 pub(crate) fn assert_sound(scene: &Lone, before: &[(u64, u64)], acts: &[Act], answers: &[Answer]) {
-    let Lone { layout, limit, .. } = scene;
+    let (layout, limit) = (scene.timeline.layout(), scene.limit);
     let admissions = Admissions::new(before, acts, answers);
-    admissions.assert_within(layout, *limit);
+    admissions.assert_within(layout, limit);
 
     let times = acts.iter().map(|act| match act {
         Act::Add(now, _) => *now,
@@ -60,13 +60,13 @@ pub(crate) fn assert_sound(scene: &Lone, before: &[(u64, u64)], acts: &[Act], an
         match *outcome {
             Outcome::Admitted { tick, usage } => {
                 assert!((*now..=newest).contains(&tick), "{act:?}: {answer:?}");
-                assert!(usage + count <= *limit, "{act:?}: {answer:?}");
+                assert!(usage + count <= limit, "{act:?}: {answer:?}");
             }
             Outcome::Rejected { usage, retry_hint } => {
-                assert!(usage + count > *limit, "spurious: {act:?}: {answer:?}");
-                assert!(usage <= *limit, "{act:?}: {answer:?}");
+                assert!(usage + count > limit, "spurious: {act:?}: {answer:?}");
+                assert!(usage <= limit, "{act:?}: {answer:?}");
                 let retry_hint = retry_hint.expect("everything here fits some time");
-                assert!(retry_hint.remaining + count <= *limit, "{act:?}: {answer:?}");
+                assert!(retry_hint.remaining + count <= limit, "{act:?}: {answer:?}");
                 assert!(retry_hint.remaining < usage, "{act:?}: {answer:?}");
             }
             Outcome::Dead => panic!("nobody kills it"),

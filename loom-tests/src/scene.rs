@@ -1,7 +1,7 @@
 //! What models act on, and what they do there.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::window::{Layout, Limit, Outcome, Window};
+use crate::window::{Layout, Limit, Outcome, Timeline, Window};
 
 /// One call. Times are ticks.
 #[derive(Debug, Clone, Copy)]
@@ -63,9 +63,8 @@ pub(crate) trait Scene: Send + Sync + 'static {
 
 /// A window on its own.
 pub(crate) struct Lone {
-    pub(crate) layout: Layout,
+    pub(crate) timeline: Timeline,
     pub(crate) limit: u64,
-    floor: AtomicU64,
     pub(crate) window: Window,
 }
 
@@ -77,8 +76,9 @@ impl Lone {
 
     pub(crate) fn with_layout(layout: Layout, limit: u64, before: &[(u64, u64)]) -> Self {
         let first = before.first().map_or(10, |(tick, _)| *tick);
-        let window = Window::new(&layout, first);
-        let scene = Self { layout, limit, floor: AtomicU64::new(0), window };
+        let timeline = Timeline::new(layout);
+        let window = Window::new(&timeline, first);
+        let scene = Self { timeline, limit, window };
         for &(now, count) in before {
             let answer = scene.act(Act::Add(now, count));
             assert!(answer.is_admitted(), "set-up: {now}, {count}: {answer:?}");
@@ -100,37 +100,28 @@ impl Scene for Lone {
             }
             return self.act(*last);
         }
-        act_on(&self.window, &self.layout, &self.floor, self.limit, act)
-            .expect("nobody kills the window")
+        act_on(&self.window, &self.timeline, self.limit, act).expect("nobody kills the window")
     }
 }
 
 /// The act on a window; `None` if that is dead.
-fn act_on(
-    window: &Window,
-    layout: &Layout,
-    floor: &AtomicU64,
-    limit: u64,
-    act: Act,
-) -> Option<Answer> {
+fn act_on(window: &Window, timeline: &Timeline, limit: u64, act: Act) -> Option<Answer> {
     let decided = |outcome| match outcome {
         Outcome::Dead => None,
         outcome => Some(Answer::Decision(outcome)),
     };
     match act {
-        Act::Add(now, count) => {
-            decided(window.add(layout, floor, now, count, Limit::Within(limit)))
-        }
+        Act::Add(now, count) => decided(window.add(timeline, now, count, Limit::Within(limit))),
         Act::Insist(now, count) => {
-            let outcome = window.add(layout, floor, now, count, Limit::Within(limit));
+            let outcome = window.add(timeline, now, count, Limit::Within(limit));
             let is_over = matches!(outcome, Outcome::Rejected { .. }) && window.is_dead();
             if is_over { None } else { decided(outcome) }
         }
-        Act::Fill(now) => decided(window.add(layout, floor, now, u64::MAX, Limit::Unbounded)),
-        Act::Look(now, count) => decided(window.peek(layout, now, count, Limit::Within(limit))),
-        Act::Usage(now) => window.usage(layout, now).map(Answer::Units),
-        Act::Refund(now, count) => window.refund(layout, now, count).map(Answer::Units),
-        Act::Sweep(now) => Some(Answer::Done(window.retire(layout, floor, now, 0, || true))),
+        Act::Fill(now) => decided(window.add(timeline, now, u64::MAX, Limit::Unbounded)),
+        Act::Look(now, count) => decided(window.peek(timeline, now, count, Limit::Within(limit))),
+        Act::Usage(now) => window.usage(timeline, now).map(Answer::Units),
+        Act::Refund(now, count) => window.refund(timeline, now, count).map(Answer::Units),
+        Act::Sweep(now) => Some(Answer::Done(window.retire(timeline, now, 0, || true))),
         Act::Reset => Some(Answer::Done(window.kill())),
         Act::Collect => {
             #[cfg(crossbeam_loom)]
@@ -150,9 +141,8 @@ const STATES: usize = 4;
 /// synchronises as papaya does, by acquire and release of that word, and no more. The states are
 /// made beforehand, so that a fresh one brings no knowledge of its own about time.
 pub(crate) struct OneKeyMap {
-    pub(crate) layout: Layout,
+    pub(crate) timeline: Timeline,
     pub(crate) limit: u64,
-    floor: AtomicU64,
     states: [Window; STATES],
     /// The state in use: 1-based, 0 for none.
     current: AtomicU64,
@@ -162,14 +152,13 @@ pub(crate) struct OneKeyMap {
 
 impl OneKeyMap {
     pub(crate) fn new(span: u64, limit: u64, before: &[(u64, u64)]) -> Self {
-        let layout = Layout::for_span(span);
+        let timeline = Timeline::new(Layout::for_span(span));
         let scene = Self {
-            layout,
             limit,
-            floor: AtomicU64::new(0),
-            states: core::array::from_fn(|_| Window::new(&layout, 0)),
+            states: core::array::from_fn(|_| Window::new(&timeline, 0)),
             current: AtomicU64::new(0),
             used: AtomicU64::new(0),
+            timeline,
         };
         for &(now, count) in before {
             let answer = scene.act(Act::Add(now, count));
@@ -212,7 +201,7 @@ impl Scene for OneKeyMap {
                     .map_or_else(|found| found, |_| fresh);
             }
             let state = self.state(number);
-            let answer = act_on(state, &self.layout, &self.floor, self.limit, act);
+            let answer = act_on(state, &self.timeline, self.limit, act);
             if matches!(act, Act::Sweep(_) | Act::Reset) || answer.is_none() {
                 self.unlink(number);
             }

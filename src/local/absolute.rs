@@ -9,12 +9,12 @@ use crate::key::{Key, Lookup};
 use crate::local::call::{Call, Verdict};
 use crate::local::config::{Config, Now};
 use crate::local::counters::Stats;
-use crate::local::engine::{Context, Floor, KeyState};
+use crate::local::engine::{Context, KeyState};
 use crate::local::inner::Inner;
 use crate::local::map::State;
 use crate::policy::absolute;
 use crate::random::Random;
-use crate::window::{Limit, Outcome, Window};
+use crate::window::{Limit, Outcome, Timeline, Window};
 use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
 
 impl State for Window {
@@ -45,32 +45,32 @@ impl KeyState for Window {
         _waits: bool,
     ) -> Option<Verdict> {
         let &Call { count, capacity, now, .. } = call;
-        let Context { config, floor, .. } = context;
+        let Context { config, timeline, .. } = context;
         let within = Limit::Within(capacity);
-        verdict(config, now, self.add(&config.layout, floor, now.tick, count, within))
+        verdict(config, now, self.add(timeline, now.tick, count, within))
     }
 
     fn peek(state: Option<&Self>, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict> {
         let &Call { count, capacity, now, .. } = call;
-        let Context { config, .. } = context;
+        let Context { config, timeline, .. } = context;
         let outcome = match state {
-            Some(window) => window.peek(&config.layout, now.tick, count, Limit::Within(capacity)),
+            Some(window) => window.peek(timeline, now.tick, count, Limit::Within(capacity)),
             None if count > capacity => Outcome::Rejected { usage: 0, retry_hint: None },
             None => Outcome::Admitted { tick: now.tick, usage: 0 },
         };
         verdict(config, now, outcome)
     }
 
-    fn new(config: &Config, now: Now) -> Self {
-        Self::new(&config.layout, now.tick)
+    fn new(timeline: &Timeline, now: Now) -> Self {
+        Self::new(timeline, now.tick)
     }
 
     fn admitted(&self) -> &Window {
         self
     }
 
-    fn retire(&self, config: &Config, floor: &Floor, now: Now, stale_after: u64) -> bool {
-        self.retire(&config.layout, floor, now.tick, stale_after, || true)
+    fn retire(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool {
+        self.retire(timeline, now.tick, stale_after, || true)
     }
 
     fn heap_bytes(&self) -> usize {

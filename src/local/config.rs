@@ -6,13 +6,14 @@ use crate::RateLimit;
 use crate::clock::ClockSource;
 use crate::policy::{Grid, NANOS_PER_MILLI};
 use crate::rate::Multiples;
-use crate::window::Layout;
+use crate::window::{Layout, Timeline};
 
 /// Fixed when the limiter is built; read by every decision.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) grid: Grid,
-    pub(crate) layout: Layout,
+    /// The most units that a window can hold.
+    pub(crate) most_units: u64,
     pub(crate) clock: Arc<ClockSource>,
     multiples: Multiples,
 }
@@ -32,10 +33,15 @@ impl Config {
     pub(crate) fn new(grid: Grid, clock: ClockSource) -> Self {
         Self {
             grid,
-            layout: Layout::for_span(grid.span()),
+            most_units: Layout::for_span(grid.span()).most(),
             clock: Arc::new(clock),
             multiples: Multiples::of(grid.window_ms()),
         }
+    }
+
+    /// The timeline of a map of windows.
+    pub(crate) fn timeline(&self) -> Timeline {
+        Timeline::new(Layout::for_span(self.grid.span()))
     }
 
     #[inline]
@@ -84,14 +90,14 @@ impl Config {
             Some(capacity) => capacity,
             None => rate.capacity_of_millis(self.grid.window_ms()),
         };
-        capacity.min(self.layout.most())
+        capacity.min(self.most_units)
     }
 
     /// [`Config::soft_limit`] of a finite rate.
     #[inline]
     pub(crate) fn finite_limit(&self, rate: &RateLimit) -> Option<u64> {
         match self.multiples.capacity(rate) {
-            Some(capacity) => Some(capacity.min(self.layout.most())),
+            Some(capacity) => Some(capacity.min(self.most_units)),
             None => self.unusual_limit(rate),
         }
     }

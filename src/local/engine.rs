@@ -12,7 +12,7 @@ use crate::local::map::{AHEAD, KeyMap, State};
 use crate::local::observer::{Event, Observer, Strategy};
 use crate::random::Random;
 use crate::wait::{Attempt, TimedOut, Wait, WaitQueue};
-use crate::window::{Limit, Outcome, Window};
+use crate::window::{Limit, Outcome, Timeline, Window};
 use crate::{RateLimit, RateLimitDecision, TrypemaError};
 
 /// Keys that a memory estimate looks at.
@@ -47,25 +47,23 @@ pub(crate) trait KeyState: State + Sized {
     }
 
     /// A state that begins now.
-    fn new(config: &Config, now: Now) -> Self;
+    fn new(timeline: &Timeline, now: Now) -> Self;
 
     /// The window of admitted units; the state is dead when this is.
     fn admitted(&self) -> &Window;
 
     /// Retires the state if nothing in it counts, and nothing was added for `stale_after` ticks.
     /// Returns whether it is dead.
-    fn retire(&self, config: &Config, floor: &Floor, now: Now, stale_after: u64) -> bool;
+    fn retire(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool;
 
     /// Heap bytes that it has allocated.
     fn heap_bytes(&self) -> usize;
 }
 
-pub(crate) type Floor = crate::sync::atomic::AtomicU64;
-
 /// All that a decision depends on besides the call and the key's state.
 pub(crate) struct Context<'a, V: KeyState> {
     pub(crate) config: &'a Config,
-    pub(crate) floor: &'a Floor,
+    pub(crate) timeline: &'a Timeline,
     pub(crate) settings: &'a V::Settings,
 }
 
@@ -73,7 +71,7 @@ impl<V: KeyState> Context<'_, V> {
     /// Adds to a window, where that is rare.
     #[inline(never)]
     pub(crate) fn add_slow(&self, window: &Window, tick: u64, count: u64, limit: Limit) -> Outcome {
-        window.add(&self.config.layout, self.floor, tick, count, limit)
+        window.add(self.timeline, tick, count, limit)
     }
 }
 
@@ -81,6 +79,7 @@ impl<V: KeyState> Context<'_, V> {
 pub(crate) struct Engine<K, V: KeyState, S> {
     pub(crate) config: Config,
     pub(crate) settings: V::Settings,
+    pub(crate) timeline: Timeline,
     pub(crate) map: KeyMap<K, V, S>,
     strategy: Strategy,
     max_keys: Option<u32>,
@@ -104,6 +103,7 @@ where
         observer: Option<Observer<K>>,
     ) -> Self {
         Self {
+            timeline: config.timeline(),
             config,
             settings,
             map: KeyMap::new(hasher, max_keys),
@@ -196,7 +196,7 @@ where
         let mut decisions = Vec::with_capacity(calls.len());
         for calls in calls.chunks(AHEAD) {
             let mut pin = None;
-            let touch = |state: &V| state.admitted().touch(&self.config.layout, &mut pin);
+            let touch = |state: &V| state.admitted().touch(&self.timeline, &mut pin);
             let mut call = calls.iter();
             self.map.find_each(calls.iter().map(|&(key, ..)| key), touch, |found| {
                 decisions.extend(call.next().map(|&(key, rate, count)| {
@@ -307,7 +307,7 @@ where
 
     #[inline]
     pub(crate) fn context(&self) -> Context<'_, V> {
-        Context { config: &self.config, floor: &self.map.floor, settings: &self.settings }
+        Context { config: &self.config, timeline: &self.timeline, settings: &self.settings }
     }
 
     /// The most that a call may ask for under this rate, if `count` is more.
@@ -366,9 +366,7 @@ where
 
     pub(crate) fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> u64 {
         let now = self.config.now();
-        self.map
-            .find(key, |state| state.admitted().usage(&self.config.layout, now.tick))
-            .unwrap_or(0)
+        self.map.find(key, |state| state.admitted().usage(&self.timeline, now.tick)).unwrap_or(0)
     }
 
     pub(crate) fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> bool {
@@ -398,7 +396,7 @@ where
         let now = self.config.now();
         let refunded = self
             .map
-            .find(key, |state| state.admitted().refund(&self.config.layout, now.tick, count))
+            .find(key, |state| state.admitted().refund(&self.timeline, now.tick, count))
             .unwrap_or(0);
         if refunded > 0 {
             self.queue.units_freed(|| key.to_key());
@@ -435,8 +433,7 @@ where
             // Read for each key: a sweep of many keys takes a while, and an old reading would
             // keep keys that are idle by now.
             let now = self.config.now();
-            if state.retire(&self.config, &self.map.floor, now, stale_after) && self.map.unlink(key)
-            {
+            if state.retire(&self.timeline, now, stale_after) && self.map.unlink(key) {
                 removed += 1;
             }
             go_on()
@@ -453,8 +450,8 @@ where
     {
         self.map.with(
             key,
-            || V::new(&self.config, now),
-            |state| state.retire(&self.config, &self.map.floor, now, 0),
+            || V::new(&self.timeline, now),
+            |state| state.retire(&self.timeline, now, 0),
             act,
         )
     }

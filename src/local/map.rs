@@ -15,7 +15,6 @@ use papaya::HashMap;
 use crate::key::Lookup;
 use crate::local::bounded_map::BoundedMap;
 use crate::local::key_ref::KeyRef;
-use crate::sync::atomic::AtomicU64;
 
 /// A key's state, which may have been given up while a thread still looks at it.
 pub(crate) trait State {
@@ -28,8 +27,6 @@ pub(crate) const AHEAD: usize = 32;
 
 pub(crate) struct KeyMap<K, V, S> {
     map: Map<K, V, S>,
-    /// No fresh state admits anything at an earlier tick than this; see `window::window`.
-    pub(crate) floor: AtomicU64,
 }
 
 enum Map<K, V, S> {
@@ -48,7 +45,7 @@ where
             None => Map::Open(HashMap::with_hasher(hasher)),
             Some(max_keys) => Map::BoundedMap(BoundedMap::new(hasher, max_keys)),
         };
-        Self { map, floor: AtomicU64::new(0) }
+        Self { map }
     }
 
     /// Acts on the key's state, if it has one. `act` says `None` of a dead state, which counts as

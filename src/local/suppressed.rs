@@ -108,12 +108,12 @@ where
     #[must_use]
     pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> SuppressedUsage {
         let engine = &self.inner.suppressed;
-        let layout = &engine.config.layout;
+        let timeline = &engine.timeline;
         let tick = engine.config.now().tick;
         let usage = engine.map.find(key, |state| {
             Some(SuppressedUsage {
-                admitted: state.admitted().usage(layout, tick)?,
-                declined: state.declined().usage(layout, tick),
+                admitted: state.admitted().usage(timeline, tick)?,
+                declined: state.declined().usage(timeline, tick),
             })
         });
         usage.unwrap_or_default()

@@ -2,12 +2,12 @@
 
 use crate::RateLimitDecision;
 use crate::local::call::{Call, Verdict};
-use crate::local::config::{Config, Now};
-use crate::local::engine::{self, Floor, KeyState, alive};
+use crate::local::config::Now;
+use crate::local::engine::{self, KeyState, alive};
 use crate::local::map::State;
 use crate::policy::suppressed::{Observed, Suppression, factor};
 use crate::random::Random;
-use crate::window::{Expiring, Limit, Outcome, Striped, Window};
+use crate::window::{Expiring, Limit, Outcome, Striped, Timeline, Window};
 
 /// Two counts side by side, each exact. Their sum may be of two moments, which only the factor sees,
 /// never a limit.
@@ -39,7 +39,7 @@ impl KeyState for SuppressedState {
 
     #[inline]
     fn most(context: &Context<'_>, capacity: u64) -> u64 {
-        context.settings.suppression.hard_limit(capacity, context.config.layout.most())
+        context.settings.suppression.hard_limit(capacity, context.config.most_units)
     }
 
     #[inline]
@@ -53,8 +53,8 @@ impl KeyState for SuppressedState {
         let &Call { count, capacity: soft, now, .. } = call;
         // Computed where it is needed: half of a call's cost may go without.
         let hard = || Self::most(context, soft);
-        let (layout, within_soft) = (&context.config.layout, Limit::Within(soft));
-        let added = self.admitted.add_unhinted(layout, context.floor, now.tick, count, within_soft);
+        let (timeline, within_soft) = (context.timeline, Limit::Within(soft));
+        let added = self.admitted.add_unhinted(timeline, now.tick, count, within_soft);
         let mut outcome = alive(added)?;
         let mut factor = 1.0;
         if let Outcome::Rejected { usage, .. } = outcome
@@ -81,7 +81,7 @@ impl KeyState for SuppressedState {
             Outcome::Rejected { .. } => {
                 // The caller waits for a moment at which it may fit below the hard limit.
                 let frees_at =
-                    match self.admitted.peek(layout, now.tick, count, Limit::Within(hard())) {
+                    match self.admitted.peek(timeline, now.tick, count, Limit::Within(hard())) {
                         Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
                         _ => None,
                     };
@@ -95,7 +95,7 @@ impl KeyState for SuppressedState {
         let &Call { count, capacity: soft, now, rate, ref draw, .. } = call;
         let hard = Self::most(context, soft);
         let usage = match state {
-            Some(state) => state.admitted.usage(&context.config.layout, now.tick)?,
+            Some(state) => state.admitted.usage(context.timeline, now.tick)?,
             None => 0,
         };
         let total = usage.saturating_add(count);
@@ -119,10 +119,10 @@ impl KeyState for SuppressedState {
         self.decline(context, call, false)
     }
 
-    fn new(config: &Config, now: Now) -> Self {
+    fn new(timeline: &Timeline, now: Now) -> Self {
         Self {
-            admitted: Window::new(&config.layout, now.tick),
-            declined: Striped::new(&config.layout, now.tick),
+            admitted: Window::new(timeline, now.tick),
+            declined: Striped::new(timeline, now.tick),
             perceived: Expiring::new(),
         }
     }
@@ -132,10 +132,10 @@ impl KeyState for SuppressedState {
     }
 
     /// For a decline that races with this, see [`SuppressedState::decline`].
-    fn retire(&self, config: &Config, floor: &Floor, now: Now, stale_after: u64) -> bool {
+    fn retire(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool {
         // Declines keep a key while they count, and no longer: it goes stale by its admissions.
-        let is_idle = || self.declined.is_idle(&config.layout, now.tick);
-        self.admitted.retire(&config.layout, floor, now.tick, stale_after, is_idle)
+        let is_idle = || self.declined.is_idle(timeline, now.tick);
+        self.admitted.retire(timeline, now.tick, stale_after, is_idle)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -158,11 +158,11 @@ impl SuppressedState {
     #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     fn decline(&self, context: &Context<'_>, call: &Call<'_>, in_use: bool) -> Option<()> {
         let &Call { now, count, thread, .. } = call;
-        self.declined.add(&context.config.layout, context.floor, now.tick, count, thread);
+        self.declined.add(context.timeline, now.tick, count, thread);
         if in_use {
             (!self.admitted.is_dead()).then_some(())
         } else {
-            self.admitted.hold_up(&context.config.layout, context.floor, now.tick)
+            self.admitted.hold_up(context.timeline, now.tick)
         }
     }
 
@@ -190,12 +190,13 @@ impl SuppressedState {
 
     /// The perceived rate at this moment, whatever is cached.
     pub(crate) fn perceive(&self, context: &Context<'_>, now: Now) -> f64 {
-        let layout = &context.config.layout;
+        let timeline = context.timeline;
         let suppression = &context.settings.suppression;
         let span = suppression.recent_span;
         let (admitted, recently_admitted) =
-            self.admitted.usage_and_recent(layout, now.tick, span).unwrap_or_default();
-        let (declined, recently_declined) = self.declined.usage_and_recent(layout, now.tick, span);
+            self.admitted.usage_and_recent(timeline, now.tick, span).unwrap_or_default();
+        let (declined, recently_declined) =
+            self.declined.usage_and_recent(timeline, now.tick, span);
         suppression.perceived(Observed {
             window: admitted.saturating_add(declined),
             recent: recently_admitted.saturating_add(recently_declined),

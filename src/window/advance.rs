@@ -155,13 +155,12 @@ impl Window {
 
     /// Forgets all marks, of which none counts at `now` or later. `None`: something has moved.
     pub(in crate::window) fn begin_afresh(&self, basis: &Basis<'_>, now: u64) -> Option<()> {
-        let &Basis { snapshot, floor, .. } = basis;
+        let &Basis { snapshot, timeline, .. } = basis;
         // `len` changes here, and that is forbidden while the ring is full.
         if snapshot.len() != 0 {
             self.free_slot(snapshot)?;
         }
-        // Relaxed: published by the commit that follows.
-        floor.fetch_max(now, Ordering::Relaxed);
+        timeline.raise_floor(now);
         let cum = snapshot.cum().wrapping_add(snapshot.layout.stride());
         self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0))
             .then_some(())

@@ -4,6 +4,7 @@
 //! - `fast_path`: most decisions, from the window's own words alone.
 //! - `snapshot`: what one read of a window says.
 //! - `layout`: how the 64-bit words are packed.
+//! - `timeline`: what all windows of a map share.
 //! - `ring`: where marks are stored, and how a ring is exchanged for another.
 //! - `advance`: how the marks of a window change.
 //! - `retry_hint`: when a rejected call would fit.
@@ -22,6 +23,7 @@ mod retry_hint;
 mod ring;
 mod snapshot;
 mod striped;
+mod timeline;
 #[expect(clippy::module_inception, reason = "the room is named after the type that it is about")]
 mod window;
 
@@ -29,4 +31,5 @@ pub(crate) use expiring::Expiring;
 pub(crate) use layout::Layout;
 pub(crate) use snapshot::Limit;
 pub(crate) use striped::Striped;
+pub(crate) use timeline::Timeline;
 pub(crate) use window::{Outcome, Window};

@@ -10,9 +10,8 @@
 //! Striped stay until their key goes. The first window keeps what it has, and nobody adds to it any
 //! more, unless a thread that has not seen the stripes yet.
 
-use crate::sync::atomic::AtomicU64;
 use crate::sync::{CONTENTION, OnceBox, STRIPES};
-use crate::window::layout::Layout;
+use crate::window::timeline::Timeline;
 use crate::window::window::Window;
 
 /// Windows that are added to side by side.
@@ -26,49 +25,42 @@ pub(crate) struct Striped {
 struct Stripe(Window);
 
 impl Striped {
-    pub(crate) fn new(layout: &Layout, now: u64) -> Self {
-        Self { first: Window::new(layout, now), others: OnceBox::new() }
+    pub(crate) fn new(timeline: &Timeline, now: u64) -> Self {
+        Self { first: Window::new(timeline, now), others: OnceBox::new() }
     }
 
     /// Adds `count` units at tick `now`, as [`Window::add`] does without a limit. `thread` is any
     /// number of the calling thread's.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
-    pub(crate) fn add(
-        &self,
-        layout: &Layout,
-        floor: &AtomicU64,
-        now: u64,
-        count: u64,
-        thread: usize,
-    ) {
+    pub(crate) fn add(&self, timeline: &Timeline, now: u64, count: u64, thread: usize) {
         let window = match self.others.get() {
             None => &self.first,
             Some(stripes) => &stripes[thread % STRIPES].0,
         };
         let mut conflicts = 0;
-        window.add_noting(layout, floor, now, count, &mut conflicts);
+        window.add_noting(timeline, now, count, &mut conflicts);
         if conflicts >= CONTENTION {
-            self.widen(layout, now);
+            self.widen(timeline, now);
         }
     }
 
     /// Makes the stripes, if there are none.
     #[cold]
-    pub(crate) fn widen(&self, layout: &Layout, now: u64) {
+    pub(crate) fn widen(&self, timeline: &Timeline, now: u64) {
         self.others
-            .get_or_init(|| Box::new(core::array::from_fn(|_| Stripe(Window::new(layout, now)))));
+            .get_or_init(|| Box::new(core::array::from_fn(|_| Stripe(Window::new(timeline, now)))));
     }
 
     /// [`Window::usage`] of all.
-    pub(crate) fn usage(&self, layout: &Layout, now: u64) -> u64 {
-        let usages = self.windows().filter_map(|window| window.usage(layout, now));
+    pub(crate) fn usage(&self, timeline: &Timeline, now: u64) -> u64 {
+        let usages = self.windows().filter_map(|window| window.usage(timeline, now));
         usages.fold(0, u64::saturating_add)
     }
 
     /// [`Window::usage_and_recent`] of all.
-    pub(crate) fn usage_and_recent(&self, layout: &Layout, now: u64, span: u64) -> (u64, u64) {
-        let of_window = |window: &Window| window.usage_and_recent(layout, now, span);
+    pub(crate) fn usage_and_recent(&self, timeline: &Timeline, now: u64, span: u64) -> (u64, u64) {
+        let of_window = |window: &Window| window.usage_and_recent(timeline, now, span);
         let sums = self.windows().filter_map(of_window);
         sums.fold((0, 0), |(usage, recent), (more_usage, more_recent)| {
             (usage.saturating_add(more_usage), recent.saturating_add(more_recent))
@@ -76,8 +68,8 @@ impl Striped {
     }
 
     /// Whether nothing counts at tick `now`.
-    pub(crate) fn is_idle(&self, layout: &Layout, now: u64) -> bool {
-        self.windows().all(|window| window.is_idle(layout, now, 0))
+    pub(crate) fn is_idle(&self, timeline: &Timeline, now: u64) -> bool {
+        self.windows().all(|window| window.is_idle(timeline, now, 0))
     }
 
     /// Heap bytes held at present.

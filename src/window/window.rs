@@ -86,7 +86,7 @@
 //! At `len = 0` no tick holds back a thread with an old clock reading. A fresh window replaces
 //! one that was retired, and a restarted one has forgotten its marks, in the belief that all of
 //! them are older than the window *now*. So whoever retires or restarts first raises `floor`, one
-//! word shared by all keys, to its `now`; and a thread that meets `len = 0` reads `floor` *after*
+//! word shared by all keys (see `timeline`), to its `now`; and a thread that meets `len = 0` reads `floor` *after*
 //! `state` and is judged no earlier than that. Reading it before looking the key up would not do.
 //!
 //! # Refunds
@@ -111,6 +111,7 @@ use crate::window::note::{Note, Noted};
 use crate::window::retry_hint::{self, RetryHint};
 use crate::window::ring::Marks;
 use crate::window::snapshot::{DecisionTick, Limit, Snapshot, Usage};
+use crate::window::timeline::Timeline;
 
 /// What became of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,12 +150,13 @@ pub(crate) struct Window {
 pub(in crate::window) struct Basis<'a> {
     pub(in crate::window) snapshot: &'a Snapshot<'a>,
     pub(in crate::window) usage: &'a Usage,
-    pub(in crate::window) floor: &'a AtomicU64,
+    pub(in crate::window) timeline: &'a Timeline,
 }
 
 impl Window {
     /// A window with nothing in it, begun by a thread whose clock reads tick `now`.
-    pub(crate) fn new(layout: &Layout, now: u64) -> Self {
+    pub(crate) fn new(timeline: &Timeline, now: u64) -> Self {
+        let layout = timeline.layout();
         Self {
             state: AtomicU64::new(layout.blank(0)),
             latest: AtomicU64::new(now),
@@ -166,31 +168,22 @@ impl Window {
 
     /// Adds `count` units at tick `now`, or at a later one that other threads have reached.
     ///
-    /// `floor` is the word that [`Window::retire`] raises, shared by all windows of a map. A limit
-    /// must not be above [`Layout::most`].
+    /// The timeline is that of all windows of a map. A limit must not be above [`Layout::most`].
     #[inline]
-    pub(crate) fn add(
-        &self,
-        layout: &Layout,
-        floor: &AtomicU64,
-        now: u64,
-        count: u64,
-        limit: Limit,
-    ) -> Outcome {
-        self.add_with::<true>(layout, floor, now, count, limit, &mut 0)
+    pub(crate) fn add(&self, timeline: &Timeline, now: u64, count: u64, limit: Limit) -> Outcome {
+        self.add_with::<true>(timeline, now, count, limit, &mut 0)
     }
 
     /// [`Window::add`] for callers who have no use for the hint of a rejection: it may be missing.
     #[inline]
     pub(crate) fn add_unhinted(
         &self,
-        layout: &Layout,
-        floor: &AtomicU64,
+        timeline: &Timeline,
         now: u64,
         count: u64,
         limit: Limit,
     ) -> Outcome {
-        self.add_with::<false>(layout, floor, now, count, limit, &mut 0)
+        self.add_with::<false>(timeline, now, count, limit, &mut 0)
     }
 
     /// [`Window::add`] without a limit, which also counts how often another thread came first on the
@@ -198,26 +191,25 @@ impl Window {
     #[inline]
     pub(crate) fn add_noting(
         &self,
-        layout: &Layout,
-        floor: &AtomicU64,
+        timeline: &Timeline,
         now: u64,
         count: u64,
         conflicts: &mut u32,
     ) -> Outcome {
-        self.add_with::<false>(layout, floor, now, count, Limit::Unbounded, conflicts)
+        self.add_with::<false>(timeline, now, count, Limit::Unbounded, conflicts)
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     fn add_with<const HINT: bool>(
         &self,
-        layout: &Layout,
-        floor: &AtomicU64,
+        timeline: &Timeline,
         now: u64,
         count: u64,
         limit: Limit,
         conflicts: &mut u32,
     ) -> Outcome {
+        let layout = timeline.layout();
         let most = match limit {
             Limit::Within(most) => most,
             Limit::Unbounded => layout.most(),
@@ -234,7 +226,7 @@ impl Window {
                     return Outcome::Rejected { usage, retry_hint };
                 }
                 FastPath::Full { .. } | FastPath::Unclear => {
-                    return self.add_by_marks(layout, floor, now, count, limit);
+                    return self.add_by_marks(timeline, now, count, limit);
                 }
             }
         }
@@ -242,21 +234,11 @@ impl Window {
 
     /// [`Window::add`], the long way.
     #[inline(never)]
-    fn add_by_marks(
-        &self,
-        layout: &Layout,
-        floor: &AtomicU64,
-        now: u64,
-        count: u64,
-        limit: Limit,
-    ) -> Outcome {
+    fn add_by_marks(&self, timeline: &Timeline, now: u64, count: u64, limit: Limit) -> Outcome {
         let mut pin = None;
         loop {
-            let Some(snapshot) = self.snapshot(layout, &mut pin) else { return Outcome::Dead };
-            // Relaxed: raised before the kill or the restart that led to this state, and ordered by
-            // its Acquire load, or by the map's lookup of the fresh window. It must be read here,
-            // after those.
-            let at = self.decision_tick(&snapshot, now, || floor.load(Ordering::Relaxed));
+            let Some(snapshot) = self.snapshot(timeline, &mut pin) else { return Outcome::Dead };
+            let at = self.decision_tick(&snapshot, now, || timeline.floor());
             let (usage, tick) = snapshot.usage_at(&at);
 
             if !usage.fits(count, limit) {
@@ -266,7 +248,7 @@ impl Window {
                 }
                 continue;
             }
-            let basis = Basis { snapshot: &snapshot, usage: &usage, floor };
+            let basis = Basis { snapshot: &snapshot, usage: &usage, timeline };
             let added = match at {
                 DecisionTick::Newest(tick) => self.add_units(&basis, tick, count),
                 DecisionTick::New(tick) => self.add_mark(&basis, tick, count),
@@ -280,14 +262,14 @@ impl Window {
 
     /// Judges an addition without making it.
     #[inline]
-    pub(crate) fn peek(&self, layout: &Layout, now: u64, count: u64, limit: Limit) -> Outcome {
+    pub(crate) fn peek(&self, timeline: &Timeline, now: u64, count: u64, limit: Limit) -> Outcome {
         if let Limit::Within(most) = limit
             && let FastPath::Full { usage, retry_hint } =
-                self.fast_path::<true>(layout, now, count, most)
+                self.fast_path::<true>(timeline.layout(), now, count, most)
         {
             return Outcome::Rejected { usage, retry_hint };
         }
-        self.read(layout, now, |snapshot, usage, tick| {
+        self.read(timeline, now, |snapshot, usage, tick| {
             if usage.fits(count, limit) {
                 Outcome::Admitted { tick, usage: usage.units }
             } else {
@@ -299,37 +281,37 @@ impl Window {
     }
 
     /// Units counted at tick `now`, or `None` if the window is dead.
-    pub(crate) fn usage(&self, layout: &Layout, now: u64) -> Option<u64> {
-        self.read(layout, now, |_, usage, _| usage.units)
+    pub(crate) fn usage(&self, timeline: &Timeline, now: u64) -> Option<u64> {
+        self.read(timeline, now, |_, usage, _| usage.units)
     }
 
     /// Units counted at tick `now`, and those of them that would count if the window spanned only
     /// `span` ticks; or `None` if the window is dead.
     pub(crate) fn usage_and_recent(
         &self,
-        layout: &Layout,
+        timeline: &Timeline,
         now: u64,
         span: u64,
     ) -> Option<(u64, u64)> {
-        self.read(layout, now, |snapshot, usage, tick| {
+        self.read(timeline, now, |snapshot, usage, tick| {
             let recent = snapshot.live_within(tick, span).min(usage.live);
             (usage.units, snapshot.usage(recent).units)
         })
     }
 
     /// Whether nothing counts at tick `now`, and nothing was added for `stale_after` ticks.
-    pub(crate) fn is_idle(&self, layout: &Layout, now: u64, stale_after: u64) -> bool {
-        self.read(layout, now, |snapshot, usage, now| {
+    pub(crate) fn is_idle(&self, timeline: &Timeline, now: u64, stale_after: u64) -> bool {
+        self.read(timeline, now, |snapshot, usage, now| {
             usage.units == 0 && self.idle_for(snapshot, now) >= stale_after
         })
         .unwrap_or(true)
     }
 
     /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
-    pub(crate) fn refund(&self, layout: &Layout, now: u64, count: u64) -> Option<u64> {
+    pub(crate) fn refund(&self, timeline: &Timeline, now: u64, count: u64) -> Option<u64> {
         let mut pin = None;
         loop {
-            let snapshot = self.snapshot(layout, &mut pin)?;
+            let snapshot = self.snapshot(timeline, &mut pin)?;
             let at = self.decision_tick(&snapshot, now, || 0);
             let (usage, _) = snapshot.usage_at(&at);
             if let DecisionTick::New(tick) = at
@@ -339,9 +321,7 @@ impl Window {
                 // A position forgives all that came before it, and some of that still counts for
                 // threads with an older clock reading. An empty mark at this tick ends that: from
                 // then on nobody is judged any earlier.
-                // The floor matters only where there are no marks.
-                let floor = &AtomicU64::new(0);
-                let basis = Basis { snapshot: &snapshot, usage: &usage, floor };
+                let basis = Basis { snapshot: &snapshot, usage: &usage, timeline };
                 let _ = self.add_mark(&basis, tick, 0);
                 continue;
             }
@@ -354,6 +334,7 @@ impl Window {
             if units == 0 {
                 return Some(0);
             }
+            let layout = timeline.layout();
             let noted = Noted::refund(layout, position, layout.tick(last));
             if self.note.replace(snapshot.note, noted) {
                 return Some(units);
@@ -366,22 +347,21 @@ impl Window {
     /// removed from its map. See [`Window::hold_up`] for what `besides` can rely on.
     pub(crate) fn retire(
         &self,
-        layout: &Layout,
-        floor: &AtomicU64,
+        timeline: &Timeline,
         now: u64,
         stale_after: u64,
         besides: impl FnOnce() -> bool,
     ) -> bool {
         let mut pin = None;
-        let Some(snapshot) = self.snapshot(layout, &mut pin) else { return true };
+        let Some(snapshot) = self.snapshot(timeline, &mut pin) else { return true };
         let (usage, now) = self.look(&snapshot, now);
         // After the state was loaded, and before it is found to be unchanged.
         if usage.units != 0 || self.idle_for(&snapshot, now) < stale_after || !besides() {
             return false;
         }
-        // Relaxed: published by the kill that follows: who meets this window dead, or a fresh one of
-        // this key, is judged no earlier than `now`.
-        floor.fetch_max(now, Ordering::Relaxed);
+        // Before the kill: a thread that meets this window dead, or a fresh one of this key, is
+        // judged no earlier than `now`.
+        timeline.raise_floor(now);
         // The CAS proves that everything read above still held: nothing came in meanwhile.
         self.commit(&snapshot, Layout::kill(snapshot.state))
     }
@@ -394,10 +374,10 @@ impl Window {
     /// retirement that loaded the state before that finds it changed, and one that loads it later
     /// sees what was written before.
     #[cold]
-    pub(crate) fn hold_up(&self, layout: &Layout, floor: &AtomicU64, now: u64) -> Option<()> {
+    pub(crate) fn hold_up(&self, timeline: &Timeline, now: u64) -> Option<()> {
         let mut pin = None;
         loop {
-            let snapshot = self.snapshot(layout, &mut pin)?;
+            let snapshot = self.snapshot(timeline, &mut pin)?;
             let (usage, tick) = self.look(&snapshot, now);
             let last = tick.saturating_sub(self.idle_for(&snapshot, tick));
             if !self.holds(&snapshot) {
@@ -409,7 +389,7 @@ impl Window {
             // Without marks it alone tells how long the window has been idle. Release: as in
             // `add_mark`; no mark is newer.
             self.latest.fetch_max(last, Ordering::Release);
-            let basis = Basis { snapshot: &snapshot, usage: &usage, floor };
+            let basis = Basis { snapshot: &snapshot, usage: &usage, timeline };
             if self.begin_afresh(&basis, tick).is_some() {
                 return Some(());
             }
@@ -433,8 +413,8 @@ impl Window {
     /// what is read here, so that a processor goes on to touch the next window meanwhile. `pin` is as
     /// in [`Marks::view`]; to pin for each window would be to wait for each.
     #[inline]
-    pub(crate) fn touch(&self, layout: &Layout, pin: &mut Option<Guard>) {
-        if let Some(snapshot) = self.snapshot(layout, pin) {
+    pub(crate) fn touch(&self, timeline: &Timeline, pin: &mut Option<Guard>) {
+        if let Some(snapshot) = self.snapshot(timeline, pin) {
             let oldest = snapshot.mark(snapshot.tail().wrapping_sub(snapshot.len()));
             core::hint::black_box(oldest ^ snapshot.mark(snapshot.tail()));
         }
@@ -459,7 +439,7 @@ impl Window {
     #[inline]
     fn snapshot<'a>(
         &'a self,
-        layout: &'a Layout,
+        timeline: &'a Timeline,
         pin: &'a mut Option<Guard>,
     ) -> Option<Snapshot<'a>> {
         // Acquire: pairs with every CAS of `state`; the marks that it counts, and the ring that
@@ -470,20 +450,20 @@ impl Window {
         }
         let view = self.marks.view(pin);
         let note = self.note.load();
-        Some(Snapshot { layout, state, view, note })
+        Some(Snapshot { layout: timeline.layout(), state, view, note })
     }
 
     /// Reads consistently: `f` is called until what it was given is known to have been true.
     #[inline]
     fn read<T>(
         &self,
-        layout: &Layout,
+        timeline: &Timeline,
         now: u64,
         mut f: impl FnMut(&Snapshot<'_>, &Usage, u64) -> T,
     ) -> Option<T> {
         let mut pin = None;
         loop {
-            let snapshot = self.snapshot(layout, &mut pin)?;
+            let snapshot = self.snapshot(timeline, &mut pin)?;
             let (usage, now) = self.look(&snapshot, now);
             let answer = f(&snapshot, &usage, now);
             if self.holds(&snapshot) {

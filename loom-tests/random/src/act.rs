@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::memory::{self, Known};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::window::{Layout, Limit, Outcome, Window};
+use crate::window::{Layout, Limit, Outcome, Timeline, Window};
 
 /// One call. Each is made at some clock reading, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,9 +85,8 @@ impl fmt::Display for Call {
 /// A map with one key, which synchronises as papaya does: by acquire and release of the word that
 /// names the window in use.
 pub(crate) struct Scene {
-    pub(crate) layout: Layout,
+    timeline: Timeline,
     pub(crate) limit: u64,
-    floor: AtomicU64,
     windows: RefCell<Vec<Rc<Window>>>,
     /// The window in use: 1-based, 0 for none.
     current: AtomicU64,
@@ -97,9 +96,8 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(layout: Layout, limit: u64) -> Self {
         Self {
-            layout,
+            timeline: Timeline::new(layout),
             limit,
-            floor: AtomicU64::new(0),
             windows: RefCell::default(),
             current: AtomicU64::new(0),
             calls: RefCell::default(),
@@ -144,7 +142,7 @@ impl Scene {
     }
 
     fn insert(&self, now: u64) -> u64 {
-        let fresh = Rc::new(Window::new(&self.layout, now));
+        let fresh = Rc::new(Window::new(&self.timeline, now));
         let number = {
             let mut windows = self.windows.borrow_mut();
             windows.push(fresh);
@@ -165,31 +163,29 @@ impl Scene {
 
     /// `None` if the window is dead.
     fn act_on(&self, window: &Window, act: Act, now: u64) -> Option<Answer> {
-        let Self { layout, floor, .. } = self;
+        let Self { timeline, .. } = self;
         let decided = |outcome| match outcome {
             Outcome::Dead => None,
             outcome => Some(Answer::Decision(outcome)),
         };
         let within = Limit::Within(self.limit);
         match act {
-            Act::Add(count) => decided(window.add(layout, floor, now, count, within)),
+            Act::Add(count) => decided(window.add(timeline, now, count, within)),
             Act::Insist(count) => {
-                let outcome = window.add_unhinted(layout, floor, now, count, within);
+                let outcome = window.add_unhinted(timeline, now, count, within);
                 let is_over = matches!(outcome, Outcome::Rejected { .. }) && window.is_dead();
                 if is_over { None } else { decided(outcome) }
             }
-            Act::Record(count) => decided(window.add(layout, floor, now, count, Limit::Unbounded)),
-            Act::Peek(count) => decided(window.peek(layout, now, count, within)),
-            Act::Refund(count) => window.refund(layout, now, count).map(Answer::Units),
-            Act::Usage => window.usage(layout, now).map(Answer::Units),
+            Act::Record(count) => decided(window.add(timeline, now, count, Limit::Unbounded)),
+            Act::Peek(count) => decided(window.peek(timeline, now, count, within)),
+            Act::Refund(count) => window.refund(timeline, now, count).map(Answer::Units),
+            Act::Usage => window.usage(timeline, now).map(Answer::Units),
             Act::Recent(span) => window
-                .usage_and_recent(layout, now, span)
+                .usage_and_recent(timeline, now, span)
                 .map(|(usage, recent)| Answer::Recent(usage, recent)),
-            Act::Idle(stale) => Some(Answer::Done(window.is_idle(layout, now, stale))),
-            Act::Retire(stale) => {
-                Some(Answer::Done(window.retire(layout, floor, now, stale, || true)))
-            }
-            Act::HoldUp => window.hold_up(layout, floor, now).map(|()| Answer::Done(true)),
+            Act::Idle(stale) => Some(Answer::Done(window.is_idle(timeline, now, stale))),
+            Act::Retire(stale) => Some(Answer::Done(window.retire(timeline, now, stale, || true))),
+            Act::HoldUp => window.hold_up(timeline, now).map(|()| Answer::Done(true)),
             Act::Kill => Some(Answer::Done(window.kill())),
         }
     }

@@ -3,7 +3,7 @@
 use crate::memory;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{self, INLINE_MARKS, SMALLEST_RING, epoch};
-use crate::window::{Layout, Limit, Outcome, Window};
+use crate::window::{Layout, Limit, Outcome, Timeline, Window};
 
 /// What the fast path is for: it looks at few words, and at no ring.
 // proves: G3
@@ -12,18 +12,18 @@ fn the_short_way_is_short() {
     memory::reset(1, 0, false);
     epoch::reset();
     sync::take_short_way(true);
-    let (layout, floor) = (Layout::for_span(6), AtomicU64::new(0));
-    let window = Window::new(&layout, 100);
+    let timeline = Timeline::new(Layout::for_span(6));
+    let window = Window::new(&timeline, 100);
     // How many words a call looks at or changes, the same word anew each time.
     let accesses = |call: &dyn Fn() -> Outcome, is_admitted: bool| {
         let before = memory::steps();
         assert_eq!(matches!(call(), Outcome::Admitted { .. }), is_admitted);
         memory::steps() - before
     };
-    let add = |now, count, most| window.add(&layout, &floor, now, count, Limit::Within(most));
+    let add = |now, count, most| window.add(&timeline, now, count, Limit::Within(most));
     let unhinted =
-        |now, count, most| window.add_unhinted(&layout, &floor, now, count, Limit::Within(most));
-    let peek = |now, count, most| window.peek(&layout, now, count, Limit::Within(most));
+        |now, count, most| window.add_unhinted(&timeline, now, count, Limit::Within(most));
+    let peek = |now, count, most| window.peek(&timeline, now, count, Limit::Within(most));
 
     // The state, where the marks are, the note, `latest`, the oldest mark, the newest, and the
     // state again.
@@ -77,10 +77,10 @@ fn the_short_way_is_short() {
 fn rings_grow_and_shrink_with_their_marks() {
     memory::reset(1, 0, false);
     epoch::reset();
-    let (layout, floor) = (Layout::for_span(64), AtomicU64::new(0));
-    let window = Window::new(&layout, 1_000);
+    let timeline = Timeline::new(Layout::for_span(64));
+    let window = Window::new(&timeline, 1_000);
     let add = |now| {
-        let outcome = window.add(&layout, &floor, now, 1, Limit::Unbounded);
+        let outcome = window.add(&timeline, now, 1, Limit::Unbounded);
         assert!(matches!(outcome, Outcome::Admitted { .. }));
         let slots = window.capacity();
         // A ring on the heap begins with its length.

@@ -65,7 +65,6 @@ mod sleepers;
 mod sync;
 
 #[path = "../../../src/window/mod.rs"]
-#[expect(unused_imports, reason = "what others need of it")]
 mod window;
 // `policy` is pure arithmetic and is checked here because here it is checked soonest.
 #[path = "../../../src/decision.rs"]

@@ -8,9 +8,8 @@ use generator::Gn;
 use crate::memory::{self, Pace};
 use crate::size::Size;
 use crate::slot_pool::SlotPool;
-use crate::sync::atomic::AtomicU64;
 use crate::sync::{SMALLEST_RING, STRIPES, epoch, take_short_way};
-use crate::window::{Expiring, Limit, Striped, Window};
+use crate::window::{Expiring, Limit, Striped, Timeline, Window};
 
 /// Runs threads in a random order until all have ended, and then goes on knowing what they know.
 fn race(seed: u64, bodies: Vec<Box<dyn FnOnce() + Send>>) {
@@ -118,25 +117,26 @@ const LANE: usize = 128;
 
 /// Units added at some tick, by threads of whatever number.
 struct Demand {
-    floor: AtomicU64,
+    timeline: Timeline,
     stripes: Striped,
 }
 
 impl Demand {
     fn new() -> Self {
-        Self { floor: AtomicU64::new(0), stripes: Striped::new(&SIZE.layout(), 100) }
+        let timeline = Timeline::new(SIZE.layout());
+        Self { stripes: Striped::new(&timeline, 100), timeline }
     }
 
     fn add(&self, now: u64, count: u64, thread: usize) {
-        self.stripes.add(&SIZE.layout(), &self.floor, now, count, thread);
+        self.stripes.add(&self.timeline, now, count, thread);
     }
 
     fn usage(&self, now: u64) -> u64 {
-        self.stripes.usage(&SIZE.layout(), now)
+        self.stripes.usage(&self.timeline, now)
     }
 
     fn is_idle(&self, now: u64) -> bool {
-        self.stripes.is_idle(&SIZE.layout(), now)
+        self.stripes.is_idle(&self.timeline, now)
     }
 }
 
@@ -171,7 +171,7 @@ fn lanes_count_every_unit_once() {
         let rest = demand.usage(100 + SIZE.span);
         // Whoever came with an old reading was counted where others were by then.
         assert!((222..=666).contains(&rest), "seed {seed}: {rest}");
-        let within = |span| demand.stripes.usage_and_recent(&SIZE.layout(), 102, span);
+        let within = |span| demand.stripes.usage_and_recent(&demand.timeline, 102, span);
         assert_eq!(within(3), (1_666, 1_666), "seed {seed}");
         assert_eq!(within(2), (1_666, rest), "seed {seed}");
         assert!(!demand.is_idle(101 + SIZE.span), "seed {seed}");
@@ -193,7 +193,7 @@ fn lanes_are_there_for_a_crowd_alone_and_each_for_its_threads() {
     }
     assert_eq!(demand.stripes.heap_bytes(), 0, "nobody was in anybody's way");
 
-    demand.stripes.widen(&SIZE.layout(), 100);
+    demand.stripes.widen(&demand.timeline, 100);
     assert_eq!(demand.stripes.heap_bytes(), STRIPES * LANE);
     // A ring of its own for each stripe that is added to in many ticks: its slots, and their number.
     let ring = (SMALLEST_RING + 1) * size_of::<u64>();
@@ -209,7 +209,7 @@ fn lanes_are_there_for_a_crowd_alone_and_each_for_its_threads() {
     assert_eq!(demand.usage(100 + SIZE.span), 100 + 2 * (SMALLEST_RING as u64 - 1));
 
     // Made again, they would be empty.
-    demand.stripes.widen(&SIZE.layout(), 100);
+    demand.stripes.widen(&demand.timeline, 100);
     assert_eq!(demand.usage(100 + SIZE.span), 100 + 2 * (SMALLEST_RING as u64 - 1));
 }
 
@@ -220,16 +220,16 @@ fn what_is_touched_stays_as_it_is() {
     memory::reset(1, 0, false);
     epoch::reset();
     take_short_way(true);
-    let (layout, floor) = (SIZE.layout(), AtomicU64::new(0));
-    let window = Window::new(&layout, 100);
+    let timeline = Timeline::new(SIZE.layout());
+    let window = Window::new(&timeline, 100);
     let mut pin = None;
     for tick in 100..100 + SMALLEST_RING as u64 {
-        window.touch(&layout, &mut pin);
-        assert_eq!(window.usage(&layout, tick), Some(tick - 100));
-        window.add(&layout, &floor, tick, 1, Limit::Within(100));
+        window.touch(&timeline, &mut pin);
+        assert_eq!(window.usage(&timeline, tick), Some(tick - 100));
+        window.add(&timeline, tick, 1, Limit::Within(100));
     }
     assert!(pin.is_some(), "a ring was read");
     assert!(window.kill());
-    window.touch(&layout, &mut pin);
-    assert_eq!(window.usage(&layout, 100), None);
+    window.touch(&timeline, &mut pin);
+    assert_eq!(window.usage(&timeline, 100), None);
 }

@@ -17,8 +17,8 @@ fn sweep_beside(name: &str, acts: &'static [Act], newest: u64) {
         || OneKeyMap::new(3, 1, BEFORE),
         move |map, answers| {
             let admissions = Admissions::new(BEFORE, acts, answers);
-            admissions.assert_within(&map.layout, map.limit);
-            let room = admissions.usage(&map.layout, newest) == 0;
+            admissions.assert_within(map.timeline.layout(), map.limit);
+            let room = admissions.usage(map.timeline.layout(), newest) == 0;
             let next = map.act(Add(newest, 1));
             assert_eq!(next.is_admitted(), room, "{next:?} after {answers:?}");
         },

@@ -168,7 +168,7 @@ fn live_marks_keep_their_ticks() {
     explore("live marks keep their ticks", ACTS, prepare, |scene, answers| {
         let admissions = Admissions::new(BEFORE, ACTS, answers);
         for now in 14..18 {
-            let expected = admissions.usage(&scene.layout, now);
+            let expected = admissions.usage(scene.timeline.layout(), now);
             assert_eq!(scene.usage(now), expected, "at {now}: {answers:?}");
         }
     });

@@ -7,31 +7,29 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::explore::explore_model;
-use crate::sync::atomic::AtomicU64;
 use crate::sync::take_short_way;
-use crate::window::{Layout, Limit, Outcome, Striped, Window};
+use crate::window::{Layout, Limit, Outcome, Striped, Timeline, Window};
 
 const SPAN: u64 = 3;
 
 /// Units added at some tick, by threads of whatever number.
 struct Demand {
-    layout: Layout,
-    floor: AtomicU64,
+    timeline: Timeline,
     stripes: Striped,
 }
 
 impl Demand {
     fn new() -> Self {
-        let layout = Layout::for_span(SPAN);
-        Self { layout, floor: AtomicU64::new(0), stripes: Striped::new(&layout, 10) }
+        let timeline = Timeline::new(Layout::for_span(SPAN));
+        Self { stripes: Striped::new(&timeline, 10), timeline }
     }
 
     fn add(&self, now: u64, count: u64, thread: usize) {
-        self.stripes.add(&self.layout, &self.floor, now, count, thread);
+        self.stripes.add(&self.timeline, now, count, thread);
     }
 
     fn usage(&self, now: u64) -> u64 {
-        self.stripes.usage(&self.layout, now)
+        self.stripes.usage(&self.timeline, now)
     }
 }
 
@@ -47,7 +45,7 @@ fn nothing_is_lost(name: &str, is_crowded: bool) {
                 let demand = Arc::clone(&demand);
                 thread::spawn(move || {
                     if is_crowded {
-                        demand.stripes.widen(&demand.layout, 11);
+                        demand.stripes.widen(&demand.timeline, 11);
                     }
                     demand.add(11, count, number);
                 })
@@ -58,11 +56,11 @@ fn nothing_is_lost(name: &str, is_crowded: bool) {
             first.join().expect("no thread panics");
             second.join().expect("no thread panics");
             assert_eq!(demand.usage(11), 111);
-            let recent = demand.stripes.usage_and_recent(&demand.layout, 11, 1);
+            let recent = demand.stripes.usage_and_recent(&demand.timeline, 11, 1);
             assert_eq!(recent, (111, 110));
-            assert!(!demand.stripes.is_idle(&demand.layout, 11 + SPAN - 1));
+            assert!(!demand.stripes.is_idle(&demand.timeline, 11 + SPAN - 1));
             assert_eq!(demand.usage(11 + SPAN - 1), 110, "what was added at tick 10 has left");
-            assert!(demand.stripes.is_idle(&demand.layout, 11 + SPAN));
+            assert!(demand.stripes.is_idle(&demand.timeline, 11 + SPAN));
         });
     }
 }
@@ -90,13 +88,13 @@ impl Key {
     /// then, or is given back.
     fn idle(before: Option<u64>) -> Self {
         let demand = Demand::new();
-        let admitted = Window::new(&demand.layout, 10);
+        let admitted = Window::new(&demand.timeline, 10);
         if let Some(tick) = before {
-            let (layout, floor) = (&demand.layout, &demand.floor);
-            let added = admitted.add(layout, floor, tick, 1, Limit::Within(1));
+            let timeline = &demand.timeline;
+            let added = admitted.add(timeline, tick, 1, Limit::Within(1));
             assert!(matches!(added, Outcome::Admitted { .. }));
             if tick == NOW {
-                assert_eq!(admitted.refund(layout, NOW, 1), Some(1));
+                assert_eq!(admitted.refund(timeline, NOW, 1), Some(1));
             }
         }
         Self { demand, admitted }
@@ -104,15 +102,15 @@ impl Key {
 
     /// As the strategy declines. Whether it is counted.
     fn decline(&self, units: u64, thread: usize) -> bool {
-        let Demand { layout, floor, stripes } = &self.demand;
-        stripes.add(layout, floor, NOW, units, thread);
-        self.admitted.hold_up(layout, floor, NOW).is_some()
+        let Demand { timeline, stripes } = &self.demand;
+        stripes.add(timeline, NOW, units, thread);
+        self.admitted.hold_up(timeline, NOW).is_some()
     }
 
     /// As the strategy retires.
     fn retire(&self) -> bool {
-        let Demand { layout, floor, stripes } = &self.demand;
-        self.admitted.retire(layout, floor, NOW, 0, || stripes.is_idle(layout, NOW))
+        let Demand { timeline, stripes } = &self.demand;
+        self.admitted.retire(timeline, NOW, 0, || stripes.is_idle(timeline, NOW))
     }
 }
 

@@ -99,7 +99,7 @@ fn count_wraps() {
         "cumulative count wraps round",
         |scene, answers| {
             let admissions = Admissions::new(BEFORE, acts, answers);
-            assert!(admissions.usage(&scene.layout, 16) > 0, "{answers:?}");
+            assert!(admissions.usage(scene.timeline.layout(), 16) > 0, "{answers:?}");
         },
     );
 }
