@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::key::{Key, Lookup};
 use crate::local::call::{Call, Verdict};
-use crate::local::config::{Config, Now};
+use crate::local::config::Now;
 use crate::local::counters::Stats;
 use crate::local::engine::{Context, KeyState};
 use crate::local::inner::Inner;
@@ -37,28 +37,32 @@ impl KeyState for Window {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the body of two functions, one of them hot")]
-    fn decide(
-        &self,
-        context: &Context<'_, Self>,
-        call: &Call<'_>,
-        _waits: bool,
-    ) -> Option<Verdict> {
-        let &Call { count, capacity, now, .. } = call;
-        let Context { config, timeline, .. } = context;
-        let within = Limit::Within(capacity);
-        verdict(config, now, self.add(timeline, now.tick, count, within))
+    #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
+    fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<RateLimitDecision> {
+        decision(context, call, add(self, context, call))
     }
 
-    fn peek(state: Option<&Self>, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict> {
+    fn try_acquire(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict> {
+        let outcome = add(self, context, call);
+        let frees_at = match outcome {
+            Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
+            _ => None,
+        };
+        Some(Verdict { decision: decision(context, call, outcome)?, frees_at })
+    }
+
+    fn peek(
+        state: Option<&Self>,
+        context: &Context<'_, Self>,
+        call: &Call<'_>,
+    ) -> Option<RateLimitDecision> {
         let &Call { count, capacity, now, .. } = call;
-        let Context { config, timeline, .. } = context;
         let outcome = match state {
-            Some(window) => window.peek(timeline, now.tick, count, Limit::Within(capacity)),
+            Some(window) => window.peek(context.timeline, now.tick, count, Limit::Within(capacity)),
             None if count > capacity => Outcome::Rejected { usage: 0, retry_hint: None },
             None => Outcome::Admitted { tick: now.tick, usage: 0 },
         };
-        verdict(config, now, outcome)
+        decision(context, call, outcome)
     }
 
     fn new(timeline: &Timeline, now: Now) -> Self {
@@ -79,14 +83,23 @@ impl KeyState for Window {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of two functions, one of them hot")]
-fn verdict(config: &Config, now: Now, outcome: Outcome) -> Option<Verdict> {
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+fn add(window: &Window, context: &Context<'_, Window>, call: &Call<'_>) -> Outcome {
+    window.add(context.timeline, call.now.tick, call.count, Limit::Within(call.capacity))
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+fn decision(
+    context: &Context<'_, Window>,
+    call: &Call<'_>,
+    outcome: Outcome,
+) -> Option<RateLimitDecision> {
     match outcome {
-        Outcome::Admitted { .. } => Some(Verdict::ALLOWED),
+        Outcome::Admitted { .. } => Some(RateLimitDecision::Allowed),
         Outcome::Rejected { usage, retry_hint } => {
             let retry_hint = retry_hint.map(|hint| (hint.tick, hint.remaining));
-            let decision = absolute::rejected(&config.grid, now.millis, usage, retry_hint);
-            Some(Verdict { decision, frees_at: retry_hint.map(|(tick, _)| tick) })
+            Some(absolute::rejected(&context.config.grid, call.now.millis, usage, retry_hint))
         }
         Outcome::Dead => None,
     }

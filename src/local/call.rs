@@ -40,13 +40,16 @@ impl Draw {
     }
 }
 
-/// The outcome of a call.
+/// The outcome of a call whose caller waits.
 pub(crate) struct Verdict {
     pub(crate) decision: RateLimitDecision,
     /// Where time alone helps: the tick whose units must leave the window.
     pub(crate) frees_at: Option<u64>,
 }
 
-impl Verdict {
-    pub(crate) const ALLOWED: Self = Self { decision: RateLimitDecision::Allowed, frees_at: None };
+/// Of a call that is not to be repeated, or not before it draws again.
+impl From<RateLimitDecision> for Verdict {
+    fn from(decision: RateLimitDecision) -> Self {
+        Self { decision, frees_at: None }
+    }
 }

@@ -33,13 +33,20 @@ pub(crate) trait KeyState: State + Sized {
     /// The user's source of draws, who can notice how often it is asked; `None`: the default one.
     fn random(settings: &Self::Settings) -> Option<&dyn Random>;
 
-    /// Admits the call or turns it away. `None` of a dead state. If the caller `waits`, a decline is
-    /// not recorded, and the verdict says when units leave the window.
-    fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>, waits: bool) -> Option<Verdict>;
+    /// Admits the call or turns it away. `None` of a dead state.
+    fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<RateLimitDecision>;
 
-    /// The verdict of [`KeyState::decide`] on a key that may be unknown, with nothing recorded.
+    /// [`KeyState::decide`] for a caller that waits if it is turned away: a decline is not recorded,
+    /// and the verdict says when units leave the window.
+    fn try_acquire(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict>;
+
+    /// The answer of [`KeyState::decide`] on a key that may be unknown, with nothing recorded.
     /// `None` of a dead state.
-    fn peek(state: Option<&Self>, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict>;
+    fn peek(
+        state: Option<&Self>,
+        context: &Context<'_, Self>,
+        call: &Call<'_>,
+    ) -> Option<RateLimitDecision>;
 
     /// Records a wait that was given up. `None` of a dead state.
     fn give_up(&self, _context: &Context<'_, Self>, _call: &Call<'_>) -> Option<()> {
@@ -126,18 +133,40 @@ where
     {
         // Nearly all calls end here. Rare cases, a new key among them, are kept out: this function
         // is inlined into its callers, and small enough to keep its values in registers.
-        let per_thread = self.counters.per_thread();
-        match self.map.find_open(key, |state| self.inc_known(per_thread, state, rate, count)) {
-            // Each arm for itself: the decision's kind decides how it is counted.
-            Some(RateLimitDecision::Allowed) => {
-                self.decided_by(per_thread, key, count, RateLimitDecision::Allowed)
+        if let Some(capacity) = self.usual(rate, count) {
+            let per_thread = self.counters.per_thread();
+            // In a block of its own: the observer must not be told while states are protected.
+            let decision = match self.map.pinned() {
+                // No closures here: they would be calls.
+                Some(map) => match map.get(key) {
+                    Some(state) => self.inc_known(per_thread, state, rate, count, capacity),
+                    None => None,
+                },
+                None => None,
+            };
+            match decision {
+                // Each arm for itself: the decision's kind decides how it is counted.
+                Some(RateLimitDecision::Allowed) => {
+                    return self.decided_by(per_thread, key, count, RateLimitDecision::Allowed);
+                }
+                Some(decision) => return self.decided_by(per_thread, key, count, decision),
+                None => {}
             }
-            Some(decision) => self.decided_by(per_thread, key, count, decision),
-            None => self.inc_slow(key, rate, count),
         }
+        self.inc_slow(key, rate, count)
     }
 
-    /// [`Engine::inc`] of a key that has a state. `None` of a dead one, and of rare calls.
+    /// The capacity that nearly all calls are decided by; `None` of rare calls.
+    #[inline]
+    fn usual(&self, rate: &RateLimit, count: u64) -> Option<u64> {
+        // A draw that can be noticed must not be made again in `inc_slow`.
+        if count == 0 || V::random(&self.settings).is_some() {
+            return None;
+        }
+        self.config.finite_limit(rate)
+    }
+
+    /// [`Engine::inc`] of a key that has a state. `None` of a dead one.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn inc_known(
@@ -146,16 +175,12 @@ where
         state: &V,
         rate: &RateLimit,
         count: u64,
+        capacity: u64,
     ) -> Option<RateLimitDecision> {
-        // A draw that can be noticed must not be made again in `inc_slow`.
-        if count == 0 || V::random(&self.settings).is_some() {
-            return None;
-        }
-        let capacity = self.config.finite_limit(rate)?;
         let now = self.config.read(&per_thread.clock_cache);
         let draw = Draw::lazy();
         let call = Call { rate, count, capacity, now, thread: per_thread.number, draw };
-        Some(state.decide(&self.context(), &call, false)?.decision)
+        state.decide(&self.context(), &call)
     }
 
     /// [`Engine::inc`] for any key, rate and count.
@@ -167,8 +192,8 @@ where
         let decision = if count == 0 {
             RateLimitDecision::Allowed
         } else {
-            match self.attempt(key, rate, count, false) {
-                Some(verdict) => verdict.decision,
+            match self.attempt(key, rate, count, V::decide) {
+                Some(decision) => decision,
                 // Above the most, room would not help.
                 None if V::RECORDS_DECLINES && self.exceeds(rate, count).is_some() => {
                     RateLimitDecision::suppressed(1.0, false)
@@ -201,7 +226,11 @@ where
             self.map.find_each(calls.iter().map(|&(key, ..)| key), touch, |found| {
                 decisions.extend(call.next().map(|&(key, rate, count)| {
                     // A state that was found may have died since.
-                    match found.and_then(|state| self.inc_known(per_thread, state, rate, count)) {
+                    let decided = found.zip(self.usual(rate, count));
+                    let decided = decided.and_then(|(state, capacity)| {
+                        self.inc_known(per_thread, state, rate, count, capacity)
+                    });
+                    match decided {
                         Some(decision) => self.decided_by(per_thread, key, count, decision),
                         None => self.inc_slow(key, rate, count),
                     }
@@ -219,7 +248,7 @@ where
         if count == 0 || rate.is_unlimited() {
             return RateLimitDecision::Allowed;
         }
-        self.peek(key, &self.call(rate, count)).decision
+        self.peek(key, &self.call(rate, count))
     }
 
     /// Waits until admitted. Between the limits of a strategy that draws, draws again every `redraw`.
@@ -240,7 +269,7 @@ where
         if let Some(most) = self.exceeds(rate, count) {
             return Err(TrypemaError::CountTooLarge { given: count, most });
         }
-        let attempt = || match self.attempt(key, rate, count, true) {
+        let attempt = || match self.attempt(key, rate, count, V::try_acquire) {
             Some(Verdict { decision, .. }) if decision.is_allowed() => {
                 let _ = self.decided(key, count, decision);
                 Attempt::Admitted
@@ -269,38 +298,53 @@ where
         })
     }
 
-    /// Decides on a call for any key. `None`: no room for it.
-    fn attempt<Q>(&self, key: &Q, rate: &RateLimit, count: u64, waits: bool) -> Option<Verdict>
+    /// Decides on a call for any key by `decide`. `None`: no room for it.
+    fn attempt<Q, R>(
+        &self,
+        key: &Q,
+        rate: &RateLimit,
+        count: u64,
+        decide: impl Fn(&V, &Context<'_, V>, &Call<'_>) -> Option<R>,
+    ) -> Option<R>
     where
         Q: Lookup<K> + ?Sized,
+        R: From<RateLimitDecision>,
     {
         let call = self.call(rate, count);
         if rate.is_unlimited() {
-            return self.add_unbounded(key, call.now, count).map(|_| Verdict::ALLOWED);
+            self.add_unbounded(key, call.now, count)?;
+            return Some(RateLimitDecision::Allowed.into());
         }
         if !V::RECORDS_DECLINES && count > call.capacity {
             // It never fits, and is not worth a state.
-            return Some(self.peek(key, &call));
+            return Some(self.peek(key, &call).into());
         }
-        self.with(key, call.now, |state| state.decide(&self.context(), &call, waits))
+        self.with(key, call.now, |state| decide(state, &self.context(), &call))
     }
 
-    fn peek<Q>(&self, key: &Q, call: &Call<'_>) -> Verdict
+    fn peek<Q>(&self, key: &Q, call: &Call<'_>) -> RateLimitDecision
     where
         Q: Lookup<K> + ?Sized,
     {
         let context = self.context();
-        let known = self.map.find(key, |state| V::peek(Some(state), &context, call));
-        known.or_else(|| V::peek(None, &context, call)).unwrap_or(Verdict::ALLOWED)
+        let known = match self.map.pinned() {
+            Some(map) => match map.get(key) {
+                Some(state) => V::peek(Some(state), &context, call),
+                None => None,
+            },
+            None => self.map.find(key, |state| V::peek(Some(state), &context, call)),
+        };
+        known.or_else(|| V::peek(None, &context, call)).unwrap_or(RateLimitDecision::Allowed)
     }
 
     fn call<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
+        let per_thread = self.counters.per_thread();
         Call {
             rate,
             count,
             capacity: self.config.soft_limit(rate),
-            now: self.config.now(),
-            thread: self.counters.per_thread().number,
+            now: self.config.read(&per_thread.clock_cache),
+            thread: per_thread.number,
             draw: V::random(&self.settings).map_or_else(Draw::lazy, Draw::from),
         }
     }

@@ -10,7 +10,7 @@
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
-use papaya::HashMap;
+use papaya::{HashMap, LocalGuard};
 
 use crate::key::Lookup;
 use crate::local::bounded_map::BoundedMap;
@@ -32,6 +32,28 @@ pub(crate) struct KeyMap<K, V, S> {
 enum Map<K, V, S> {
     Open(HashMap<K, V, S>),
     BoundedMap(BoundedMap<K, V, S>),
+}
+
+/// States found through this stay readable for as long as it lives. Keep it for no longer than a
+/// decision: nothing that was removed from the map is freed meanwhile.
+pub(crate) struct Pinned<'a, K, V, S> {
+    map: &'a HashMap<K, V, S>,
+    guard: LocalGuard<'a>,
+}
+
+impl<K, V, S> Pinned<'_, K, V, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every hot call")]
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.map.get(&KeyRef(key), &self.guard)
+    }
 }
 
 impl<K, V, S> KeyMap<K, V, S>
@@ -61,16 +83,12 @@ where
         }
     }
 
-    /// [`KeyMap::find`] in a map without a bound, the quickest way to a state; `None` of any
-    /// other. `act` is compiled into it.
+    /// The map if it has no bound, ready for a look-up: the quickest way to a state.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "or nothing that callers know is used in `act`")]
-    pub(crate) fn find_open<Q, R>(&self, key: &Q, act: impl FnOnce(&V) -> Option<R>) -> Option<R>
-    where
-        Q: Lookup<K> + ?Sized,
-    {
+    #[expect(clippy::inline_always, reason = "part of every hot call")]
+    pub(crate) fn pinned(&self) -> Option<Pinned<'_, K, V, S>> {
         let Map::Open(map) = &self.map else { return None };
-        act(map.get(&KeyRef(key), &map.guard())?)
+        Some(Pinned { map, guard: map.guard() })
     }
 
     /// Acts on the states of some keys in turn, or on `None` where there is none; see [`ahead`].

@@ -3,7 +3,7 @@
 use crate::RateLimitDecision;
 use crate::local::call::{Call, Verdict};
 use crate::local::config::Now;
-use crate::local::engine::{self, KeyState, alive};
+use crate::local::engine::{self, KeyState};
 use crate::local::map::State;
 use crate::policy::suppressed::{Observed, Suppression, factor};
 use crate::random::Random;
@@ -48,50 +48,47 @@ impl KeyState for SuppressedState {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the body of two functions, one of them hot")]
-    fn decide(&self, context: &Context<'_>, call: &Call<'_>, waits: bool) -> Option<Verdict> {
-        let &Call { count, capacity: soft, now, .. } = call;
-        // Computed where it is needed: half of a call's cost may go without.
-        let hard = || Self::most(context, soft);
-        let (timeline, within_soft) = (context.timeline, Limit::Within(soft));
-        let added = self.admitted.add_unhinted(timeline, now.tick, count, within_soft);
-        let mut outcome = alive(added)?;
-        let mut factor = 1.0;
-        if let Outcome::Rejected { usage, .. } = outcome
-            && usage.saturating_add(count) <= hard()
-        {
-            factor = self.factor(context, call);
-            if call.draw.get() >= factor {
-                let within_hard = Limit::Within(hard());
-                outcome = alive(context.add_slow(&self.admitted, now.tick, count, within_hard))?;
-                if !matches!(outcome, Outcome::Admitted { .. }) {
-                    // Others have filled the window up to the hard limit meanwhile.
-                    factor = 1.0;
-                }
-            }
+    #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
+    fn decide(&self, context: &Context<'_>, call: &Call<'_>) -> Option<RateLimitDecision> {
+        let usage = match self.add_within_soft(context, call) {
+            Outcome::Admitted { .. } => return Some(RateLimitDecision::Allowed),
+            Outcome::Rejected { usage, .. } => usage,
+            Outcome::Dead => return None,
+        };
+        let (outcome, factor) = self.add_within_hard(context, call, usage)?;
+        if let Outcome::Rejected { usage, .. } = outcome {
+            self.decline(context, call, usage > 0)?;
         }
-        match outcome {
-            // Units may have left the window between two looks at it.
-            Outcome::Admitted { usage, .. } if usage + count <= soft => Some(Verdict::ALLOWED),
-            Outcome::Admitted { .. } => Some(suppressed(factor, true, None)),
-            Outcome::Rejected { usage, .. } if !waits => {
-                self.decline(context, call, usage > 0)?;
-                Some(suppressed(factor, false, None))
-            }
-            Outcome::Rejected { .. } => {
-                // The caller waits for a moment at which it may fit below the hard limit.
-                let frees_at =
-                    match self.admitted.peek(timeline, now.tick, count, Limit::Within(hard())) {
-                        Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
-                        _ => None,
-                    };
-                Some(suppressed(factor, false, frees_at))
-            }
-            Outcome::Dead => None,
-        }
+        Some(decision(call, outcome, factor))
     }
 
-    fn peek(state: Option<&Self>, context: &Context<'_>, call: &Call<'_>) -> Option<Verdict> {
+    fn try_acquire(&self, context: &Context<'_>, call: &Call<'_>) -> Option<Verdict> {
+        let usage = match self.add_within_soft(context, call) {
+            Outcome::Admitted { .. } => return Some(RateLimitDecision::Allowed.into()),
+            Outcome::Rejected { usage, .. } => usage,
+            Outcome::Dead => return None,
+        };
+        let (outcome, factor) = self.add_within_hard(context, call, usage)?;
+        let decision = decision(call, outcome, factor);
+        let within_hard = Limit::Within(Self::most(context, call.capacity));
+        // It may fit again below the hard limit when units leave the window; before, by another draw.
+        let frees_at = match decision.is_allowed() {
+            true => None,
+            false => {
+                match self.admitted.peek(context.timeline, call.now.tick, call.count, within_hard) {
+                    Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
+                    _ => None,
+                }
+            }
+        };
+        Some(Verdict { decision, frees_at })
+    }
+
+    fn peek(
+        state: Option<&Self>,
+        context: &Context<'_>,
+        call: &Call<'_>,
+    ) -> Option<RateLimitDecision> {
         let &Call { count, capacity: soft, now, rate, ref draw, .. } = call;
         let hard = Self::most(context, soft);
         let usage = match state {
@@ -100,7 +97,7 @@ impl KeyState for SuppressedState {
         };
         let total = usage.saturating_add(count);
         if total <= soft {
-            return Some(Verdict::ALLOWED);
+            return Some(RateLimitDecision::Allowed);
         }
         let factor = match state {
             _ if total > hard => 1.0,
@@ -112,7 +109,7 @@ impl KeyState for SuppressedState {
                 factor(rate.as_per_second(), perceived)
             }
         };
-        Some(suppressed(factor, total <= hard && draw.get() >= factor, None))
+        Some(RateLimitDecision::suppressed(factor, total <= hard && draw.get() >= factor))
     }
 
     fn give_up(&self, context: &Context<'_>, call: &Call<'_>) -> Option<()> {
@@ -144,6 +141,41 @@ impl KeyState for SuppressedState {
 }
 
 impl SuppressedState {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add`")]
+    fn add_within_soft(&self, context: &Context<'_>, call: &Call<'_>) -> Outcome {
+        let within = Limit::Within(call.capacity);
+        self.admitted.add_unhinted(context.timeline, call.now.tick, call.count, within)
+    }
+
+    /// Adds the units of a call that does not fit below the soft limit, because of this usage, if the
+    /// hard limit and the draw admit them. Tells the factor that was applied, too.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add`")]
+    fn add_within_hard(
+        &self,
+        context: &Context<'_>,
+        call: &Call<'_>,
+        usage: u64,
+    ) -> Option<(Outcome, f64)> {
+        let rejected = Outcome::Rejected { usage, retry_hint: None };
+        let hard = <Self as KeyState>::most(context, call.capacity);
+        if usage.saturating_add(call.count) > hard {
+            return Some((rejected, 1.0));
+        }
+        let factor = self.factor(context, call);
+        if call.draw.get() < factor {
+            return Some((rejected, factor));
+        }
+        let within = Limit::Within(hard);
+        match context.add_slow(&self.admitted, call.now.tick, call.count, within) {
+            Outcome::Dead => None,
+            // Others have filled the window up to the hard limit meanwhile.
+            outcome @ Outcome::Rejected { .. } => Some((outcome, 1.0)),
+            outcome @ Outcome::Admitted { .. } => Some((outcome, factor)),
+        }
+    }
+
     pub(crate) fn declined(&self) -> &Striped {
         &self.declined
     }
@@ -204,6 +236,15 @@ impl SuppressedState {
     }
 }
 
-fn suppressed(suppression_factor: f64, is_allowed: bool, frees_at: Option<u64>) -> Verdict {
-    Verdict { decision: RateLimitDecision::suppressed(suppression_factor, is_allowed), frees_at }
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+fn decision(call: &Call<'_>, outcome: Outcome, factor: f64) -> RateLimitDecision {
+    match outcome {
+        // Units may have left the window between two looks at it.
+        Outcome::Admitted { usage, .. } if usage + call.count <= call.capacity => {
+            RateLimitDecision::Allowed
+        }
+        Outcome::Admitted { .. } => RateLimitDecision::suppressed(factor, true),
+        Outcome::Rejected { .. } | Outcome::Dead => RateLimitDecision::suppressed(factor, false),
+    }
 }
