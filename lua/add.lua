@@ -1,5 +1,8 @@
--- ADDING: `count` more admitted and `declined` more declined units, in the bucket `tick`, whatever
--- the limit. Answers 0 if that is more than can be counted exactly.
+-- ADDS `count` admitted and `declined` declined units in the bucket `tick`, whatever the limit. Replies
+-- 0, and changes nothing, if that is more than can be counted exactly.
+--
+-- Takes:  what window.lua leaves; count; declined (nil under Absolute)
+-- Leaves: the value in Redis. The variables only this file's own use.
 
 -- marks: the live marks, where the value is to be written whole.
 local MOST, marks, clipped = 9007199254740991, nil, false

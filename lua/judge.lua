@@ -1,6 +1,9 @@
--- JUDGING: whether `count` more units fit under `capacity`. If they do not, the answer is how many
+-- JUDGES whether `count` more units fit under `capacity`. If they do not, the reply is how many
 -- microseconds to wait, and the units that still count then; or the usage alone, if they never fit.
--- In 7 bytes each: Redis takes longer to answer with a list than to be told what to put into it.
+-- In 7 bytes each: a packed string takes Redis less time than a list.
+--
+-- Takes:  what window.lua leaves; count; capacity
+-- Leaves: usage. The script goes on only if the units fit.
 local usage = cum - base
 if usage + count > capacity then
   if count > capacity then return pack('<I7', usage) end

@@ -1,5 +1,7 @@
--- GIVING BACK up to so many admitted units, the oldest first. The answer is how many.
-local given, used = ARGV[1] + 0, cum - base
+-- GIVES BACK up to `given` admitted units, the oldest first. Replies how many.
+--
+-- Takes:  what window.lua leaves; given
+local used = cum - base
 if given > used then given = used end
 if given > 0 and n == 0 then
   call('SETRANGE', key, '0', pack(ONE, cum - given, newest, dcum, good_until, perceived))

@@ -1,8 +1,8 @@
 -- ONE KEY'S WINDOW
 --
--- What a key has used is one STRING, `{prefix}:a:{key}` for Absolute and `{prefix}:s:{key}` for
--- Suppressed. It holds one cumulative count of everything ever admitted, and for each bucket of time
--- (numbered: its *tick*) what that count was when the bucket began. The usage of the window is the
+-- A key's usage is one STRING, `{prefix}:a:{key}` for Absolute and `{prefix}:s:{key}` for Suppressed.
+-- It holds one cumulative count of everything ever admitted, and for each bucket of time (numbered:
+-- its *tick*) the count at which the bucket began. The usage of the window is the
 -- count less what it was at the beginning of the oldest bucket that is still inside. So no decision
 -- has to add buckets up, however many there are.
 --
@@ -32,22 +32,33 @@
 -- was set back is read as the newest bucket's tick. Only the time to wait is taken from the clock as
 -- it is, since it is that clock which has to get there.
 --
--- COST. What a call needs as a rule is at the end of the value: whoever reads takes that, and the
--- last 4 marks with it, by one GETRANGE. Further units of the newest bucket overwrite the count. A
+-- COST. A call needs little more than the end of the value: one GETRANGE reads that, and the last 4
+-- marks with it. Further units of the newest bucket overwrite the count. A
 -- new bucket makes a mark of the newest, over the old end. A value of up to 4 marks is rewritten
 -- whole then, without what has expired; a longer one when half of it has. Older marks are looked at
 -- when the oldest bucket has expired, or when a rejection needs more than that bucket to expire: from
 -- the oldest on, 32 at once, then by halving. Rejections and looks write nothing.
 --
--- Numbers that are the same in every call are handed to commands as text: Redis would print them
--- afresh each time, which takes as long as a command by itself.
+-- Numbers that are the same in every call are handed to commands as text: Redis would print each
+-- anew, which takes as long as a command by itself.
 --
 -- The server forgets a value by itself, TTL (the window and two buckets) after its newest bucket
 -- began.
 --
--- SCRIPTS. A script is settings (G, SPAN, TTL and others), the formats of a strategy, this file, and
--- the parts of an operation, one after the other, as one chunk. `now`, the time in microseconds, is
--- given by tests alone.
+-- SCRIPTS. A script is settings, the formats of a strategy, this file, and the parts of an operation,
+-- one after the other, as one chunk. src/redis/script.rs puts them together; parts of a line or two
+-- stand there.
+--
+-- Takes:  what formats.lua leaves
+--         now                   the time in microseconds, which tests tell; else nil
+--         G, SPAN, TTL          the bucket in microseconds; SPAN as above; TTL in milliseconds, a text
+-- Leaves: call, pack, unpack, key
+--         find                  as below
+--         now, tick             the server's time, and the tick to count in
+--         s, off                the end of the value as it was read, and where in the value it begins
+--         cum .. n              the fields as above, without what has expired; under Suppressed also
+--                               dcum, dbase, dstart, good_until, perceived
+--         empty                 nothing counts: the value, if any, is not worth keeping
 
 -- The least index from lo to below hi of a mark that has at least `least` in the field `by` (1: tick,
 -- 2: start); hi if there is none. Both grow from mark to mark. `s` is the value from byte `off` on.
@@ -95,7 +106,6 @@ local tick = now / G
 tick = tick - tick % 1
 
 local s = call('GETRANGE', key, READ, '-1')
--- off: where in the value `s` begins. empty: nothing counts, and there is nothing worth keeping.
 local len, off, empty = #s, 0, false
 local cum, newest, base, nbase, start, otick, first, n, seal
 local dcum, dbase, dstart, good_until, perceived

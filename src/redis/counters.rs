@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use thread_local::ThreadLocal;
 
 use crate::redis::RedisStats;
+use crate::redis::engine::Mode;
 use crate::redis::net::failure::Kind;
 use crate::{RateLimitDecision, TrypemaError};
 
@@ -44,6 +45,20 @@ enum Counter {
 const COUNTERS: usize = Counter::PoolTimeouts as usize + 1;
 
 impl Counters {
+    /// Counts what became of a call that asks for a decision.
+    pub(crate) fn settled(
+        &self,
+        mode: Mode,
+        settled: Result<(RateLimitDecision, DecisionSource), TrypemaError>,
+    ) -> Result<RateLimitDecision, TrypemaError> {
+        let (decision, source) = self.checked(settled)?;
+        self.came_from(source);
+        if mode != Mode::Look {
+            self.decided(&decision);
+        }
+        Ok(decision)
+    }
+
     /// Who has answered a call that asks for a decision.
     #[inline]
     pub(crate) fn came_from(&self, source: DecisionSource) {

@@ -15,7 +15,7 @@ use papaya::HashMap;
 
 use crate::clock::ClockSource;
 use crate::redis::generations::Generations;
-use crate::redis::reply::Judged;
+use crate::redis::reply::Verdict;
 use crate::{DefaultHashBuilder, Key, RateLimitDecision};
 
 /// Keys that share a generation lose each other's entries when units are given back.
@@ -85,7 +85,7 @@ impl DenialCache {
             return None;
         }
         let wait_us = denial.until_us - now;
-        Some(Judged::Later { wait_us, left: denial.left }.decision())
+        Some(Verdict::Later { wait_us, left: denial.left }.decision())
     }
 
     /// Before the server is asked.
@@ -94,8 +94,8 @@ impl DenialCache {
     }
 
     /// Remembers what the server has said to whoever has the ticket.
-    pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, judged: &Judged) {
-        let &Judged::Later { wait_us, left } = judged else { return };
+    pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, verdict: &Verdict) {
+        let &Verdict::Later { wait_us, left } = verdict else { return };
         // From the moment of the reply on, which is not before the server decided: whoever comes
         // back when the hint says so is admitted.
         let now = self.now_us();

@@ -1,26 +1,61 @@
-//! Calls that are the same whatever the strategy.
+//! Every call of a strategy over Redis, once.
+//!
+//! A call that asks for a decision is *prepared*: decided here, or made into a request. The reply, or
+//! the lack of one, is made into a decision; then it is counted. `acquire` does the same again and
+//! again.
 
+use core::fmt;
+use core::marker::PhantomData;
 use core::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ::redis::Value;
 
-use crate::redis::counters::DecisionSource;
-use crate::redis::inner::{Engine, MAX_COUNT, check_count};
+use crate::clock::{Clock, ClockSource, MonotonicClock};
+use crate::redis::counters::{Counters, DecisionSource};
+use crate::redis::denial_cache::{Ask, DenialCache, Ticket};
+use crate::redis::inner::Inner;
+use crate::redis::net::failure::Kind;
 use crate::redis::net::{Deadline, Failure};
-use crate::redis::reply::{self, makes_sense};
-use crate::redis::request::{Argument, Request};
-use crate::wait::{Attempt, TimedOut, Wait};
-use crate::{Key, LocalRateLimiter, RateLimitDecision, TrypemaError};
+use crate::redis::reply::{self, Verdict};
+use crate::redis::request::{
+    Argument, Arguments, Call, MAX_COUNT, Request, check_count, check_key,
+};
+use crate::redis::script::{Script, Scripts};
+use crate::redis::{OnUnavailable, RedisStats};
+use crate::wait::{Attempt, TimedOut, Wait, WaitQueue};
+use crate::{
+    Key, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+};
 
-/// What a call has come to, and who has decided.
-pub(crate) type Settled = Result<(RateLimitDecision, DecisionSource), TrypemaError>;
+/// How long to believe that nothing has changed while waiting for room: units that another process
+/// gives back wake nobody here.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The least time after which a waiting thread asks again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// A call that asks for a decision, after a first look.
-pub(crate) enum Prepared<'a, T> {
-    /// Decided here.
-    Local(RateLimitDecision, DecisionSource),
-    /// To be sent; and what is needed when the answer is there.
-    Remote(Request<'a>, T),
+/// What is a strategy's own.
+pub(crate) trait Strategy {
+    /// In the names of keys.
+    const LETTER: char;
+    /// The decision on more than an unused key would admit.
+    const NEVER: RateLimitDecision;
+
+    /// The arguments of scripts that decide.
+    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments;
+
+    /// The parser of their replies.
+    fn parse(mode: Mode) -> fn(Value) -> Result<Verdict, Kind>;
+
+    /// The most that an unused key would admit under a finite rate.
+    fn limit(inner: &Inner, rate: &RateLimit) -> u64;
+
+    /// How long a thread waits after an attempt that gave no hint.
+    fn pause(inner: &Inner) -> Duration;
+
+    /// The same strategy of the limiter that stands in for Redis.
+    fn stand_in(local: &LocalRateLimiter) -> &dyn Limiter;
 }
 
 /// What a call that asks for a decision is for.
@@ -30,138 +65,318 @@ pub(crate) enum Mode {
     Inc,
     /// Looks.
     Look,
+    /// Counts what is admitted, for a thread that waits.
+    Wait,
 }
 
-impl Engine {
-    /// Sends what is to be sent.
-    pub(crate) fn execute<T>(
-        &self,
-        prepared: Prepared<'_, T>,
-        finish: impl FnOnce(T, Result<Value, Failure>) -> Settled,
-    ) -> Settled {
-        match prepared {
-            Prepared::Local(decision, source) => Ok((decision, source)),
-            Prepared::Remote(request, kept) => {
-                let deadline = Deadline::after(self.inner.deadline);
-                finish(kept, self.inner.router.ask(&request, deadline))
-            }
+/// A decision, and who has decided.
+type Settled = Result<(RateLimitDecision, DecisionSource), TrypemaError>;
+
+/// A call that asks for a decision, after a first look.
+enum Prepared<'a> {
+    /// Decided here.
+    Local(RateLimitDecision, DecisionSource),
+    Remote(Request<'a, Verdict>, Option<Cacheable>),
+}
+
+/// The denial cache may remember the reply.
+type Cacheable = (Ask, Ticket);
+
+/// One strategy of a limiter.
+pub(crate) struct Engine<S> {
+    inner: Arc<Inner>,
+    scripts: Scripts,
+    denial_cache: Option<DenialCache>,
+    queue: WaitQueue<Key>,
+    /// Waiting threads go by it.
+    real_time: ClockSource,
+    counters: Counters,
+    strategy: PhantomData<S>,
+}
+
+impl<S: Strategy> Engine<S> {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        scripts: Scripts,
+        denial_cache: Option<DenialCache>,
+    ) -> Self {
+        Self {
+            inner,
+            scripts,
+            denial_cache,
+            queue: WaitQueue::new(),
+            real_time: ClockSource::Monotonic(MonotonicClock::new()),
+            counters: Counters::default(),
+            strategy: PhantomData,
         }
     }
 
-    /// The same for many, in one round trip; `finish` is told which of them it is.
-    pub(crate) fn execute_all<'a, T>(
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(crate) fn stats(&self) -> RedisStats {
+        let mut stats = RedisStats::default();
+        self.add_to(&mut stats);
+        stats
+    }
+
+    pub(crate) fn add_to(&self, stats: &mut RedisStats) {
+        self.counters.add_to(stats);
+        // Relaxed: a statistic.
+        stats.connections_opened = self.inner.opened.load(Ordering::Relaxed);
+    }
+
+    /// The decision on one call.
+    pub(crate) fn decide(
         &self,
-        prepared: impl Iterator<Item = Result<Prepared<'a, T>, TrypemaError>>,
-        finish: impl Fn(usize, T, Result<Value, Failure>) -> Settled,
-    ) -> Vec<Settled> {
-        let (mut requests, mut kept) = (Vec::new(), Vec::new());
-        let known = prepared.enumerate().map(|(index, prepared)| match prepared {
-            Ok(Prepared::Local(decision, source)) => Some(Ok((decision, source))),
-            Ok(Prepared::Remote(request, its)) => {
-                requests.push(request);
-                kept.push((index, its));
-                None
+        mode: Mode,
+        key: &str,
+        rate: &RateLimit,
+        count: u64,
+    ) -> Result<RateLimitDecision, TrypemaError> {
+        let settled = Call::new(key, rate, count).and_then(|call| self.execute(mode, &call));
+        self.counters.settled(mode, settled)
+    }
+
+    /// The decisions on many calls, in one round trip.
+    pub(crate) fn inc_many(
+        &self,
+        calls: &[(&str, &RateLimit, u64)],
+    ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+        let (mut requests, mut asked) = (Vec::new(), Vec::new());
+        let known = calls.iter().map(|&(key, rate, count)| {
+            let call = match Call::new(key, rate, count) {
+                Ok(call) => call,
+                Err(error) => return Some(Err(error)),
+            };
+            match self.prepare(Mode::Inc, &call) {
+                Prepared::Local(decision, source) => Some(Ok((decision, source))),
+                Prepared::Remote(request, cacheable) => {
+                    requests.push(request);
+                    asked.push((call, cacheable));
+                    None
+                }
             }
-            Err(error) => Some(Err(error)),
         });
         let known = known.collect::<Vec<_>>();
-        let deadline = Deadline::after(self.inner.deadline);
         let replies = match requests[..] {
             [] => Vec::new(),
-            _ => self.inner.router.ask_many(&requests, deadline),
+            _ => self.inner.router.ask_many(&requests, self.deadline()),
         };
-        let answers = kept.into_iter().zip(replies);
-        let mut answers = answers.map(|((index, its), reply)| finish(index, its, reply));
+        let replies = asked.into_iter().zip(replies);
+        let mut settled = replies
+            .map(|((call, cacheable), reply)| self.finish(Mode::Inc, &call, cacheable, reply));
         // Those that are not known were sent, in this order.
-        known.into_iter().filter_map(|known| known.or_else(|| answers.next())).collect()
+        let all = known.into_iter().filter_map(|known| known.or_else(|| settled.next()));
+        all.map(|settled| self.counters.settled(Mode::Inc, settled)).collect()
     }
 
-    pub(crate) fn recording(&self, key: &str, count: u64) -> Result<Request<'_>, TrypemaError> {
-        let is_answer = |value: &Value| makes_sense(&reply::recorded(value));
-        self.request(Some(&self.scripts.record), key, [Argument::Whole(count)], is_answer)
+    /// Parks this thread until the call is admitted, and returns how long that took.
+    pub(crate) fn acquire(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        count: u64,
+        timeout: Duration,
+    ) -> Result<Duration, TrypemaError> {
+        let acquired = Call::new(key, rate, count).and_then(|call| self.wait(&call, timeout));
+        self.counters.checked(acquired)
     }
 
+    /// Units that count.
     pub(crate) fn usage(
         &self,
         key: &str,
-        local: impl FnOnce(&LocalRateLimiter) -> (u64, u64),
-    ) -> Result<(u64, u64), TrypemaError> {
-        let is_answer = |value: &Value| makes_sense(&reply::usage(value));
-        let request = self.request(Some(&self.scripts.usage), key, [], is_answer);
-        let usage = request
-            .and_then(|request| self.settle_locally(0, self.ask(&request, reply::usage), local));
+        local: impl FnOnce(&LocalRateLimiter) -> SuppressedUsage,
+    ) -> Result<SuppressedUsage, TrypemaError> {
+        let usage = check_key(key).and_then(|()| {
+            let asked = self.ask(&self.scripts.usage, key, [], reply::usage);
+            self.settle(0, asked, |limiter| Ok(local(limiter)))
+        });
         self.counters.checked(usage)
     }
 
-    pub(crate) fn record(
+    pub(crate) fn suppression_factor(
         &self,
         key: &str,
-        count: u64,
-        local: impl FnOnce(&LocalRateLimiter) -> bool,
-    ) -> Result<bool, TrypemaError> {
-        let recorded = check_count(count).and_then(|()| {
-            let request = self.recording(key, count)?;
+        rate: &RateLimit,
+        local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> f64,
+    ) -> Result<f64, TrypemaError> {
+        let factor = check_key(key).and_then(|()| match &self.scripts.suppressed {
+            Some(scripts) if !rate.is_unlimited() => {
+                let arguments = [Argument::Real(rate.as_per_second())];
+                let asked = self.ask(&scripts.factor, key, arguments, reply::factor);
+                self.settle(0, asked, |limiter| Ok(local(limiter, &self.inner.local_rate(rate))))
+            }
+            _ => Ok(0.0),
+        });
+        self.counters.checked(factor)
+    }
+
+    /// Counts units whatever the limit.
+    pub(crate) fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
+        let recorded = check_key(key).and_then(|()| check_count(count)).and_then(|()| {
             if count == 0 {
                 return Ok(true);
             }
-            let asked = self.ask(&request, reply::recorded).map(|()| true);
-            self.settle_locally(count, asked, local)
+            let asked =
+                self.ask(&self.scripts.record, key, [Argument::Whole(count)], reply::recorded);
+            let asked = asked.map(|()| true);
+            self.settle(count, asked, |limiter| S::stand_in(limiter).record(key, count))
         });
         self.counters.checked(recorded)
     }
 
-    pub(crate) fn refund(
-        &self,
-        key: &str,
-        count: u64,
-        local: impl FnOnce(&LocalRateLimiter) -> u64,
-    ) -> Result<u64, TrypemaError> {
+    /// Gives units back.
+    pub(crate) fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
         // No key holds more than that, so more cannot be given back either.
         let count = count.min(MAX_COUNT);
-        let is_answer = |value: &Value| makes_sense(&reply::count(value));
-        let refund = Some(&self.scripts.refund);
-        let refunded = self.request(refund, key, [Argument::Whole(count)], is_answer);
-        let refunded = refunded.and_then(|request| {
+        let refunded = check_key(key).and_then(|()| {
             if count == 0 {
                 return Ok(0);
             }
-            self.settle_locally(count, self.ask(&request, reply::count), local)
+            let asked = self.ask(&self.scripts.refund, key, [Argument::Whole(count)], reply::count);
+            self.settle(count, asked, |limiter| S::stand_in(limiter).refund(key, count))
         });
+        self.freed(key);
         self.counters.checked(refunded)
     }
 
-    pub(crate) fn reset(
-        &self,
-        key: &str,
-        local: impl FnOnce(&LocalRateLimiter) -> bool,
-    ) -> Result<bool, TrypemaError> {
+    /// Forgets a key.
+    pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
         if let Some(limiter) = &self.inner.outage_policy.local {
-            local(limiter);
+            // It has no errors.
+            let _ = S::stand_in(limiter).reset(key);
         }
-        let is_answer = |value: &Value| makes_sense(&reply::count(value));
-        let known = self.request(None, key, [], is_answer).and_then(|request| {
-            match self.ask(&request, reply::count) {
+        let known = check_key(key).and_then(|()| {
+            let arguments = Arguments::new([]);
+            let request = self.request(None, key, arguments, reply::count);
+            match self.inner.router.ask(&request, self.deadline()) {
                 Ok(forgotten) => Ok(forgotten > 0),
-                Err(refusal) => Err(self.outage(0, refusal)?.into()),
+                Err(failure) => Err(self.outage(0, failure)?.into_error(0)),
             }
         });
+        self.freed(key);
         self.counters.checked(known)
     }
 
-    /// Waits until `attempt` is admitted or fails.
-    pub(crate) fn acquire(
+    /// Decides a call whose arguments were checked.
+    fn execute(&self, mode: Mode, call: &Call<'_>) -> Settled {
+        match self.prepare(mode, call) {
+            Prepared::Local(decision, source) => Ok((decision, source)),
+            Prepared::Remote(request, cacheable) => {
+                let reply = self.inner.router.ask(&request, self.deadline());
+                self.finish(mode, call, cacheable, reply)
+            }
+        }
+    }
+
+    /// Decides what can be decided here; makes requests of the rest.
+    fn prepare(&self, mode: Mode, call: &Call<'_>) -> Prepared<'_> {
+        let Call { key, rate, count } = *call;
+        if count == 0 || mode == Mode::Look && rate.is_unlimited() {
+            return Prepared::Local(RateLimitDecision::Allowed, DecisionSource::Nobody);
+        }
+        let parse = S::parse(mode);
+        if rate.is_unlimited() {
+            let arguments = Arguments::new([Argument::Whole(count)]);
+            let request = self.request(Some(&self.scripts.record), key, arguments, parse);
+            return Prepared::Remote(request, None);
+        }
+        let mut cacheable = None;
+        if let Some(denial_cache) = &self.denial_cache
+            && mode != Mode::Wait
+        {
+            let ask = Ask { capacity: S::limit(&self.inner, rate), count };
+            if let Some(decision) = denial_cache.repeat(key, ask) {
+                return Prepared::Local(decision, DecisionSource::DenialCache);
+            }
+            cacheable = Some((ask, denial_cache.ticket(key)));
+        }
+        let script = match (mode, &self.scripts) {
+            (Mode::Look, scripts) => &scripts.look,
+            (Mode::Wait, Scripts { suppressed: Some(suppressed), .. }) => &suppressed.wait,
+            (_, scripts) => &scripts.inc,
+        };
+        let arguments = S::arguments(&self.inner, call);
+        Prepared::Remote(self.request(Some(script), key, arguments, parse), cacheable)
+    }
+
+    /// The decision, if there is one; else what the user wants to be made of that.
+    fn finish(
         &self,
-        key: &str,
-        timeout: Duration,
-        mut attempt: impl FnMut() -> Result<Attempt, TrypemaError>,
-    ) -> Result<Duration, TrypemaError> {
+        mode: Mode,
+        call: &Call<'_>,
+        cacheable: Option<Cacheable>,
+        reply: Result<Verdict, Failure>,
+    ) -> Settled {
+        let verdict = match reply {
+            Ok(verdict) => verdict,
+            Err(failure) => return self.without_redis(mode, call, failure),
+        };
+        if let (Some(denial_cache), Some((ask, ticket))) = (&self.denial_cache, cacheable) {
+            denial_cache.remember(call.key, ask, ticket, &verdict);
+        }
+        Ok((verdict.decision(), DecisionSource::Redis))
+    }
+
+    /// The decision that the user wants while Redis is away.
+    #[cold]
+    fn without_redis(&self, mode: Mode, call: &Call<'_>, failure: Failure) -> Settled {
+        let Call { key, rate, count } = *call;
+        let failure = self.outage(count, failure)?;
+        // Of a key that had not been used at all.
+        let at_best = if rate.is_unlimited() || count <= S::limit(&self.inner, rate) {
+            RateLimitDecision::Allowed
+        } else {
+            S::NEVER
+        };
+        let outage_policy = &self.inner.outage_policy;
+        match (outage_policy.policy, &outage_policy.local) {
+            (OnUnavailable::Error, _) | (OnUnavailable::Local, None) => {
+                Err(failure.into_error(count))
+            }
+            (OnUnavailable::Allow, _) => Ok((at_best, DecisionSource::Policy)),
+            // No Redis would ever allow it.
+            (OnUnavailable::Reject, _) if !at_best.is_allowed() => {
+                Ok((at_best, DecisionSource::Policy))
+            }
+            (OnUnavailable::Reject, _) => {
+                let again = match &failure.kind {
+                    Kind::BreakerOpen { retry_after, .. } => *retry_after,
+                    _ => outage_policy.pause,
+                };
+                let millis = again.as_nanos().div_ceil(1_000_000).max(1);
+                let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+                Ok((RateLimitDecision::rejected(Some(millis), 0), DecisionSource::Policy))
+            }
+            (OnUnavailable::Local, Some(limiter)) => {
+                let (limiter, rate) = (S::stand_in(limiter), &self.inner.local_rate(rate));
+                let decision = match mode {
+                    Mode::Inc | Mode::Wait => limiter.inc(key, rate, count),
+                    Mode::Look => limiter.is_allowed(key, rate, count),
+                };
+                Ok((decision?, DecisionSource::Local))
+            }
+        }
+    }
+
+    fn wait(&self, call: &Call<'_>, timeout: Duration) -> Result<Duration, TrypemaError> {
+        if call.count == 0 {
+            return Ok(Duration::ZERO);
+        }
+        let most = S::limit(&self.inner, call.rate);
+        if call.count > most {
+            return Err(TrypemaError::CountTooLarge { given: call.count, most });
+        }
         let mut problem = None;
-        let wait = Wait { queue: &self.line, clock: &self.real_time, timeout };
+        let wait = Wait { queue: &self.queue, clock: &self.real_time, timeout };
         let waited = wait.run(
-            || Key::from(key),
+            || Key::from(call.key),
             // There is no use in waiting any longer after a failure.
             || {
-                attempt().unwrap_or_else(|error| {
+                self.attempt(call).unwrap_or_else(|error| {
                     problem = Some(error);
                     Attempt::Admitted
                 })
@@ -170,7 +385,111 @@ impl Engine {
         match (problem, waited) {
             (Some(error), _) => Err(error),
             (None, Ok(waited)) => Ok(waited),
-            (None, Err(TimedOut)) => Err(TrypemaError::Timeout { waited: timeout }),
+            (None, Err(TimedOut)) => {
+                self.decline(call);
+                Err(TrypemaError::Timeout { waited: timeout })
+            }
         }
+    }
+
+    /// One attempt of a thread that waits.
+    fn attempt(&self, call: &Call<'_>) -> Result<Attempt, TrypemaError> {
+        let (decision, source) = self.execute(Mode::Wait, call)?;
+        if decision.is_allowed() {
+            self.counters.came_from(source);
+            self.counters.decided(&decision);
+            return Ok(Attempt::Admitted);
+        }
+        let wait = decision.retry_after().unwrap_or_else(|| S::pause(&self.inner));
+        Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))
+    }
+
+    /// Counts a wait that timed out as one decline, under Suppressed. A measure of the demand, and no
+    /// more: if it is lost, so be it.
+    fn decline(&self, call: &Call<'_>) {
+        if let Some(scripts) = &self.scripts.suppressed {
+            let count = [Argument::Whole(call.count)];
+            let asked = self.ask(&scripts.decline, call.key, count, reply::recorded);
+            let _ = self.settle(call.count, asked, |_| Ok(()));
+        }
+    }
+
+    /// Asks about a key that was checked.
+    fn ask<T, const N: usize>(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: [Argument; N],
+        parse: fn(Value) -> Result<T, Kind>,
+    ) -> Result<T, Failure> {
+        let request = self.request(Some(script), key, Arguments::new(arguments), parse);
+        self.inner.router.ask(&request, self.deadline())
+    }
+
+    fn request<'a, T>(
+        &self,
+        script: Option<&'a Script>,
+        key: &str,
+        arguments: Arguments,
+        parse: fn(Value) -> Result<T, Kind>,
+    ) -> Request<'a, T> {
+        let arguments = match &self.inner.server_time {
+            Some(clock) => arguments.with_time(clock.now_nanos() / 1_000),
+            None => arguments,
+        };
+        let mut name = String::with_capacity(self.inner.prefix.len() + 3 + key.len());
+        name.push_str(&self.inner.prefix);
+        name.push(':');
+        name.push(S::LETTER);
+        name.push(':');
+        name.push_str(key);
+        Request { script, key: name, arguments, parse }
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.inner.deadline)
+    }
+
+    /// The reply, or that of the local limiter if there is one and Redis is away.
+    fn settle<T>(
+        &self,
+        count: u64,
+        asked: Result<T, Failure>,
+        local: impl FnOnce(&LocalRateLimiter) -> Result<T, TrypemaError>,
+    ) -> Result<T, TrypemaError> {
+        let failure = match asked {
+            Ok(reply) => return Ok(reply),
+            Err(failure) => self.outage(count, failure)?,
+        };
+        match &self.inner.outage_policy.local {
+            Some(limiter) => local(limiter),
+            None => Err(failure.into_error(count)),
+        }
+    }
+
+    /// Counts a failure that speaks for an outage; others are errors.
+    fn outage(&self, count: u64, failure: Failure) -> Result<Failure, TrypemaError> {
+        if !failure.kind.is_outage() {
+            return Err(failure.into_error(count));
+        }
+        self.counters.outage(&failure.kind);
+        Ok(failure)
+    }
+
+    /// Units may have been given back, even if the server's reply was lost.
+    fn freed(&self, key: &str) {
+        if let Some(denial_cache) = &self.denial_cache {
+            denial_cache.forget(key);
+        }
+        self.queue.units_freed(|| Key::from(key));
+    }
+}
+
+impl<S> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("grid", &self.inner.grid)
+            .field("suppression", &self.inner.suppression)
+            .finish_non_exhaustive()
     }
 }

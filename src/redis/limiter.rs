@@ -5,8 +5,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::redis::denial_cache::DenialCache;
+use crate::redis::engine::Engine;
 use crate::redis::inner::Inner;
-use crate::redis::script::{MoreScripts, Scripts, Settings};
+use crate::redis::script::{Scripts, Settings};
 use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
 
 /// Limits rates per key, with all state in Redis: processes and hosts that use the same Redis, prefix,
@@ -73,10 +74,12 @@ impl RedisRateLimiter {
     ) -> Self {
         let inner = Arc::new(inner);
         let absolute = Scripts::of_absolute(settings);
-        let suppressed = Scripts::of_suppressed(settings);
+        let absolute = Engine::new(Arc::clone(&inner), absolute, denial_cache);
+        // Suppressed counts its declines, so all of its calls have to reach the server.
+        let suppressed = Engine::new(inner, Scripts::of_suppressed(settings), None);
         Self {
-            absolute: RedisAbsolute::new(Arc::clone(&inner), absolute, denial_cache),
-            suppressed: RedisSuppressed::new(inner, suppressed, MoreScripts::new(settings)),
+            absolute: RedisAbsolute::new(absolute),
+            suppressed: RedisSuppressed::new(suppressed),
         }
     }
 
@@ -99,13 +102,13 @@ impl RedisRateLimiter {
     /// [`RateLimit::capacity`](crate::RateLimit::capacity).
     #[must_use]
     pub fn window(&self) -> Duration {
-        self.absolute.engine().inner.grid.window()
+        self.absolute.engine().inner().grid.window()
     }
 
     /// The bucket: units admitted in the same one expire together.
     #[must_use]
     pub fn bucket(&self) -> Duration {
-        self.absolute.engine().inner.grid.bucket()
+        self.absolute.engine().inner().grid.bucket()
     }
 
     /// What both strategies have done, together. Each handle has its own `stats`.

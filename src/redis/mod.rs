@@ -4,7 +4,7 @@
 //! `window.lua` tells the protocol). This room asks the server:
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
-//! - `absolute`, `suppressed`: the strategies' handles; `engine` is what their calls share;
+//! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
 //! - `script`, `request`, `reply`: what the server is asked and what it answers;
 //! - `inner`: settings and connections that both strategies share; `outage` is what to answer when
 //!   Redis is away;

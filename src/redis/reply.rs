@@ -1,30 +1,17 @@
-//! What a script's reply means.
+//! The meaning of a script's reply. A reply that is none to its request is `Kind::Protocol`.
 
 use ::redis::Value;
 
-use crate::RateLimitDecision;
+use crate::redis::net::failure::Kind;
+use crate::{RateLimitDecision, SuppressedUsage};
 
-/// Why a reply is not an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Misread {
-    /// The key would hold more units than can be counted.
-    TooMany,
-    /// It makes no sense.
-    Nonsense,
-}
+type Parsed<T> = Result<T, Kind>;
 
-pub(crate) type Read<T> = Result<T, Misread>;
-
-/// Whether it is an answer at all.
-pub(crate) fn makes_sense<T>(read: &Read<T>) -> bool {
-    !matches!(read, Err(Misread::Nonsense))
-}
-
-/// What the server says under Absolute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Judged {
+/// What the server says to a call that is to be decided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Verdict {
     Fits,
-    /// In so many microseconds, with so many units still counted then.
+    /// Above the limit for so many microseconds, with so many units still counted then.
     Later {
         wait_us: u64,
         left: u64,
@@ -32,9 +19,16 @@ pub(crate) enum Judged {
     Never {
         usage: u64,
     },
+    /// Between the limits.
+    Drawn {
+        factor: f64,
+        admitted: bool,
+    },
+    /// Between the limits and declined, not counted: another draw may do.
+    Redraw,
 }
 
-impl Judged {
+impl Verdict {
     pub(crate) fn decision(self) -> RateLimitDecision {
         match self {
             Self::Fits => RateLimitDecision::Allowed,
@@ -42,96 +36,90 @@ impl Judged {
                 RateLimitDecision::rejected(Some(wait_us.div_ceil(1_000)), left)
             }
             Self::Never { usage } => RateLimitDecision::rejected(None, usage),
+            Self::Drawn { factor, admitted } => RateLimitDecision::suppressed(factor, admitted),
+            // Only a waiting thread hears it, and only that it was not admitted.
+            Self::Redraw => RateLimitDecision::suppressed(1.0, false),
         }
     }
 }
 
-/// What came of waiting under Suppressed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Waited {
-    Admitted(RateLimitDecision),
-    /// Above the hard limit for so many microseconds.
-    Microseconds(u64),
-    /// Another draw may do.
-    Redraw,
-}
-
 /// Absolute: 1, or how long to wait and what counts then, or what counts.
-pub(crate) fn absolute(value: &Value) -> Read<Judged> {
-    let Value::BulkString(bytes) = value else {
-        return recorded(value).map(|()| Judged::Fits);
-    };
-    match counts(bytes)[..] {
-        [Some(wait_us), Some(left)] => Ok(Judged::Later { wait_us, left }),
-        [Some(usage), None] => Ok(Judged::Never { usage }),
-        _ => Err(Misread::Nonsense),
+pub(crate) fn absolute(value: Value) -> Parsed<Verdict> {
+    let Value::BulkString(bytes) = &value else { return recorded(value).map(|()| Verdict::Fits) };
+    match counts(bytes) {
+        [Some(wait_us), Some(left)] => Ok(Verdict::Later { wait_us, left }),
+        [Some(usage), None] => Ok(Verdict::Never { usage }),
+        _ => nonsense(&value),
     }
 }
 
 /// Suppressed: 1, or whether it was admitted and the factor.
-pub(crate) fn suppressed(value: &Value) -> Read<RateLimitDecision> {
-    let Value::BulkString(bytes) = value else {
-        return recorded(value).map(|()| RateLimitDecision::Allowed);
-    };
+pub(crate) fn suppressed(value: Value) -> Parsed<Verdict> {
+    let Value::BulkString(bytes) = &value else { return recorded(value).map(|()| Verdict::Fits) };
     match bytes.split_first() {
-        Some((admitted @ 0..=1, share)) => {
-            Ok(RateLimitDecision::suppressed(share_of(share)?, *admitted == 1))
-        }
-        _ => Err(Misread::Nonsense),
+        Some((admitted @ 0..=1, share)) => match share_of(share) {
+            Some(factor) => Ok(Verdict::Drawn { factor, admitted: *admitted == 1 }),
+            None => nonsense(&value),
+        },
+        _ => nonsense(&value),
     }
 }
 
-pub(crate) fn waited(value: &Value) -> Read<Waited> {
-    match value {
-        Value::Int(-1) => Ok(Waited::Redraw),
-        Value::BulkString(bytes) if bytes.len() == DOUBLE => match absolute(value)? {
-            Judged::Later { wait_us, .. } => Ok(Waited::Microseconds(wait_us)),
-            _ => Err(Misread::Nonsense),
-        },
-        value => suppressed(value).map(Waited::Admitted),
+/// The same for a thread that waits: also -1, or how long to wait and what counts then.
+pub(crate) fn waited(value: Value) -> Parsed<Verdict> {
+    match &value {
+        Value::Int(-1) => Ok(Verdict::Redraw),
+        Value::BulkString(bytes) if bytes.len() == DOUBLE => absolute(value),
+        _ => suppressed(value),
     }
 }
 
 /// 1, or 0 where it would have been too much.
-pub(crate) fn recorded(value: &Value) -> Read<()> {
+pub(crate) fn recorded(value: Value) -> Parsed<()> {
     match value {
         Value::Int(1) => Ok(()),
-        Value::Int(0) => Err(Misread::TooMany),
-        _ => Err(Misread::Nonsense),
+        Value::Int(0) => Err(Kind::CountTooLarge),
+        _ => nonsense(&value),
     }
 }
 
 /// Admitted and declined.
-pub(crate) fn usage(value: &Value) -> Read<(u64, u64)> {
-    let Value::BulkString(bytes) = value else { return Err(Misread::Nonsense) };
-    match counts(bytes)[..] {
-        [Some(admitted), Some(declined)] => Ok((admitted, declined)),
-        _ => Err(Misread::Nonsense),
+pub(crate) fn usage(value: Value) -> Parsed<SuppressedUsage> {
+    if let Value::BulkString(bytes) = &value
+        && let [Some(admitted), Some(declined)] = counts(bytes)
+    {
+        return Ok(SuppressedUsage { admitted, declined });
     }
+    nonsense(&value)
 }
 
-pub(crate) fn count(value: &Value) -> Read<u64> {
+pub(crate) fn count(value: Value) -> Parsed<u64> {
     match value {
-        Value::Int(count) => u64::try_from(*count).map_err(|_| Misread::Nonsense),
-        _ => Err(Misread::Nonsense),
+        Value::Int(count @ 0..) => Ok(count.unsigned_abs()),
+        _ => nonsense(&value),
     }
 }
 
-pub(crate) fn factor(value: &Value) -> Read<f64> {
-    let Value::BulkString(bytes) = value else { return Err(Misread::Nonsense) };
-    share_of(bytes)
+pub(crate) fn factor(value: Value) -> Parsed<f64> {
+    let Value::BulkString(bytes) = &value else { return nonsense(&value) };
+    share_of(bytes).map_or_else(|| nonsense(&value), Ok)
 }
 
-fn share_of(bytes: &[u8]) -> Read<f64> {
+#[cold]
+fn nonsense<T>(value: &Value) -> Parsed<T> {
+    Err(Kind::Protocol { cause: format!("{value:?} is no answer to this") })
+}
+
+fn share_of(bytes: &[u8]) -> Option<f64> {
     let share = bytes.try_into().ok().map(f64::from_le_bytes);
-    share.filter(|share| (0.0..=1.0).contains(share)).ok_or(Misread::Nonsense)
+    share.filter(|share| (0.0..=1.0).contains(share))
 }
 
 /// Bytes of a packed count.
 const COUNT: usize = 7;
 const DOUBLE: usize = 2 * COUNT;
 
-/// One packed count or two; nothing of what is neither.
+/// One packed count or two; nothing of other lengths.
 fn counts(bytes: &[u8]) -> [Option<u64>; 2] {
     let count = |bytes: &[u8]| {
         let mut wide = [0; 8];

@@ -1,23 +1,35 @@
-//! What is sent: a script with its key and arguments.
+//! A request: a script with its key and arguments, and how to parse the reply.
 
 use ::redis::{Cmd, Value, cmd};
 
+use crate::redis::net::failure::Kind;
 use crate::redis::script::Script;
+use crate::{RateLimit, TrypemaError};
 
+/// The most that a count can be: whole numbers are exact in the server's scripts up to here.
+pub(crate) const MAX_COUNT: u64 = (1 << 53) - 1;
 /// The most arguments that a script takes, the time that tests tell included.
 const MAX_ARGUMENTS: usize = 6;
+/// The longest key, in bytes.
+const LONGEST_KEY: usize = 255;
 
-/// A request about one key.
-#[derive(Debug, Clone)]
-pub(crate) struct Request<'a> {
+/// A call that is to be decided, its arguments checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) rate: &'a RateLimit,
+    pub(crate) count: u64,
+}
+
+/// A request about one key, to which a `T` is the reply.
+pub(crate) struct Request<'a, T> {
     /// `None`: forget the key.
     pub(crate) script: Option<&'a Script>,
     /// Its full name.
     pub(crate) key: String,
     pub(crate) arguments: Arguments,
-    /// Whether a reply is an answer to this. After one that is not, nothing that comes over the same
-    /// connection can be trusted.
-    pub(crate) is_answer: fn(&Value) -> bool,
+    /// Nothing that comes over a connection can be trusted after a reply that is `Protocol`.
+    pub(crate) parse: fn(Value) -> Result<T, Kind>,
 }
 
 /// Numbers, as scripts take them.
@@ -41,22 +53,32 @@ pub(crate) enum ScriptRef {
     Text,
 }
 
-impl Arguments {
-    /// At most `MAX_ARGUMENTS` of them, counting `now`.
-    pub(crate) fn new<const N: usize>(given: [Argument; N], now: Option<u64>) -> Self {
-        const { assert!(N < MAX_ARGUMENTS) };
-        let mut list = [Argument::Whole(0); MAX_ARGUMENTS];
-        list[..N].copy_from_slice(&given);
-        let mut len = N;
-        if let Some(now) = now {
-            list[len] = Argument::Whole(now);
-            len += 1;
-        }
-        Self { list, len }
+impl<'a> Call<'a> {
+    pub(crate) fn new(key: &'a str, rate: &'a RateLimit, count: u64) -> Result<Self, TrypemaError> {
+        check_key(key)?;
+        check_count(count)?;
+        Ok(Self { key, rate, count })
     }
 }
 
-impl Request<'_> {
+impl Arguments {
+    /// Fewer than `MAX_ARGUMENTS`.
+    pub(crate) fn new<const N: usize>(given: [Argument; N]) -> Self {
+        const { assert!(N < MAX_ARGUMENTS) };
+        let mut list = [Argument::Whole(0); MAX_ARGUMENTS];
+        list[..N].copy_from_slice(&given);
+        Self { list, len: N }
+    }
+
+    /// The same, and the time behind them.
+    pub(crate) fn with_time(mut self, now_us: u64) -> Self {
+        self.list[self.len] = Argument::Whole(now_us);
+        self.len += 1;
+        self
+    }
+}
+
+impl<T> Request<'_, T> {
     pub(crate) fn write(&self, by: ScriptRef, out: &mut Vec<u8>) {
         let Some(script) = self.script else {
             cmd("DEL").arg(&self.key).write_packed_command(out);
@@ -76,4 +98,20 @@ impl Request<'_> {
         }
         request.write_packed_command(out);
     }
+}
+
+pub(crate) fn check_count(count: u64) -> Result<(), TrypemaError> {
+    if count > MAX_COUNT {
+        return Err(TrypemaError::CountTooLarge { given: count, most: MAX_COUNT });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_key(key: &str) -> Result<(), TrypemaError> {
+    if (1..=LONGEST_KEY).contains(&key.len()) {
+        return Ok(());
+    }
+    // Of a long one, enough to know it by.
+    let given = key.chars().take(64).collect();
+    Err(TrypemaError::InvalidKey { given, allowed: "a key is 1 to 255 bytes long" })
 }

@@ -6,15 +6,42 @@ use ::redis::Script as Hashed;
 use crate::policy::Grid;
 use crate::policy::suppressed::Suppression;
 
-macro_rules! part {
-    ($name:literal) => {
-        include_str!(concat!("../../lua/", $name, ".lua"))
-    };
-}
+const FORMATS: &str = include_str!("../../lua/formats.lua");
+const WINDOW: &str = include_str!("../../lua/window.lua");
+const JUDGE: &str = include_str!("../../lua/judge.lua");
+const ADD: &str = include_str!("../../lua/add.lua");
+const REFUND: &str = include_str!("../../lua/refund.lua");
+const SUPPRESSED_DECIDE: &str = include_str!("../../lua/suppressed_decide.lua");
 
-const ABSOLUTE: &str = part!("absolute");
-const SUPPRESSED: &str = part!("suppressed");
-const WINDOW: &str = part!("window");
+// The arguments of an operation, by the names that the parts take.
+const TAKE_LIMIT: &str = "local count, capacity = ARGV[1] + 0, ARGV[2] + 0\n";
+const TAKE_LIMITS: &str = "\
+    local count, soft, hard = ARGV[1] + 0, ARGV[2] + 0, ARGV[3] + 0\n\
+    local rate, draw, afresh = ARGV[4] + 0, ARGV[5] + 0, false\n";
+const TAKE_COUNT: &str = "local count = ARGV[1] + 0\n";
+const TAKE_DECLINED: &str = "local count = 0\ndeclined = ARGV[1] + 0\n";
+const TAKE_GIVEN: &str = "local given = ARGV[1] + 0\n";
+/// Between the limits, whatever the usage.
+const TAKE_RATE: &str = "\
+    local rate, draw, afresh = ARGV[1] + 0, 0, true\n\
+    local count, soft, hard = 0, -1, 9007199254740991\n";
+
+/// A call that is not admitted is counted as declined.
+const DECLINE: &str = "if not admitted then count, declined = 0, count end\n";
+/// A thread waits: a call that is not admitted is not counted. Between the limits another draw may
+/// help (-1); above the hard one, by which `JUDGE` goes next, time does.
+const WAIT: &str = "\
+    if not admitted and total <= hard then return -1 end\n\
+    local capacity = hard\n";
+
+const DONE: &str = "return 1\n";
+/// Admitted and declined units that count.
+const REPLY_USAGE: &str = "return pack('<I7I7', cum - base, declined and dcum - dbase or 0)\n";
+/// 1 up to the soft limit; else whether it was admitted, and the factor to its last bit.
+const REPLY_SUPPRESSED: &str = "\
+    if not factor then return 1 end\n\
+    return pack('<Bd', admitted and 1 or 0, factor)\n";
+const REPLY_FACTOR: &str = "return pack('<d', factor)\n";
 
 /// Microseconds, the unit of time of the scripts, in a millisecond.
 const MILLI: u64 = 1_000;
@@ -35,15 +62,16 @@ pub(crate) struct Scripts {
     pub(crate) usage: Script,
     pub(crate) record: Script,
     pub(crate) refund: Script,
+    /// Suppressed alone.
+    pub(crate) suppressed: Option<SuppressedScripts>,
 }
 
-/// What Suppressed asks besides.
 #[derive(Debug)]
-pub(crate) struct MoreScripts {
+pub(crate) struct SuppressedScripts {
     /// As `inc`, but what is declined is not counted.
     pub(crate) wait: Script,
     /// Counts a decline.
-    pub(crate) renounce: Script,
+    pub(crate) decline: Script,
     pub(crate) factor: Script,
 }
 
@@ -58,51 +86,76 @@ pub(crate) struct Settings {
 
 impl Scripts {
     pub(crate) fn of_absolute(settings: &Settings) -> Self {
-        let script = |arguments, parts: &[&str]| settings.script(ABSOLUTE, arguments, parts);
-        let [ask, judge, add, allowed] =
-            [part!("ask"), part!("judge"), part!("add"), part!("allowed")];
+        let (formats, _) = formats();
+        let script = |arguments, parts: &[&str]| {
+            Script::new(&settings.common(arguments), &[&[formats, WINDOW], parts].concat())
+        };
         Self {
-            inc: script(2, &[ask, judge, add, allowed]),
-            look: script(2, &[ask, judge, allowed]),
-            usage: script(0, &[part!("usage")]),
-            record: script(1, &[part!("record"), add, allowed]),
-            refund: script(1, &[part!("refund")]),
+            inc: script(2, &[TAKE_LIMIT, JUDGE, ADD, DONE]),
+            look: script(2, &[TAKE_LIMIT, JUDGE, DONE]),
+            usage: script(0, &[REPLY_USAGE]),
+            record: script(1, &[TAKE_COUNT, ADD, DONE]),
+            refund: script(1, &[TAKE_GIVEN, REFUND]),
+            suppressed: None,
         }
     }
 
     pub(crate) fn of_suppressed(settings: &Settings) -> Self {
-        let script = |arguments, parts: &[&str]| settings.script(SUPPRESSED, arguments, parts);
-        let [zone, perceive, thin] = [part!("zone"), part!("perceive"), part!("thin")];
-        let [add, thinned] = [part!("add"), part!("thinned")];
+        let (_, formats) = formats();
+        let script = |arguments, parts: &[&str]| {
+            let settings = settings.common(arguments) + &settings.of_demand();
+            Script::new(&settings, &[&[formats, WINDOW], parts].concat())
+        };
+        let decide = |parts: &[&str]| {
+            script(5, &[&[TAKE_LIMITS, SUPPRESSED_DECIDE], parts, &[REPLY_SUPPRESSED]].concat())
+        };
         Self {
-            inc: script(5, &[zone, perceive, thin, part!("decline"), add, thinned]),
-            look: script(5, &[zone, perceive, thin, thinned]),
-            usage: script(0, &[part!("usage")]),
-            record: script(1, &[part!("record"), add, part!("allowed")]),
-            refund: script(1, &[part!("refund")]),
+            inc: decide(&[DECLINE, ADD]),
+            look: decide(&[]),
+            usage: script(0, &[REPLY_USAGE]),
+            record: script(1, &[TAKE_COUNT, ADD, DONE]),
+            refund: script(1, &[TAKE_GIVEN, REFUND]),
+            suppressed: Some(SuppressedScripts {
+                wait: decide(&[WAIT, JUDGE, ADD]),
+                decline: script(1, &[TAKE_DECLINED, ADD, DONE]),
+                factor: script(1, &[TAKE_RATE, SUPPRESSED_DECIDE, REPLY_FACTOR]),
+            }),
         }
     }
 }
 
-impl MoreScripts {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let script = |arguments, parts: &[&str]| settings.script(SUPPRESSED, arguments, parts);
-        let [zone, perceive, thin] = [part!("zone"), part!("perceive"), part!("thin")];
-        let [judge, add] = [part!("judge"), part!("add")];
-        Self {
-            wait: script(5, &[zone, perceive, thin, part!("wait"), judge, add, part!("thinned")]),
-            renounce: script(1, &[part!("renounce"), add, part!("allowed")]),
-            factor: script(1, &[part!("afresh"), perceive, part!("factor")]),
-        }
+impl Script {
+    fn new(settings: &str, parts: &[&str]) -> Self {
+        let text = settings.to_owned() + &parts.concat();
+        let hash = Hashed::new(&text).get_hash().to_owned();
+        Self { text, hash }
     }
+}
+
+/// Of Absolute, and of Suppressed.
+fn formats() -> (&'static str, &'static str) {
+    FORMATS.split_once("-- SUPPRESSED\n").unwrap_or((FORMATS, FORMATS))
 }
 
 impl Settings {
     /// `arguments`: how many the operation takes; the time comes after them, if tests tell it.
-    fn script(&self, strategy: &str, arguments: usize, operation: &[&str]) -> Script {
-        let text = [&self.prologue(arguments), strategy, WINDOW].concat() + &operation.concat();
-        let hash = Hashed::new(&text).get_hash().to_owned();
-        Script { text, hash }
+    fn common(&self, arguments: usize) -> String {
+        format!(
+            "local now, G, SPAN, TTL = ARGV[{now}], {bucket_us}, {span}, '{ttl}'\n",
+            now = arguments + 1,
+            bucket_us = self.bucket_ms() * MILLI,
+            span = self.grid.span(),
+            ttl = self.keep_ms(),
+        )
+    }
+
+    /// How Suppressed measures the demand.
+    fn of_demand(&self) -> String {
+        let Suppression { recent_span, recent_s, window_s, refresh_ns, .. } = self.suppression;
+        format!(
+            "local RECENT, RECENT_S, WINDOW_S, REFRESH = {recent_span}, {recent_s}, {window_s}, {refresh}\n",
+            refresh = refresh_ns.div_ceil(1_000),
+        )
     }
 
     /// How long the server keeps a key after its newest bucket began: the window and two buckets, in
@@ -110,29 +163,13 @@ impl Settings {
     fn keep_ms(&self) -> u64 {
         /// A day.
         const LONG: u64 = 86_400_000;
-        let bucket_ms = bucket_ms(&self.grid);
+        let bucket_ms = self.bucket_ms();
         let held_ms = (self.grid.span() - 1) * bucket_ms;
         held_ms + 2 * bucket_ms + if self.told_time { LONG } else { 0 }
     }
 
-    fn prologue(&self, arguments: usize) -> String {
-        let Self { grid, suppression, .. } = self;
-        format!(
-            "local now, G, SPAN, TTL = ARGV[{now}], {bucket_us}, {span}, '{ttl}'\n\
-             local RECENT, RECENT_S, WINDOW_S, REFRESH = {recent}, {recent_s}, {window_s}, {refresh}\n",
-            now = arguments + 1,
-            bucket_us = bucket_ms(grid) * MILLI,
-            span = grid.span(),
-            ttl = self.keep_ms(),
-            recent = suppression.recent_span,
-            recent_s = suppression.recent_s,
-            window_s = suppression.window_s,
-            refresh = suppression.refresh_ns.div_ceil(1_000),
-        )
+    fn bucket_ms(&self) -> u64 {
+        // A hundred years at most.
+        u64::try_from(self.grid.bucket().as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-fn bucket_ms(grid: &Grid) -> u64 {
-    // A hundred years at most.
-    u64::try_from(grid.bucket().as_millis()).unwrap_or(u64::MAX)
 }

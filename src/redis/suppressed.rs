@@ -7,18 +7,14 @@ use std::sync::Arc;
 use ::redis::Value;
 
 use crate::redis::RedisStats;
-use crate::redis::counters::DecisionSource;
-use crate::redis::engine::{Mode, Prepared, Settled};
-use crate::redis::inner::{Engine, Inner, LONGEST_WAIT, MAX_COUNT, check_count, check_key, parse};
-use crate::redis::net::Failure;
-use crate::redis::reply::{self, Waited, makes_sense};
-use crate::redis::request::{Argument, Request};
-use crate::redis::script::{MoreScripts, Script, Scripts};
-use crate::wait::Attempt;
-use crate::{Key, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError};
-
-/// The least time after which a waiting thread draws again.
-const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
+use crate::redis::engine::{Engine, Mode, Strategy};
+use crate::redis::inner::Inner;
+use crate::redis::net::failure::Kind;
+use crate::redis::reply::{self, Verdict};
+use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT};
+use crate::{
+    Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+};
 
 /// The Suppressed strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): up to the rate's
 /// capacity (the soft limit) everything is admitted, from there on a random share of the calls, and
@@ -36,17 +32,16 @@ const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 /// server: there is no denial cache here.
 #[derive(Clone)]
 pub struct RedisSuppressed {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    engine: Engine,
-    more: MoreScripts,
+    engine: Arc<Engine<Suppressed>>,
 }
 
 impl RedisSuppressed {
-    pub(crate) fn new(inner: Arc<Inner>, scripts: Scripts, more: MoreScripts) -> Self {
-        Self { shared: Arc::new(Shared { engine: Engine::new(inner, scripts, 's'), more }) }
+    pub(crate) fn new(engine: Engine<Suppressed>) -> Self {
+        Self { engine: Arc::new(engine) }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine<Suppressed> {
+        &self.engine
     }
 
     /// Checks and records in one atomic step: the call is counted as admitted or as declined,
@@ -62,7 +57,7 @@ impl RedisSuppressed {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.shared.engine.decided(self.decide(Mode::Inc, key, rate, count))
+        self.engine.decide(Mode::Inc, key, rate, count)
     }
 
     /// Many calls of [`inc`](RedisSuppressed::inc), each decided by itself, in one round trip (on a
@@ -74,14 +69,7 @@ impl RedisSuppressed {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-        let engine = &self.shared.engine;
-        let prepared =
-            calls.iter().map(|(key, rate, count)| self.begin(Mode::Inc, key, rate, *count));
-        let settled = engine.execute_all(prepared, |index, (), reply| {
-            let (key, rate, count) = calls[index];
-            self.finish(Mode::Inc, key, rate, count, reply)
-        });
-        settled.into_iter().map(|settled| engine.decided(settled)).collect()
+        self.engine.inc_many(calls)
     }
 
     /// What [`inc`](RedisSuppressed::inc) would answer now, without counting anything. Between the
@@ -95,12 +83,7 @@ impl RedisSuppressed {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        if rate.is_unlimited() {
-            return check_key(key)
-                .and_then(|()| check_count(count))
-                .map(|()| RateLimitDecision::Allowed);
-        }
-        self.shared.engine.sourced(self.decide(Mode::Look, key, rate, count))
+        self.engine.decide(Mode::Look, key, rate, count)
     }
 
     /// Units that count: admitted and declined. Zero for a key that is not known.
@@ -108,11 +91,7 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn usage(&self, key: &str) -> Result<SuppressedUsage, TrypemaError> {
-        let usage = self.shared.engine.usage(key, |limiter| {
-            let SuppressedUsage { admitted, declined } = limiter.suppressed().usage(key);
-            (admitted, declined)
-        });
-        usage.map(|(admitted, declined)| SuppressedUsage { admitted, declined })
+        self.engine.usage(key, |limiter| limiter.suppressed().usage(key))
     }
 
     /// The factor `f` of the formula for this key now, from 0.0 (nothing is turned away) to 1.0:
@@ -121,19 +100,9 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn suppression_factor(&self, key: &str, rate: &RateLimit) -> Result<f64, TrypemaError> {
-        let Shared { engine, more } = &*self.shared;
-        let arguments = [Argument::Real(rate.as_per_second())];
-        let is_answer = |value: &Value| makes_sense(&reply::factor(value));
-        let request = engine.request(Some(&more.factor), key, arguments, is_answer);
-        let factor = request.and_then(|request| {
-            if rate.is_unlimited() {
-                return Ok(0.0);
-            }
-            engine.settle_locally(0, engine.ask(&request, reply::factor), |limiter| {
-                limiter.suppressed().suppression_factor(key, &engine.inner.local_rate(rate))
-            })
-        });
-        engine.counters.checked(factor)
+        self.engine.suppression_factor(key, rate, |limiter, rate| {
+            limiter.suppressed().suppression_factor(key, rate)
+        })
     }
 
     /// Counts `count` units as admitted, whatever the limit: for work whose cost is known only
@@ -144,7 +113,7 @@ impl RedisSuppressed {
     /// See [`RedisSuppressed`]. Also [`CountTooLarge`](TrypemaError::CountTooLarge), and nothing is
     /// counted, if the key would then hold more than 2^53 - 1 admitted units.
     pub fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-        self.shared.engine.record(key, count, |limiter| limiter.suppressed().record(key, count))
+        self.engine.record(key, count)
     }
 
     /// Gives up to `count` admitted units back, those that would expire first before the others.
@@ -153,12 +122,7 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-        let refunded = self
-            .shared
-            .engine
-            .refund(key, count, |limiter| limiter.suppressed().refund(key, count));
-        self.shared.engine.line.units_freed(|| Key::from(key));
-        refunded
+        self.engine.refund(key, count)
     }
 
     /// Forgets the key and all that it has used. Returns whether Redis knew it.
@@ -167,9 +131,7 @@ impl RedisSuppressed {
     /// See [`RedisSuppressed`]. Also while a local limiter stands in for Redis: it forgets the key,
     /// but Redis has not.
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-        let known = self.shared.engine.reset(key, |limiter| limiter.suppressed().reset(key));
-        self.shared.engine.line.units_freed(|| Key::from(key));
-        known
+        self.engine.reset(key)
     }
 
     /// Parks this thread until the call is admitted, and returns how long that took.
@@ -189,173 +151,57 @@ impl RedisSuppressed {
         count: u64,
         timeout: Duration,
     ) -> Result<Duration, TrypemaError> {
-        let engine = &self.shared.engine;
-        let acquired = check_key(key).and_then(|()| check_count(count)).and_then(|()| {
-            if count == 0 {
-                return Ok(Duration::ZERO);
-            }
-            let (_, hard) = self.limits(rate);
-            if count > hard {
-                return Err(TrypemaError::CountTooLarge { given: count, most: hard });
-            }
-            let acquired = engine.acquire(key, timeout, || self.attempt(key, rate, count));
-            if let Err(TrypemaError::Timeout { .. }) = acquired {
-                // A measure of the demand, and no more: if it is lost, so be it.
-                let _ = self.renounce(key, count);
-            }
-            acquired
-        });
-        engine.counters.checked(acquired)
+        self.engine.acquire(key, rate, count, timeout)
     }
 
     /// What this strategy has done.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
-        let mut stats = RedisStats::default();
-        self.shared.engine.add_to(&mut stats);
-        stats
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.shared.engine
-    }
-
-    fn decide(&self, mode: Mode, key: &str, rate: &RateLimit, count: u64) -> Settled {
-        let prepared = self.begin(mode, key, rate, count)?;
-        self.shared.engine.execute(prepared, |(), reply| self.finish(mode, key, rate, count, reply))
-    }
-
-    /// What can be said without asking, or what to send.
-    fn begin(
-        &self,
-        mode: Mode,
-        key: &str,
-        rate: &RateLimit,
-        count: u64,
-    ) -> Result<Prepared<'_, ()>, TrypemaError> {
-        let engine = &self.shared.engine;
-        check_key(key)?;
-        check_count(count)?;
-        if count == 0 {
-            return Ok(Prepared::Local(RateLimitDecision::Allowed, DecisionSource::Nobody));
-        }
-        if rate.is_unlimited() {
-            return Ok(Prepared::Remote(engine.recording(key, count)?, ()));
-        }
-        let script = match mode {
-            Mode::Inc => &engine.scripts.inc,
-            Mode::Look => &engine.scripts.look,
-        };
-        Ok(Prepared::Remote(self.suppression(script, key, rate, count)?, ()))
-    }
-
-    fn finish(
-        &self,
-        mode: Mode,
-        key: &str,
-        rate: &RateLimit,
-        count: u64,
-        reply: Result<Value, Failure>,
-    ) -> Settled {
-        let engine = &self.shared.engine;
-        let asked = parse(reply, reply::suppressed);
-        engine.settle(count, self.at_best(rate, count), asked, |limiter: &LocalRateLimiter| {
-            let rate = &engine.inner.local_rate(rate);
-            match mode {
-                Mode::Inc => limiter.suppressed().inc(key, rate, count),
-                Mode::Look => limiter.suppressed().is_allowed(key, rate, count),
-            }
-        })
-    }
-
-    /// A call that is judged by the formula.
-    fn suppression<'a>(
-        &'a self,
-        script: &'a Script,
-        key: &str,
-        rate: &RateLimit,
-        count: u64,
-    ) -> Result<Request<'a>, TrypemaError> {
-        let engine = &self.shared.engine;
-        let (soft, hard) = self.limits(rate);
-        let arguments = [
-            Argument::Whole(count),
-            Argument::Whole(soft),
-            Argument::Whole(hard),
-            Argument::Real(rate.as_per_second()),
-            Argument::Real(engine.inner.draw()),
-        ];
-        let is_answer = |value: &Value| makes_sense(&reply::waited(value));
-        engine.request(Some(script), key, arguments, is_answer)
-    }
-
-    /// The soft and the hard limit.
-    fn limits(&self, rate: &RateLimit) -> (u64, u64) {
-        let inner = &self.shared.engine.inner;
-        let soft = inner.capacity(rate);
-        (soft, inner.suppression.hard_limit(soft, MAX_COUNT))
-    }
-
-    /// What an unused key would say, but for a draw.
-    fn at_best(&self, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        if rate.is_unlimited() || count <= self.limits(rate).1 {
-            RateLimitDecision::Allowed
-        } else {
-            RateLimitDecision::suppressed(1.0, false)
-        }
-    }
-
-    /// One attempt of a thread that waits.
-    fn attempt(&self, key: &str, rate: &RateLimit, count: u64) -> Result<Attempt, TrypemaError> {
-        let Shared { engine, more } = &*self.shared;
-        if rate.is_unlimited() {
-            return self.decide(Mode::Inc, key, rate, count).map(|(decision, source)| {
-                engine.counters.came_from(source);
-                engine.counters.decided(&decision);
-                Attempt::Admitted
-            });
-        }
-        let redraw = Duration::from_nanos(engine.inner.suppression.refresh_ns);
-        let redraw = redraw.clamp(SHORTEST_REDRAW, LONGEST_WAIT);
-        let request = self.suppression(&more.wait, key, rate, count)?;
-        let asked = engine.ask(&request, reply::waited).map(|waited| match waited {
-            Waited::Admitted(decision) => (Some(decision), Duration::ZERO),
-            Waited::Microseconds(wait) => (None, Duration::from_micros(wait).min(LONGEST_WAIT)),
-            Waited::Redraw => (None, redraw),
-        });
-        let (decision, source) = match asked {
-            Ok((Some(decision), _)) => (decision, DecisionSource::Redis),
-            Ok((None, wait)) => return Ok(Attempt::Later(wait)),
-            // As the user wants it.
-            Err(refusal) => {
-                engine.settle(count, RateLimitDecision::Allowed, Err(refusal), |limiter| {
-                    limiter.suppressed().inc(key, &engine.inner.local_rate(rate), count)
-                })?
-            }
-        };
-        if !decision.is_allowed() {
-            let wait = decision.retry_after().unwrap_or(redraw);
-            return Ok(Attempt::Later(wait.clamp(SHORTEST_REDRAW, LONGEST_WAIT)));
-        }
-        engine.counters.came_from(source);
-        engine.counters.decided(&decision);
-        Ok(Attempt::Admitted)
-    }
-
-    fn renounce(&self, key: &str, count: u64) -> Result<(), TrypemaError> {
-        let Shared { engine, more } = &*self.shared;
-        let is_answer = |value: &Value| makes_sense(&reply::recorded(value));
-        let renounce = Some(&more.renounce);
-        let request = engine.request(renounce, key, [Argument::Whole(count)], is_answer)?;
-        engine.settle_locally(count, engine.ask(&request, reply::recorded), |_| ())
+        self.engine.stats()
     }
 }
 
 impl fmt::Debug for RedisSuppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSuppressed")
-            .field("grid", &self.shared.engine.inner.grid)
-            .field("suppression", &self.shared.engine.inner.suppression)
-            .finish_non_exhaustive()
+        f.debug_struct("RedisSuppressed").field("engine", &self.engine).finish()
+    }
+}
+
+/// The strategy.
+pub(crate) struct Suppressed;
+
+impl Strategy for Suppressed {
+    const LETTER: char = 's';
+    const NEVER: RateLimitDecision = RateLimitDecision::suppressed(1.0, false);
+
+    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments {
+        Arguments::new([
+            Argument::Whole(call.count),
+            Argument::Whole(inner.capacity(call.rate)),
+            Argument::Whole(Self::limit(inner, call.rate)),
+            Argument::Real(call.rate.as_per_second()),
+            Argument::Real(inner.draw()),
+        ])
+    }
+
+    fn parse(mode: Mode) -> fn(Value) -> Result<Verdict, Kind> {
+        match mode {
+            Mode::Inc | Mode::Look => reply::suppressed,
+            Mode::Wait => reply::waited,
+        }
+    }
+
+    /// The hard limit.
+    fn limit(inner: &Inner, rate: &RateLimit) -> u64 {
+        inner.suppression.hard_limit(inner.capacity(rate), MAX_COUNT)
+    }
+
+    /// Until the demand is perceived anew: another draw before that would meet the same odds.
+    fn pause(inner: &Inner) -> Duration {
+        Duration::from_nanos(inner.suppression.refresh_ns)
+    }
+
+    fn stand_in(local: &LocalRateLimiter) -> &dyn Limiter {
+        local.suppressed()
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use ::redis::{ErrorKind, RedisError, ServerError};
 
 use crate::TrypemaError;
+use crate::redis::request::MAX_COUNT;
 
 /// A failure, and the server that it is about.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(crate) enum Kind {
     BreakerOpen { cause: String, retry_after: Duration },
     /// What it said makes no sense.
     Protocol { cause: String },
+    /// The key would hold more units than a script can count. It did nothing.
+    CountTooLarge,
 }
 
 /// Answers of a server that cannot decide now, and that may be otherwise later.
@@ -55,7 +58,7 @@ impl Kind {
             Self::Server { code, cause } => {
                 PASSING.contains(&code.as_str()) || cause.contains("max number of clients")
             }
-            Self::Protocol { .. } => false,
+            Self::Protocol { .. } | Self::CountTooLarge => false,
         }
     }
 
@@ -63,7 +66,10 @@ impl Kind {
     pub(crate) fn is_known_undone(&self) -> bool {
         match self {
             Self::Io { sent, .. } => !sent,
-            Self::Server { .. } | Self::PoolTimeout { .. } | Self::BreakerOpen { .. } => true,
+            Self::Server { .. }
+            | Self::PoolTimeout { .. }
+            | Self::BreakerOpen { .. }
+            | Self::CountTooLarge => true,
             Self::Protocol { .. } => false,
         }
     }
@@ -115,19 +121,25 @@ impl Kind {
     }
 }
 
-impl From<Failure> for TrypemaError {
-    fn from(failure: Failure) -> Self {
-        let Failure { address, kind } = failure;
+impl Failure {
+    /// As users see it. `count`: the units that the call was about.
+    pub(crate) fn into_error(self, count: u64) -> TrypemaError {
+        let Self { address, kind } = self;
         match kind {
-            Kind::Io { cause, sent } => Self::Redis { address, cause, outcome_unknown: sent },
-            Kind::Server { cause, .. } => Self::Redis { address, cause, outcome_unknown: false },
+            Kind::Io { cause, sent } => {
+                TrypemaError::Redis { address, cause, outcome_unknown: sent }
+            }
+            Kind::Server { cause, .. } => {
+                TrypemaError::Redis { address, cause, outcome_unknown: false }
+            }
             Kind::PoolTimeout { pool_size, waited } => {
-                Self::PoolTimeout { address, pool_size, waited }
+                TrypemaError::PoolTimeout { address, pool_size, waited }
             }
             Kind::BreakerOpen { cause, retry_after } => {
-                Self::Unavailable { address, cause, retry_after }
+                TrypemaError::Unavailable { address, cause, retry_after }
             }
-            Kind::Protocol { cause } => Self::UnexpectedReply { address, cause },
+            Kind::Protocol { cause } => TrypemaError::UnexpectedReply { address, cause },
+            Kind::CountTooLarge => TrypemaError::CountTooLarge { given: count, most: MAX_COUNT },
         }
     }
 }
@@ -140,6 +152,7 @@ impl fmt::Display for Kind {
             | Self::Server { cause, .. }
             | Self::BreakerOpen { cause, .. }
             | Self::Protocol { cause } => f.write_str(cause),
+            Self::CountTooLarge => f.write_str("more units than can be counted"),
             Self::PoolTimeout { waited, .. } => {
                 write!(f, "no connection was free for {waited:?}")
             }

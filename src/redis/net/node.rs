@@ -15,7 +15,7 @@ use crate::redis::net::{Address, Connector, Deadline, Failure};
 use crate::redis::request::{Request, ScriptRef};
 
 /// A reply, or why there is none.
-pub(crate) type Answer = Result<Value, Kind>;
+pub(crate) type Answer<T> = Result<T, Kind>;
 
 /// Settings of each node.
 #[derive(Debug, Clone, Copy)]
@@ -93,12 +93,12 @@ impl Node {
 
     /// Asks all of it in one round trip; in two where the server does not know a script. `asking`:
     /// for keys that are on their way to this node of a cluster.
-    pub(crate) fn ask(
+    pub(crate) fn ask<T>(
         &self,
-        requests: &[&Request<'_>],
+        requests: &[&Request<'_, T>],
         asking: bool,
         deadline: Deadline,
-    ) -> Result<Vec<Answer>, Failure> {
+    ) -> Result<Vec<Answer<T>>, Failure> {
         self.guarded(|| {
             self.lend(deadline, |connection| exchange(connection, requests, asking, deadline))
         })
@@ -121,11 +121,11 @@ impl Node {
         kind.at(&self.address)
     }
 
-    fn guarded(
+    fn guarded<T>(
         &self,
-        act: impl FnOnce() -> Result<Vec<Answer>, Kind>,
-    ) -> Result<Vec<Answer>, Failure> {
-        let outage = |done: &Result<Vec<Answer>, Kind>| match done {
+        act: impl FnOnce() -> Result<Vec<Answer<T>>, Kind>,
+    ) -> Result<Vec<Answer<T>>, Failure> {
+        let outage = |done: &Result<Vec<Answer<T>>, Kind>| match done {
             Err(kind) => kind.is_outage().then(|| kind.to_string()),
             Ok(answers) => {
                 let failures = answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -145,15 +145,17 @@ impl Node {
     }
 }
 
-fn exchange(
+/// Sends the requests and parses the replies, each as its request says. A connection that brings a
+/// reply which makes no sense is not used again.
+fn exchange<T>(
     connection: &mut Connection,
-    requests: &[&Request<'_>],
+    requests: &[&Request<'_, T>],
     asking: bool,
     deadline: Deadline,
-) -> Result<Vec<Answer>, Kind> {
+) -> Result<Vec<Answer<T>>, Kind> {
     let each = if asking { 2 } else { 1 };
-    let mut send = |which: &[usize], first: ScriptRef| -> Result<Vec<Answer>, Kind> {
-        let answers = connection.exchange(which.len() * each, deadline, |out| {
+    let mut send = |which: &[usize], first: ScriptRef| -> Result<Vec<Answer<T>>, Kind> {
+        let replies = connection.exchange(which.len() * each, deadline, |out| {
             for (nth, index) in which.iter().enumerate() {
                 if asking {
                     out.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
@@ -161,17 +163,16 @@ fn exchange(
                 requests[*index].write(if nth == 0 { first } else { ScriptRef::Hash }, out);
             }
         })?;
-        let last_of_each = answers.into_iter().skip(each - 1).step_by(each);
-        let mut answers = last_of_each.map(|answer| answer.and_then(said)).collect::<Vec<_>>();
-        for (answer, index) in answers.iter_mut().zip(which) {
-            if let Ok(value) = answer
-                && !(requests[*index].is_answer)(value)
-            {
-                connection.distrust();
-                *answer = Err(Kind::Protocol { cause: format!("{value:?} is no answer to this") });
-            }
-        }
-        Ok(answers)
+        let last_of_each = replies.into_iter().skip(each - 1).step_by(each);
+        let parsed = last_of_each.zip(which).map(|(reply, index)| {
+            let value = reply.and_then(said)?;
+            (requests[*index].parse)(value).inspect_err(|kind| {
+                if let Kind::Protocol { .. } = kind {
+                    connection.distrust();
+                }
+            })
+        });
+        Ok(parsed.collect())
     };
     let all = (0..requests.len()).collect::<Vec<_>>();
     let mut answers = send(&all, ScriptRef::Hash)?;
@@ -179,22 +180,20 @@ fn exchange(
     let unknown =
         all.into_iter().filter(|index| is_unknown_script(&answers[*index])).collect::<Vec<_>>();
     if !unknown.is_empty() {
-        let again = send(&unknown, ScriptRef::Text);
-        for (nth, index) in unknown.into_iter().enumerate() {
-            answers[index] = match &again {
-                Ok(again) => again[nth].clone(),
-                Err(kind) => Err(kind.clone()),
-            };
+        let again = send(&unknown, ScriptRef::Text)
+            .unwrap_or_else(|kind| unknown.iter().map(|_| Err(kind.clone())).collect());
+        for (index, answer) in unknown.into_iter().zip(again) {
+            answers[index] = answer;
         }
     }
     Ok(answers)
 }
 
-fn is_unknown_script(answer: &Answer) -> bool {
+fn is_unknown_script<T>(answer: &Answer<T>) -> bool {
     matches!(answer, Err(Kind::Server { code, .. }) if code == "NOSCRIPT")
 }
 
-fn said(reply: Value) -> Answer {
+fn said(reply: Value) -> Answer<Value> {
     match reply {
         Value::ServerError(error) => Err(Kind::of_server(&error)),
         reply => Ok(reply),

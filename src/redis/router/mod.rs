@@ -86,11 +86,11 @@ impl Router {
     }
 
     /// Asks the server of a key.
-    pub(crate) fn ask(
+    pub(crate) fn ask<T>(
         &self,
-        request: &Request<'_>,
+        request: &Request<'_, T>,
         deadline: Deadline,
-    ) -> Result<::redis::Value, Failure> {
+    ) -> Result<T, Failure> {
         let topology = self.topology(deadline)?;
         let node = topology.owner(&request.key).ok_or_else(|| self.nobody())?;
         let answer = match node.ask(&[request], false, deadline) {
@@ -101,11 +101,11 @@ impl Router {
     }
 
     /// Asks for many, each server once.
-    pub(crate) fn ask_many(
+    pub(crate) fn ask_many<T: Send>(
         &self,
-        requests: &[Request<'_>],
+        requests: &[Request<'_, T>],
         deadline: Deadline,
-    ) -> Vec<Result<::redis::Value, Failure>> {
+    ) -> Vec<Result<T, Failure>> {
         let topology = match self.topology(deadline) {
             Ok(topology) => topology,
             Err(failure) => return requests.iter().map(|_| Err(failure.clone())).collect(),
@@ -123,19 +123,19 @@ impl Router {
     }
 
     /// Follows where the server has sent us, and doubts the topology where it has failed.
-    fn settle(
+    fn settle<T>(
         &self,
-        request: &Request<'_>,
+        request: &Request<'_, T>,
         mut node: Arc<Node>,
-        mut answer: Answer,
+        mut answer: Answer<T>,
         deadline: Deadline,
-    ) -> Result<::redis::Value, Failure> {
+    ) -> Result<T, Failure> {
         if matches!(self.deployment, Deployment::Single(_)) {
             return answer.map_err(|kind| node.failure(kind));
         }
         for _ in 0..MOST_HOPS {
             let kind = match answer {
-                Ok(value) => return Ok(value),
+                Ok(parsed) => return Ok(parsed),
                 Err(kind) => kind,
             };
             let (next, asking) = match cluster::redirection(&kind, &node.address) {
@@ -152,7 +152,7 @@ impl Router {
                         self.doubt();
                     }
                     let moved = kind.is_known_undone() && kind.is_outage();
-                    match moved.then(|| self.owner_now(request, deadline)).flatten() {
+                    match moved.then(|| self.owner_now(&request.key, deadline)).flatten() {
                         Some(next) if next.address != node.address => (next, false),
                         _ => return Err(node.failure(kind)),
                     }
@@ -168,10 +168,10 @@ impl Router {
     }
 
     /// Who has the key, after another look if one is due.
-    fn owner_now(&self, request: &Request<'_>, deadline: Deadline) -> Option<Arc<Node>> {
+    fn owner_now(&self, key: &str, deadline: Deadline) -> Option<Arc<Node>> {
         deadline.left()?;
         let topology = self.topology(deadline).ok()?;
-        topology.owner(&request.key).cloned()
+        topology.owner(key).cloned()
     }
 
     fn doubt(&self) {
@@ -317,11 +317,11 @@ impl Router {
 
 /// Asks each node for its part of the requests, all at the same time: one that hangs takes the time
 /// of no other.
-fn ask_each(
+fn ask_each<T: Send>(
     groups: &[(&Arc<Node>, Vec<usize>)],
-    requests: &[Request<'_>],
+    requests: &[Request<'_, T>],
     deadline: Deadline,
-) -> Vec<Vec<Answer>> {
+) -> Vec<Vec<Answer<T>>> {
     let ask = |(node, which): &(&Arc<Node>, Vec<usize>)| {
         let asked = which.iter().map(|index| &requests[*index]).collect::<Vec<_>>();
         match node.ask(&asked, false, deadline) {

@@ -1,1 +1,0 @@
-local stale = true

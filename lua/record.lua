@@ -1,2 +1,0 @@
--- What is to be counted whatever the limit.
-local count = ARGV[1] + 0
