@@ -63,7 +63,7 @@ fn sequences_agree_with_the_model_of_absolute() {
     assert!(tally.filled_up > 0, "{tally:?}");
 }
 
-// proves (property): G1 G2 G9 thinning
+// proves (property): G1 G2 G9 suppression
 #[test]
 fn sequences_agree_with_the_model_of_suppressed() {
     let mut tally = thinned_trial::Tally::default();

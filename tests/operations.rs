@@ -346,7 +346,7 @@ fn name(key: u8) -> String {
     format!("key {key}")
 }
 
-// proves (property): G1 G2 G3 G5 thinning
+// proves (property): G1 G2 G3 G5 suppression
 #[test]
 fn cleanup_changes_no_answer() {
     let default = Config::default();

@@ -124,7 +124,7 @@ fn assert_factor(ideal: f64, outcome: Outcome) {
 }
 
 /// Of about a thousand calls per window: every single window.
-// proves: thinning G1
+// proves: suppression G1
 #[test]
 fn every_window_is_within_a_tenth_of_the_limit() {
     for load in [
@@ -144,7 +144,7 @@ fn every_window_is_within_a_tenth_of_the_limit() {
 /// or so for a hundred calls, and it strays upwards, since below the soft limit nothing is turned
 /// away. The rate over twenty windows is near the limit all the same, and no window is past the
 /// hard one.
-// proves: thinning G1
+// proves: suppression G1
 #[test]
 fn a_small_limit_is_met_on_average() {
     for load in [Load::of(10_000, 100, 10.0, 1), Load::of(1_000, 10, 100.0, 1)] {

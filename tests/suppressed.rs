@@ -253,7 +253,7 @@ macro_rules! suite {
         mod $name {
             use super::*;
 
-            // proves (property): G1 G2 G9 thinning
+            // proves (property): G1 G2 G9 suppression
             #[test]
             fn short_cases_agree_with_the_model() {
                 agrees_with_the_model::<$provider>(
@@ -263,7 +263,7 @@ macro_rules! suite {
                 );
             }
 
-            // proves (property): G1 G2 G9 thinning
+            // proves (property): G1 G2 G9 suppression
             #[test]
             fn long_cases_agree_with_the_model() {
                 agrees_with_the_model::<$provider>(
@@ -288,7 +288,7 @@ macro_rules! suite {
                 );
             }
 
-            // proves: thinning G2 G9
+            // proves: suppression G2 G9
             #[test]
             fn by_hand() {
                 goes_by_the_book::<$provider>();

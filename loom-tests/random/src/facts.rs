@@ -137,7 +137,7 @@ fn suppression(window: u64, bucket: u64, hard: f64) -> Suppression {
     Suppression::new(&grid, hard, millis(100))
 }
 
-// proves: thinning
+// proves: suppression
 #[test]
 fn hard_limits_are_whole_and_bounded() {
     let hard = |factor, soft, most| suppression(1_000, 10, factor).hard_limit(soft, most);
@@ -150,7 +150,7 @@ fn hard_limits_are_whole_and_bounded() {
     assert_eq!(hard(1.0, large, u64::MAX), large);
 }
 
-// proves: thinning
+// proves: suppression
 #[test]
 fn demand_is_perceived_over_both_spans() {
     let perceived = |suppression: &Suppression, window, recent| {
@@ -169,7 +169,7 @@ fn demand_is_perceived_over_both_spans() {
     assert_eq!((coarse.recent_span, perceived(&coarse, 9, 9)), (2, 3.0));
 }
 
-// proves: thinning
+// proves: suppression
 #[test]
 fn the_factor_is_the_share_to_decline() {
     assert_eq!(factor(10.0, 40.0), 0.75);

@@ -84,7 +84,7 @@ fn slots_have_one_holder() {
     }
 }
 
-// proves: thinning
+// proves: suppression
 #[test]
 fn kept_numbers_are_good() {
     for seed in 1..2_000 {
@@ -140,7 +140,7 @@ impl Demand {
     }
 }
 
-// proves: thinning
+// proves: suppression
 #[test]
 fn lanes_count_every_unit_once() {
     let mut wide = 0;
@@ -181,7 +181,7 @@ fn lanes_count_every_unit_once() {
     assert!(wide > 100, "stripes were made in {wide} runs only");
 }
 
-// proves: thinning
+// proves: suppression
 #[test]
 fn lanes_are_there_for_a_crowd_alone_and_each_for_its_threads() {
     memory::reset(1, 0, false);

@@ -1,6 +1,6 @@
 //! The kept number of the Suppressed strategy: whoever finds it good reads one that is.
 
-// each proves: thinning
+// each proves: suppression
 
 use loom::sync::Arc;
 use loom::thread;

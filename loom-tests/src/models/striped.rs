@@ -1,7 +1,7 @@
 //! Striped: what is added while they are made, from whichever side, is counted once; and a key on which
 //! they count is not retired.
 
-// each proves: thinning
+// each proves: suppression
 
 use loom::sync::Arc;
 use loom::thread;

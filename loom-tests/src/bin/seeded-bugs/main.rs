@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let known = |name: &&str| all.iter().any(|bug| bug.name == *name);
     if !names.iter().all(known) || !options.iter().all(|option| OPTIONS.contains(option)) {
         println!("usage: [{}] [NAME...]; there are:", OPTIONS.join(" | "));
-        all.iter().for_each(|bug| println!("  {:<36} {}", bug.name, bug.what));
+        all.iter().for_each(|bug| println!("  {:<36} {:<8} {}", bug.name, bug.breaks, bug.what));
         return ExitCode::from(USAGE);
     }
     if is_write && (is_random || !names.is_empty()) {
@@ -77,8 +77,7 @@ fn main() -> ExitCode {
 
 /// Whether the text that each bug replaces stands in the tree exactly once; says which do not.
 fn all_apply(root: &Path, bugs: &[&Bug]) -> bool {
-    let wrong: Vec<String> =
-        bugs.iter().filter_map(|bug| tree::broken_text(root, bug).err()).collect();
+    let wrong: Vec<String> = bugs.iter().filter_map(|bug| tree::broken(root, bug).err()).collect();
     wrong.iter().for_each(|why| println!("DOES NOT APPLY  {why}"));
     println!("{} of {} bugs apply to this tree", bugs.len() - wrong.len(), bugs.len());
     wrong.is_empty()
@@ -100,14 +99,14 @@ fn run(root: &Path, bugs: &[&Bug], is_random: bool) -> Result<Table, String> {
     let mut table = Table::default();
     for bug in bugs {
         let begun = Instant::now();
-        let verdict = match tree::seed(root, &copy, bug) {
-            Ok(()) => judge(&copy, &plan(bug, is_random)),
-            Err(why) => Verdict::DoesNotBuild(why),
-        };
+        let broken = tree::broken(root, bug)?;
+        let told = |error| format!("{}: {}: {error}", bug.name, broken.file.display());
+        tree::seed(&copy, &broken).map_err(told)?;
+        let verdict = judge(&copy, &plan(bug, is_random));
         let row = Row { bug: (*bug).clone(), verdict, took: begun.elapsed() };
         println!("{row}");
         table.push(row);
-        tree::restore(root, &copy, bug).map_err(|error| format!("{}: {error}", bug.file))?;
+        tree::restore(root, &copy, &broken).map_err(told)?;
     }
     Ok(table)
 }

@@ -72,7 +72,7 @@ impl Table {
             "# Seeded bugs\n\n\
              Written by `cargo run --release -p trypema-loom-tests --bin seeded-bugs -- --write`, on \
              {}, with {}. {}.\n\n\
-             | bug | what is broken | file | killed by | s |\n|---|---|---|---|--:|\n",
+             | bug | what is broken | within | killed by | s |\n|---|---|---|---|--:|\n",
             said_by("date", &["-u", "+%Y-%m-%d"]),
             said_by("rustc", &["--version"]),
             self.summary(),
@@ -80,10 +80,12 @@ impl Table {
         for row in &self.0 {
             let (word, by) = row.words();
             let by = if by.is_empty() { word } else { by };
-            let (Bug { name, what, file, .. }, seconds) = (&row.bug, row.took.as_secs_f64());
+            let (Bug { name, what, within, .. }, seconds) = (&row.bug, row.took.as_secs_f64());
             // Writing to a string does not fail.
-            let _ = writeln!(text, "| {name} | {what} | {file} | {by} | {seconds:.1} |");
+            let _ = writeln!(text, "| {name} | {what} | {within} | {by} | {seconds:.1} |");
         }
+        let _ =
+            writeln!(text, "\nState of `src/`: {}.", said_by("git", &["rev-parse", "HEAD:src"]));
         text
     }
 }

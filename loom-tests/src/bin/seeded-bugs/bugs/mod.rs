@@ -1,4 +1,6 @@
-//! The bugs. Each replaces a text that stands exactly once in its file.
+//! The bugs. Each replaces a text that stands exactly once in the function it names.
+//!
+//! A bug that cargo-mutants makes as well has no place here; see `loom-tests/mutants.sh`.
 
 mod admission;
 mod fast_path;
@@ -16,7 +18,11 @@ pub(crate) struct Bug {
     pub(crate) name: &'static str,
     /// What is broken, for the table.
     pub(crate) what: &'static str,
-    pub(crate) file: &'static str,
+    /// The guarantees that it breaks, for `loom-tests/guarantees.sh`.
+    pub(crate) breaks: &'static str,
+    /// `Type::function`, `Trait for Type::function`, `function` or `const NAME`.
+    pub(crate) within: &'static str,
+    /// As short as can be. Space, comments and a comma before a closing bracket make no difference.
     pub(crate) original: &'static str,
     pub(crate) seeded: &'static str,
     /// What noticed it before, and is asked first.
@@ -36,20 +42,3 @@ pub(crate) fn all() -> Vec<Bug> {
     ]
     .concat()
 }
-
-const WINDOW: &str = "src/window/window.rs";
-const ADVANCE: &str = "src/window/advance.rs";
-const SNAPSHOT: &str = "src/window/snapshot.rs";
-const LAYOUT: &str = "src/window/layout.rs";
-const NOTE: &str = "src/window/note.rs";
-const FAST_PATH: &str = "src/window/fast_path.rs";
-const RETRY_HINT: &str = "src/window/retry_hint.rs";
-const GALLOP: &str = "src/window/gallop.rs";
-const RING: &str = "src/window/ring.rs";
-const EXPIRING: &str = "src/window/expiring.rs";
-const STRIPES: &str = "src/window/striped.rs";
-const SLOT_POOL: &str = "src/local/slot_pool.rs";
-const QUEUE: &str = "src/wait/queue.rs";
-const BREAKER: &str = "src/redis/net/breaker.rs";
-const GENERATIONS: &str = "src/redis/generations.rs";
-const GRID: &str = "src/policy/grid.rs";
