@@ -72,8 +72,8 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "suppression",
         what: "who makes the stripes adds to one of them what it has added before",
         within: "Striped::add",
-        original: "self.widen(layout, now);",
-        seeded: "self.widen(layout, now);\n            self.add(layout, floor, now, count, thread);",
+        original: "self.widen(timeline, now);",
+        seeded: "self.widen(timeline, now); self.add(timeline, now, count, thread);",
         by: &[Random("parts::lanes"), Loom("models::striped")],
     },
     Bug {

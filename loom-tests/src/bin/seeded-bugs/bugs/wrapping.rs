@@ -9,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G1 G5",
         what: "a fresh window may be judged at a time when the old one counted",
         within: "Window::retire",
-        original: "floor.fetch_max(now, Ordering::Relaxed);",
+        original: "timeline.raise_floor(now);",
         seeded: "",
         by: &[Random("families::alone")],
     },
@@ -18,7 +18,7 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G1",
         what: "a restarted window may be judged at a time when its marks counted",
         within: "Window::begin_afresh",
-        original: "floor.fetch_max(now, Ordering::Relaxed);",
+        original: "timeline.raise_floor(now);",
         seeded: "",
         by: &[Random("families::ancient_readings")],
     },
@@ -36,8 +36,13 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G1 G5",
         what: "the floor is read before the state that it is for",
         within: "Window::add_by_marks",
-        original: "loop {",
-        seeded: "let floor = &AtomicU64::new(floor.load(Ordering::Relaxed));\n        loop {",
+        original: "\
+            let Some(snapshot) = self.snapshot(timeline, &mut pin) else { return Outcome::Dead };
+            let at = self.decision_tick(&snapshot, now, || timeline.floor());",
+        seeded: "\
+            let early = timeline.floor();
+            let Some(snapshot) = self.snapshot(timeline, &mut pin) else { return Outcome::Dead };
+            let at = self.decision_tick(&snapshot, now, || early);",
         by: &[Random("families::ancient_readings")],
     },
     Bug {
@@ -117,8 +122,8 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G1",
         what: "`latest` vouches for marks that are too old for it",
         within: "Window::begin_afresh",
-        original: "floor.fetch_max(now, Ordering::Relaxed);",
-        seeded: "floor.fetch_max(now, Ordering::Relaxed);\n        self.latest.fetch_max(now, Ordering::Relaxed);",
+        original: "timeline.raise_floor(now);",
+        seeded: "timeline.raise_floor(now);\n        self.latest.fetch_max(now, Ordering::Relaxed);",
         by: &[Random("families::ancient_readings")],
     },
     Bug {
@@ -163,7 +168,7 @@ pub(super) const BUGS: &[Bug] = &[
         what: "readings are compared whatever `latest` says",
         within: "Layout::comparable",
         original: "now.abs_diff(latest) <= self.quarter &&",
-        seeded: "{ let _ = (now, latest); true } &&",
+        seeded: "let _ = (now, latest);",
         by: &[Random("families::alone_wrapping_ticks")],
     },
     Bug {
