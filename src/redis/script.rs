@@ -173,3 +173,47 @@ impl Settings {
         u64::try_from(self.grid.bucket().as_millis()).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::collections::HashSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::{Scripts, Settings, SuppressedScripts};
+    use crate::policy::Grid;
+    use crate::policy::suppressed::Suppression;
+
+    /// All scripts, by name. `.ci/lua` has them written to a folder, and runs a linter over them.
+    #[test]
+    fn each_operation_has_a_script_of_its_own() {
+        let grid = Grid::new(Duration::from_secs(60), Duration::from_millis(100), 1_000).unwrap();
+        let suppression = Suppression::new(&grid, 1.5, Duration::from_millis(100));
+        let settings = Settings { grid, suppression, told_time: false };
+        let mut hashes = HashSet::new();
+        for (strategy, scripts) in [
+            ("absolute", Scripts::of_absolute(&settings)),
+            ("suppressed", Scripts::of_suppressed(&settings)),
+        ] {
+            let Scripts { inc, look, usage, record, refund, suppressed } = &scripts;
+            let common = [
+                ("inc", inc),
+                ("look", look),
+                ("usage", usage),
+                ("record", record),
+                ("refund", refund),
+            ];
+            let more = suppressed.as_ref().map(|SuppressedScripts { wait, decline, factor }| {
+                [("wait", wait), ("decline", decline), ("factor", factor)]
+            });
+            for (operation, script) in common.into_iter().chain(more.into_iter().flatten()) {
+                assert!(hashes.insert(script.hash.clone()), "{strategy} {operation}");
+                if let Ok(folder) = std::env::var("TRYPEMA_SCRIPTS") {
+                    let name = format!("{strategy}_{operation}.lua");
+                    fs::write(Path::new(&folder).join(name), &script.text).unwrap();
+                }
+            }
+        }
+    }
+}
