@@ -40,6 +40,7 @@ impl Arbitrary for RateLimitDecision {
         let suppressed = (0.0..=1.0_f64, any::<bool>())
             // With factor 1 nothing is let through.
             .prop_map(|(factor, is_allowed)| Self::suppressed(factor, is_allowed && factor < 1.0));
-        prop_oneof![Just(Self::Allowed), rejected, suppressed].boxed()
+        let allowed = (0..=1_000_000_u64).prop_map(Self::allowed);
+        prop_oneof![allowed, rejected, suppressed].boxed()
     }
 }

@@ -24,7 +24,7 @@ pub use self::redis::{
     RedisSuppressed,
 };
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
-pub use decision::RateLimitDecision;
+pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};
 pub use error::TrypemaError;
 pub use key::{Key, Lookup};
 pub use limiter::Limiter;

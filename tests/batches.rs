@@ -202,7 +202,7 @@ fn a_batch_through_the_trait_is_one_by_one_where_nothing_else_is_said() {
             count: u64,
         ) -> Result<RateLimitDecision, TrypemaError> {
             Ok(if count.is_multiple_of(2) {
-                RateLimitDecision::Allowed
+                RateLimitDecision::allowed(0)
             } else {
                 RateLimitDecision::rejected(None, 0)
             })

@@ -82,8 +82,8 @@ fn what_never_fits_is_not_for_want_of_room() {
     let rate = RateLimit::per_second(4.0).unwrap();
     assert!(absolute_inc(&limiter, "a") && suppressed_inc(&limiter, "a"));
     let (absolute, suppressed) = (limiter.absolute(), limiter.suppressed());
-    assert_eq!(absolute.inc("b", &rate, 5), RateLimitDecision::rejected(None, 0));
-    let hopeless = RateLimitDecision::suppressed(1.0, false);
+    assert_eq!(absolute.inc("b", &rate, 5), RateLimitDecision::rejected(None, 0).with_remaining(4));
+    let hopeless = RateLimitDecision::suppressed(1.0, false).with_remaining(4);
     assert_eq!(suppressed.inc("b", &rate, 7), hopeless);
     assert_eq!(suppressed.is_allowed("b", &rate, 7), hopeless);
     assert_eq!(suppressed.inc_many(&[("b", &rate, 7)]), [hopeless]);

@@ -135,7 +135,7 @@ fn an_observer_is_told_of_every_decision() {
     }
     // Of each kind one at least, or this shows little.
     let kinds: [fn(&RateLimitDecision) -> bool; 4] = [
-        |decision| matches!(decision, RateLimitDecision::Allowed),
+        |decision| matches!(decision, RateLimitDecision::Allowed { .. }),
         |decision| matches!(decision, RateLimitDecision::Rejected { retry_after_ms: None, .. }),
         |decision| matches!(decision, RateLimitDecision::Rejected { retry_after_ms: Some(_), .. }),
         |decision| matches!(decision, RateLimitDecision::Suppressed { .. }),
@@ -147,7 +147,7 @@ fn an_observer_is_told_of_every_decision() {
     // An admitted wait is a decision too; what only looks or fails is none.
     assert!(absolute.reset("a"));
     assert!(absolute.acquire("a", &rate, 2, Duration::ZERO).is_ok());
-    expected.push((Strategy::Absolute, "a".to_owned(), 2, RateLimitDecision::Allowed));
+    expected.push((Strategy::Absolute, "a".to_owned(), 2, RateLimitDecision::allowed(8)));
     assert!(absolute.acquire("a", &rate, 9, Duration::ZERO).is_err());
     let _ = absolute.is_allowed("a", &rate, 1);
     assert!(absolute.record("a", 1));

@@ -142,7 +142,7 @@ fn exactly_the_capacity_is_admitted_while_the_clock_stands_still() {
             loop {
                 let units = 1 + random.below(9);
                 match limiter.absolute().inc("shared", &rate, units) {
-                    RateLimitDecision::Allowed => admitted += units,
+                    RateLimitDecision::Allowed { .. } => admitted += units,
                     RateLimitDecision::Rejected {
                         retry_after_ms, remaining_after_waiting, ..
                     } => {

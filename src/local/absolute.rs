@@ -96,10 +96,14 @@ fn decision(
     outcome: Outcome,
 ) -> Option<RateLimitDecision> {
     match outcome {
-        Outcome::Admitted { .. } => Some(RateLimitDecision::Allowed),
+        Outcome::Admitted { usage, .. } => {
+            Some(RateLimitDecision::allowed(call.capacity - usage - call.count))
+        }
         Outcome::Rejected { usage, retry_hint } => {
+            let Call { capacity, now, .. } = call;
             let retry_hint = retry_hint.map(|hint| (hint.tick, hint.remaining));
-            Some(absolute::rejected(&context.config.grid, call.now.millis, usage, retry_hint))
+            let grid = &context.config.grid;
+            Some(absolute::rejected(grid, now.millis, *capacity, usage, retry_hint))
         }
         Outcome::Dead => None,
     }

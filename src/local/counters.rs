@@ -57,7 +57,7 @@ impl PerThread {
     pub(crate) fn count(&self, decision: &RateLimitDecision) {
         let counts = &self.counts;
         match decision {
-            RateLimitDecision::Allowed => counts.allowed.count(),
+            RateLimitDecision::Allowed { .. } => counts.allowed.count(),
             RateLimitDecision::Rejected { .. } => counts.rejected.count(),
             RateLimitDecision::Suppressed { is_allowed: true, .. } => {
                 counts.suppressed_admitted.count();

@@ -146,8 +146,8 @@ where
             };
             match decision {
                 // Each arm for itself: the decision's kind decides how it is counted.
-                Some(RateLimitDecision::Allowed) => {
-                    return self.decided_by(per_thread, key, count, RateLimitDecision::Allowed);
+                Some(decision @ RateLimitDecision::Allowed { .. }) => {
+                    return self.decided_by(per_thread, key, count, decision);
                 }
                 Some(decision) => return self.decided_by(per_thread, key, count, decision),
                 None => {}
@@ -190,13 +190,15 @@ where
         Q: Lookup<K> + ?Sized,
     {
         let decision = if count == 0 {
-            RateLimitDecision::Allowed
+            self.ask_for_nothing(key, rate)
         } else {
             match self.attempt(key, rate, count, V::decide) {
                 Some(decision) => decision,
                 // Above the most, room would not help.
                 None if V::RECORDS_DECLINES && self.exceeds(rate, count).is_some() => {
-                    RateLimitDecision::suppressed(1.0, false)
+                    // Nothing counts on a key that has no state.
+                    let remaining = self.config.soft_limit(rate);
+                    RateLimitDecision::suppressed(1.0, false).with_remaining(remaining).never()
                 }
                 None => self.no_room(),
             }
@@ -245,8 +247,11 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        if count == 0 || rate.is_unlimited() {
-            return RateLimitDecision::Allowed;
+        if rate.is_unlimited() {
+            return RateLimitDecision::allowed(u64::MAX);
+        }
+        if count == 0 {
+            return self.ask_for_nothing(key, rate);
         }
         self.peek(key, &self.call(rate, count))
     }
@@ -313,7 +318,7 @@ where
         let call = self.call(rate, count);
         if rate.is_unlimited() {
             self.add_unbounded(key, call.now, count)?;
-            return Some(RateLimitDecision::Allowed.into());
+            return Some(RateLimitDecision::allowed(u64::MAX).into());
         }
         if !V::RECORDS_DECLINES && count > call.capacity {
             // It never fits, and is not worth a state.
@@ -334,7 +339,19 @@ where
             },
             None => self.map.find(key, |state| V::peek(Some(state), &context, call)),
         };
-        known.or_else(|| V::peek(None, &context, call)).unwrap_or(RateLimitDecision::Allowed)
+        // Of no state the answer is always known.
+        known.or_else(|| V::peek(None, &context, call)).unwrap_or(RateLimitDecision::allowed(0))
+    }
+
+    /// A call for no units is allowed, whatever the usage.
+    fn ask_for_nothing<Q>(&self, key: &Q, rate: &RateLimit) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if rate.is_unlimited() {
+            return RateLimitDecision::allowed(u64::MAX);
+        }
+        RateLimitDecision::allowed(self.config.soft_limit(rate).saturating_sub(self.usage(key)))
     }
 
     fn call<'a>(&self, rate: &'a RateLimit, count: u64) -> Call<'a> {
@@ -364,10 +381,7 @@ where
     #[cold]
     fn no_room(&self) -> RateLimitDecision {
         self.counters.count_no_room();
-        RateLimitDecision::Rejected {
-            retry_after_ms: Some(self.config.grid.window_ms()),
-            remaining_after_waiting: 0,
-        }
+        RateLimitDecision::rejected(Some(self.config.grid.window_ms()), 0)
     }
 
     /// Counts a decision, and tells the observer of it.

@@ -51,7 +51,7 @@ impl KeyState for SuppressedState {
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn decide(&self, context: &Context<'_>, call: &Call<'_>) -> Option<RateLimitDecision> {
         let usage = match self.add_within_soft(context, call) {
-            Outcome::Admitted { .. } => return Some(RateLimitDecision::Allowed),
+            Outcome::Admitted { usage, .. } => return Some(allowed(call, usage)),
             Outcome::Rejected { usage, .. } => usage,
             Outcome::Dead => return None,
         };
@@ -59,17 +59,17 @@ impl KeyState for SuppressedState {
         if let Outcome::Rejected { usage, .. } = outcome {
             self.decline(context, call, usage > 0)?;
         }
-        Some(decision(call, outcome, factor))
+        Some(decision(context, call, outcome, factor))
     }
 
     fn try_acquire(&self, context: &Context<'_>, call: &Call<'_>) -> Option<Verdict> {
         let usage = match self.add_within_soft(context, call) {
-            Outcome::Admitted { .. } => return Some(RateLimitDecision::Allowed.into()),
+            Outcome::Admitted { usage, .. } => return Some(allowed(call, usage).into()),
             Outcome::Rejected { usage, .. } => usage,
             Outcome::Dead => return None,
         };
         let (outcome, factor) = self.add_within_hard(context, call, usage)?;
-        let decision = decision(call, outcome, factor);
+        let decision = decision(context, call, outcome, factor);
         let within_hard = Limit::Within(Self::most(context, call.capacity));
         // It may fit again below the hard limit when units leave the window; before, by another draw.
         let frees_at = match decision.is_allowed() {
@@ -97,7 +97,7 @@ impl KeyState for SuppressedState {
         };
         let total = usage.saturating_add(count);
         if total <= soft {
-            return Some(RateLimitDecision::Allowed);
+            return Some(allowed(call, usage));
         }
         let factor = match state {
             _ if total > hard => 1.0,
@@ -109,7 +109,8 @@ impl KeyState for SuppressedState {
                 factor(rate.as_per_second(), perceived)
             }
         };
-        Some(RateLimitDecision::suppressed(factor, total <= hard && draw.get() >= factor))
+        let is_allowed = total <= hard && draw.get() >= factor;
+        Some(suppressed(call, hard, usage, factor, is_allowed))
     }
 
     fn give_up(&self, context: &Context<'_>, call: &Call<'_>) -> Option<()> {
@@ -236,15 +237,45 @@ impl SuppressedState {
     }
 }
 
+/// Below the soft limit.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "see `Window::add`")]
-fn decision(call: &Call<'_>, outcome: Outcome, factor: f64) -> RateLimitDecision {
+fn allowed(call: &Call<'_>, usage: u64) -> RateLimitDecision {
+    RateLimitDecision::allowed(call.capacity - usage - call.count)
+}
+
+/// Above the soft limit. `usage` is that of before the call.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+fn suppressed(
+    call: &Call<'_>,
+    hard: u64,
+    usage: u64,
+    factor: f64,
+    is_allowed: bool,
+) -> RateLimitDecision {
+    let used = if is_allowed { usage.saturating_add(call.count) } else { usage };
+    let remaining = call.capacity.saturating_sub(used);
+    let decision = RateLimitDecision::suppressed(factor, is_allowed).with_remaining(remaining);
+    if call.count > hard { decision.never() } else { decision }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+fn decision(
+    context: &Context<'_>,
+    call: &Call<'_>,
+    outcome: Outcome,
+    factor: f64,
+) -> RateLimitDecision {
+    let hard = <SuppressedState as KeyState>::most(context, call.capacity);
     match outcome {
         // Units may have left the window between two looks at it.
         Outcome::Admitted { usage, .. } if usage + call.count <= call.capacity => {
-            RateLimitDecision::Allowed
+            allowed(call, usage)
         }
-        Outcome::Admitted { .. } => RateLimitDecision::suppressed(factor, true),
-        Outcome::Rejected { .. } | Outcome::Dead => RateLimitDecision::suppressed(factor, false),
+        Outcome::Admitted { usage, .. } => suppressed(call, hard, usage, factor, true),
+        Outcome::Rejected { usage, .. } => suppressed(call, hard, usage, factor, false),
+        Outcome::Dead => suppressed(call, hard, 0, factor, false),
     }
 }

@@ -75,7 +75,7 @@ impl Counters {
     #[inline]
     pub(crate) fn decided(&self, decision: &RateLimitDecision) {
         self.count(match decision {
-            RateLimitDecision::Allowed => Counter::Allowed,
+            RateLimitDecision::Allowed { .. } => Counter::Allowed,
             RateLimitDecision::Rejected { .. } => Counter::Rejected,
             RateLimitDecision::Suppressed { is_allowed: true, .. } => Counter::SuppressedAdmitted,
             RateLimitDecision::Suppressed { is_allowed: false, .. } => Counter::SuppressedDeclined,

@@ -276,7 +276,7 @@ impl<S: Strategy> Engine<S> {
     fn prepare(&self, mode: Mode, call: &Call<'_>) -> Prepared<'_> {
         let Call { key, rate, count } = *call;
         if count == 0 || mode == Mode::Look && rate.is_unlimited() {
-            return Prepared::Local(RateLimitDecision::Allowed, DecisionSource::Nobody);
+            return Prepared::Local(RateLimitDecision::allowed(0), DecisionSource::Nobody);
         }
         let parse = S::parse(mode);
         if rate.is_unlimited() {
@@ -328,7 +328,7 @@ impl<S: Strategy> Engine<S> {
         let failure = self.outage(count, failure)?;
         // Of a key that had not been used at all.
         let at_best = if rate.is_unlimited() || count <= S::limit(&self.inner, rate) {
-            RateLimitDecision::Allowed
+            RateLimitDecision::allowed(0)
         } else {
             S::NEVER
         };

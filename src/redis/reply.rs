@@ -31,7 +31,7 @@ pub(crate) enum Verdict {
 impl Verdict {
     pub(crate) fn decision(self) -> RateLimitDecision {
         match self {
-            Self::Fits => RateLimitDecision::Allowed,
+            Self::Fits => RateLimitDecision::allowed(0),
             Self::Later { wait_us, left } => {
                 RateLimitDecision::rejected(Some(wait_us.div_ceil(1_000)), left)
             }

@@ -21,7 +21,7 @@ pub(crate) enum Answer {
 impl From<RateLimitDecision> for Answer {
     fn from(decision: RateLimitDecision) -> Self {
         match decision {
-            RateLimitDecision::Allowed => Self::Allowed,
+            RateLimitDecision::Allowed { .. } => Self::Allowed,
             RateLimitDecision::Rejected { retry_after_ms, remaining_after_waiting, .. } => {
                 Self::Rejected { retry_after_ms, remaining_after_waiting }
             }

@@ -33,7 +33,7 @@ impl Fate {
 impl From<RateLimitDecision> for Fate {
     fn from(decision: RateLimitDecision) -> Self {
         match decision {
-            RateLimitDecision::Allowed => Self::Allowed,
+            RateLimitDecision::Allowed { .. } => Self::Allowed,
             RateLimitDecision::Suppressed { suppression_factor, is_allowed, .. } => {
                 Self::Suppressed { factor: suppression_factor, is_allowed }
             }

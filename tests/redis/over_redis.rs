@@ -151,7 +151,7 @@ impl Provider for Absolute {
         let answer = handle.inc(key, rate, count);
         if too_large(&answer) && *rate == RateLimit::unlimited() {
             handle.fill_up(key, count);
-            return RateLimitDecision::Allowed;
+            return RateLimitDecision::allowed(u64::MAX);
         }
         answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
     }
@@ -160,7 +160,7 @@ impl Provider for Absolute {
         let (handle, key) = (self.limiter.absolute(), NAMES[usize::from(key)]);
         let answer = handle.is_allowed(key, rate, count);
         if too_large(&answer) && *rate == RateLimit::unlimited() {
-            return RateLimitDecision::Allowed;
+            return RateLimitDecision::allowed(u64::MAX);
         }
         answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
     }
@@ -312,7 +312,7 @@ impl ThinnedProvider for Suppressed {
         let answer = handle.inc(key, rate, count);
         if too_large(&answer) && *rate == RateLimit::unlimited() {
             handle.fill_up(key, count);
-            return RateLimitDecision::Allowed;
+            return RateLimitDecision::allowed(u64::MAX);
         }
         // Of any limited rate, what is too large to count is above the hard limit.
         answer.or_else(|_| handle.inc(key, &nothing(), MOST)).unwrap()
@@ -322,7 +322,7 @@ impl ThinnedProvider for Suppressed {
         let (handle, key) = (self.limiter.suppressed(), NAMES[usize::from(key)]);
         let answer = handle.is_allowed(key, rate, count);
         if too_large(&answer) && *rate == RateLimit::unlimited() {
-            return RateLimitDecision::Allowed;
+            return RateLimitDecision::allowed(u64::MAX);
         }
         answer.or_else(|_| handle.is_allowed(key, &nothing(), MOST)).unwrap()
     }

@@ -112,20 +112,22 @@ fn rejections_say_how_long_to_wait() {
     let (grid, ..) = some_grid(&mut Rng::with_seed(3));
     let wait = grid.millis_until_gone(0, 5);
     assert_eq!(
-        absolute::rejected(&grid, 5, 9, Some((0, 4))),
-        RateLimitDecision::rejected(Some(wait), 4)
+        absolute::rejected(&grid, 5, 12, 9, Some((0, 4))),
+        RateLimitDecision::rejected(Some(wait), 4).with_remaining(3)
     );
-    assert_eq!(absolute::rejected(&grid, 5, 9, None), RateLimitDecision::rejected(None, 9));
+    assert_eq!(absolute::rejected(&grid, 5, 8, 9, None), RateLimitDecision::rejected(None, 9));
 }
 
 // proves: G3
 #[test]
 fn decisions_say_what_they_are() {
-    let allowed = RateLimitDecision::Allowed;
+    let allowed = RateLimitDecision::allowed(3);
+    assert_eq!((allowed.remaining(), allowed.bucket()), (3, None));
     assert!(allowed.is_allowed() && allowed.retry_after().is_none());
     let rejected = RateLimitDecision::rejected(Some(7), 0);
     assert!(!rejected.is_allowed());
     assert_eq!(rejected.retry_after(), Some(millis(7)));
+    assert!(!rejected.is_never() && RateLimitDecision::rejected(None, 0).is_never());
     for is_allowed in [true, false] {
         let thinned = RateLimitDecision::suppressed(0.5, is_allowed);
         assert_eq!((thinned.is_allowed(), thinned.retry_after()), (is_allowed, None));

@@ -68,12 +68,13 @@ mod sync;
 mod window;
 // `policy` is pure arithmetic and is checked here because here it is checked soonest.
 #[path = "../../../src/decision.rs"]
+#[expect(dead_code, reason = "what limiters put into a decision is tested with them")]
 mod decision;
 #[path = "../../../src/error.rs"]
 mod error;
 #[path = "../../../src/policy/mod.rs"]
 mod policy;
-pub use decision::RateLimitDecision;
+pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};
 pub use error::TrypemaError;
 
 #[path = "../../../src/local/slot_pool.rs"]
