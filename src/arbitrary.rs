@@ -1,11 +1,14 @@
 //! Random rates and decisions, for property tests of code that uses this crate.
 
+use core::time::Duration;
+
 use proptest::prelude::*;
 
 use crate::{RateLimit, RateLimitDecision};
 
-/// Rates as people configure them (whole and fractional counts, every period), and a few extreme
-/// ones: tiny, huge, unlimited. Shrinks towards `1/second`.
+/// Rates as people configure them (whole and fractional counts; a second, a minute, an hour, a day or
+/// any other period up to a month), and a few extreme ones: tiny, huge, unlimited, zero. Shrinks
+/// towards `1/second`.
 impl Arbitrary for RateLimit {
     type Parameters = ();
     type Strategy = BoxedStrategy<Self>;
@@ -15,17 +18,13 @@ impl Arbitrary for RateLimit {
         let fractional = (1_u32..=10_000).prop_map(|thousandths| f64::from(thousandths) / 1_000.0);
         let extreme = (-300_i32..=300).prop_map(|exponent| 10_f64.powi(exponent));
         let count = prop_oneof![6 => whole, 3 => fractional, 1 => extreme];
-        let rate =
-            (count, 0..4_u8).prop_filter_map("a positive, finite rate", |(count, period)| {
-                match period {
-                    0 => Self::per_second(count),
-                    1 => Self::per_minute(count),
-                    2 => Self::per_hour(count),
-                    _ => Self::per_day(count),
-                }
-                .ok()
+        let named = (0..4_usize).prop_map(|period| [1_000, 60_000, 3_600_000, 86_400_000][period]);
+        let period_ms = prop_oneof![4 => named, 1 => 1..=2_592_000_000_u64];
+        let rate = (count, period_ms)
+            .prop_filter_map("a positive, finite rate", |(count, period_ms)| {
+                Self::per(count, Duration::from_millis(period_ms)).ok()
             });
-        prop_oneof![19 => rate, 1 => Just(Self::unlimited())].boxed()
+        prop_oneof![38 => rate, 1 => Just(Self::unlimited()), 1 => Just(Self::zero())].boxed()
     }
 }
 

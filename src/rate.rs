@@ -1,18 +1,29 @@
 //! Rates: how many units per period.
 
-use core::fmt;
-use core::str::FromStr;
+mod text;
+
 use core::time::Duration;
 
+use self::text::Period;
 use crate::TrypemaError;
 
 const NANOS_PER_MILLI: u128 = 1_000_000;
 
-const ALLOWED: &str = "a rate is a positive, finite number of units per period";
-const GRAMMAR: &str = "write a positive number and a period, as in \"100/minute\", \"5/s\" or \
-                       \"0.5 per second\"; periods are second, minute, hour and day";
+// Periods, in milliseconds.
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const WEEK: u64 = 7 * DAY;
+/// A hundred years of 365 days: as long as a window can be.
+const LONGEST_PERIOD: u64 = 36_500 * DAY;
 
-/// A rate: so many units per second, minute, hour or day.
+const COUNT_ALLOWED: &str = "a rate is a positive, finite number of units per period; \
+                             RateLimit::zero() rejects everything, RateLimit::unlimited() nothing";
+const PERIOD_ALLOWED: &str =
+    "a period is a whole number of milliseconds, at least 1 ms and at most 100 years of 365 days";
+
+/// A rate: so many units per period.
 ///
 /// A rate is not tied to a key or to a limiter: it is passed with every call and is the limit of
 /// that call. What it allows within a window is its [capacity](RateLimit::capacity).
@@ -22,72 +33,63 @@ const GRAMMAR: &str = "write a positive number and a period, as in \"100/minute\
 /// use trypema::RateLimit;
 ///
 /// # fn main() -> Result<(), trypema::TrypemaError> {
-/// let rate = RateLimit::per_minute(100.0)?;
+/// let rate = RateLimit::per_minute(100)?;
 /// assert_eq!(rate, "100/minute".parse()?);
 /// assert_eq!(rate.capacity(Duration::from_secs(60)), 100);
 /// assert_eq!(rate.capacity(Duration::from_secs(90)), 150);
+///
+/// let burst = RateLimit::per(20, Duration::from_secs(10))?;
+/// assert_eq!(burst, "20/10s".parse()?);
+/// assert_eq!(burst.capacity(burst.period()), 20);
 /// assert!(RateLimit::per_second(f64::NAN).is_err());
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Two rates are equal if they were made of the same count and period: `60/minute` and `1/second`
-/// allow the same, but are not equal.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A count is whatever converts to an `f64` without loss: `5`, `0.5`, a `u32`. A count of another
+/// type is converted by whoever has it: `RateLimit::per_hour(quota as f64)`.
+///
+/// Two rates are equal if they were made of the same count and the same period: `60/minute` and
+/// `60/60s` are equal; `60/minute` and `1/second` allow the same, but are not.
+#[derive(Clone, Copy, PartialEq)]
 pub struct RateLimit {
-    /// Positive; infinite for an unlimited rate only.
+    /// Infinite for an unlimited rate, 0 for one that allows nothing, else positive.
     count: f64,
-    /// The count, if it is a whole number that `u64` holds exactly, else 0.
-    whole: u64,
-    period: Period,
+    /// The capacity over the period: the count, if that is a whole number.
+    units: u64,
+    period_ms: u64,
+    class: Class,
 }
 
+/// How the capacity over another window than the own period is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Period {
-    Second,
-    Minute,
-    Hour,
-    Day,
+enum Class {
+    // A whole count that `u64` holds exactly, over a period for which `Multiples` has a number.
+    PerSecond,
+    PerMinute,
+    PerHour,
+    PerDay,
+    /// Another such count.
+    Whole,
+    /// A fraction, a huge count, or infinity: in floating point.
+    Fraction,
 }
 
-impl Period {
-    const ALL: [Self; 4] = [Self::Second, Self::Minute, Self::Hour, Self::Day];
+/// Those with a number in [`Multiples`]; the first in [`Class`].
+const NAMED: [u64; 4] = [SECOND, MINUTE, HOUR, DAY];
 
-    const fn millis(self) -> u64 {
-        match self {
-            Self::Second => 1_000,
-            Self::Minute => 60_000,
-            Self::Hour => 3_600_000,
-            Self::Day => 86_400_000,
+impl Class {
+    fn of(count: f64, period_ms: u64) -> Self {
+        if !is_whole(count) {
+            return Self::Fraction;
         }
-    }
-
-    const fn seconds(self) -> f64 {
-        match self {
-            Self::Second => 1.0,
-            Self::Minute => 60.0,
-            Self::Hour => 3_600.0,
-            Self::Day => 86_400.0,
+        match period_ms {
+            SECOND => Self::PerSecond,
+            MINUTE => Self::PerMinute,
+            HOUR => Self::PerHour,
+            DAY => Self::PerDay,
+            _ => Self::Whole,
         }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Second => "second",
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "s" | "sec" | "secs" | "second" | "seconds" => Self::Second,
-            "m" | "min" | "mins" | "minute" | "minutes" => Self::Minute,
-            "h" | "hr" | "hrs" | "hour" | "hours" => Self::Hour,
-            "d" | "day" | "days" => Self::Day,
-            _ => return None,
-        })
     }
 }
 
@@ -96,69 +98,179 @@ impl RateLimit {
     ///
     /// # Errors
     /// [`TrypemaError::InvalidRateLimit`] unless `count` is positive and finite.
-    pub fn per_second(count: f64) -> Result<Self, TrypemaError> {
-        Self::new(count, Period::Second)
+    pub fn per_second(count: impl Into<f64>) -> Result<Self, TrypemaError> {
+        Self::checked(count.into(), SECOND)
     }
 
     /// `count` units per minute.
     ///
     /// # Errors
     /// [`TrypemaError::InvalidRateLimit`] unless `count` is positive and finite.
-    pub fn per_minute(count: f64) -> Result<Self, TrypemaError> {
-        Self::new(count, Period::Minute)
+    pub fn per_minute(count: impl Into<f64>) -> Result<Self, TrypemaError> {
+        Self::checked(count.into(), MINUTE)
     }
 
     /// `count` units per hour.
     ///
     /// # Errors
     /// [`TrypemaError::InvalidRateLimit`] unless `count` is positive and finite.
-    pub fn per_hour(count: f64) -> Result<Self, TrypemaError> {
-        Self::new(count, Period::Hour)
+    pub fn per_hour(count: impl Into<f64>) -> Result<Self, TrypemaError> {
+        Self::checked(count.into(), HOUR)
     }
 
     /// `count` units per day of 24 hours.
     ///
     /// # Errors
     /// [`TrypemaError::InvalidRateLimit`] unless `count` is positive and finite.
-    pub fn per_day(count: f64) -> Result<Self, TrypemaError> {
-        Self::new(count, Period::Day)
+    pub fn per_day(count: impl Into<f64>) -> Result<Self, TrypemaError> {
+        Self::checked(count.into(), DAY)
     }
 
-    /// A rate that allows everything. Its usage is recorded like that of any other rate.
+    /// `count` units per `period`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use trypema::RateLimit;
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let rate = RateLimit::per(5, Duration::from_secs(15 * 60))?;
+    /// assert_eq!(rate.to_string(), "5/15min");
+    /// assert_eq!(RateLimit::per(60, Duration::from_secs(60))?, RateLimit::per_minute(60)?);
+    /// assert!(RateLimit::per(5, Duration::ZERO).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TrypemaError::InvalidRateLimit`] unless `count` is positive and finite, and `period` a
+    /// whole number of milliseconds, at least 1 ms and at most 100 years of 365 days.
+    pub fn per(count: impl Into<f64>, period: Duration) -> Result<Self, TrypemaError> {
+        let count = count.into();
+        let is_whole_millis = period.subsec_nanos().is_multiple_of(1_000_000);
+        match u64::try_from(period.as_millis()) {
+            Ok(period_ms @ 1..=LONGEST_PERIOD) if is_whole_millis => {
+                Self::checked(count, period_ms)
+            }
+            _ => Err(TrypemaError::InvalidRateLimit {
+                given: format!("{count} per {period:?}"),
+                allowed: PERIOD_ALLOWED,
+            }),
+        }
+    }
+
+    /// A rate that allows everything. Its usage is recorded like that of any other rate, over a
+    /// period of a minute.
     #[must_use]
     pub const fn unlimited() -> Self {
-        Self { count: f64::INFINITY, whole: 0, period: Period::Second }
+        let count = f64::INFINITY;
+        Self { count, units: u64::MAX, period_ms: MINUTE, class: Class::Fraction }
     }
 
-    fn new(count: f64, period: Period) -> Result<Self, TrypemaError> {
+    /// A rate that allows nothing, to turn a key off: every call that asks for a unit is rejected,
+    /// with no time after which to ask again. Its period is a minute.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let decision = limiter.absolute().inc("banned", &RateLimit::zero(), 1);
+    /// assert!(!decision.is_allowed());
+    /// assert_eq!(decision.retry_after(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn zero() -> Self {
+        Self { count: 0.0, units: 0, period_ms: MINUTE, class: Class::Whole }
+    }
+
+    fn checked(count: f64, period_ms: u64) -> Result<Self, TrypemaError> {
         if count.is_finite() && count > 0.0 {
-            Ok(Self { count, whole: whole(count), period })
+            Ok(Self::new(count, period_ms))
         } else {
             Err(TrypemaError::InvalidRateLimit {
-                given: format!("{count} per {}", period.name()),
-                allowed: ALLOWED,
+                given: format!("{count} per {}", Period(period_ms)),
+                allowed: COUNT_ALLOWED,
             })
         }
     }
 
-    /// A share of this rate, above 0 and at most 1, in the same period.
+    fn new(count: f64, period_ms: u64) -> Self {
+        let class = Class::of(count, period_ms);
+        let mut rate = Self { count, units: floor(count), period_ms, class };
+        if class == Class::Fraction {
+            rate.units = rate.fractional_capacity(u128::from(period_ms) * NANOS_PER_MILLI);
+        }
+        rate
+    }
+
+    /// A share of this rate, above 0 and at most 1, for a limiter that judges this rate over a
+    /// window of `window_ms`. Where this rate allows anything in that window, so does the share: at
+    /// least one unit.
     #[cfg(feature = "redis")]
-    pub(crate) fn share(&self, share: f64) -> Self {
-        let count = (self.count * share).max(f64::MIN_POSITIVE);
-        Self { count, whole: whole(count), period: self.period }
+    pub(crate) fn share(&self, share: f64, window_ms: u64) -> Self {
+        // These stay what they are, as does the whole of any other.
+        if share >= 1.0 || self.is_zero() || self.is_unlimited() {
+            return *self;
+        }
+        let shared = Self::new((self.count * share).max(f64::MIN_POSITIVE), self.period_ms);
+        if shared.capacity_of_millis(window_ms) == 0 && self.capacity_of_millis(window_ms) > 0 {
+            // A rate with this period is judged over this window by every limiter that has it.
+            return Self::new(1.0, window_ms);
+        }
+        shared
     }
 
     /// Whether this is [`RateLimit::unlimited`].
     #[inline]
     #[must_use]
     pub const fn is_unlimited(&self) -> bool {
-        self.whole == 0 && self.count == f64::INFINITY
+        self.units == u64::MAX && self.count == f64::INFINITY
+    }
+
+    /// Whether this is [`RateLimit::zero`].
+    #[inline]
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.units == 0 && self.count == 0.0
     }
 
     /// Units per second; infinite for an unlimited rate.
     #[must_use]
     pub fn as_per_second(&self) -> f64 {
-        self.count / self.period.seconds()
+        self.count / (as_f64(u128::from(self.period_ms)) / as_f64(u128::from(SECOND)))
+    }
+
+    /// The period that the count was given for. A minute for [`RateLimit::unlimited`] and
+    /// [`RateLimit::zero`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use trypema::RateLimit;
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let rate: RateLimit = "100/10s".parse()?;
+    /// assert_eq!(rate.period(), Duration::from_secs(10));
+    /// assert_eq!(rate.capacity(rate.period()), 100);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn period(&self) -> Duration {
+        Duration::from_millis(self.period_ms())
+    }
+
+    /// [`RateLimit::period`] in milliseconds.
+    #[inline]
+    pub(crate) const fn period_ms(&self) -> u64 {
+        self.period_ms
+    }
+
+    /// [`RateLimit::capacity`] of the own period: found when the rate was made.
+    #[inline]
+    pub(crate) const fn own_capacity(&self) -> u64 {
+        self.units
     }
 
     /// The whole units that this rate allows within `window`: the count times the window over
@@ -171,25 +283,27 @@ impl RateLimit {
     /// It is 0 where the window is too short for a single unit.
     #[must_use]
     pub fn capacity(&self, window: Duration) -> u64 {
-        if self.whole != 0 {
-            let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
-            let units = u128::from(self.whole).saturating_mul(window.as_nanos()) / period_ns;
-            return u64::try_from(units).unwrap_or(u64::MAX);
+        if self.class == Class::Fraction {
+            return self.fractional_capacity(window.as_nanos());
         }
-        self.fractional_capacity(window.as_nanos())
+        let period_ns = u128::from(self.period_ms) * NANOS_PER_MILLI;
+        let units = u128::from(self.units).saturating_mul(window.as_nanos()) / period_ns;
+        u64::try_from(units).unwrap_or(u64::MAX)
     }
 
     /// [`RateLimit::capacity`] of a window of whole milliseconds.
     #[inline(never)]
     pub(crate) fn capacity_of_millis(&self, window_ms: u64) -> u64 {
-        let period_ms = self.period.millis();
-        if self.whole != 0 {
-            return match self.whole.checked_mul(window_ms) {
-                Some(product) => product / period_ms,
-                None => wide_capacity(self.whole, window_ms, period_ms),
-            };
+        if self.period_ms == window_ms {
+            return self.own_capacity();
         }
-        self.fractional_capacity(u128::from(window_ms) * NANOS_PER_MILLI)
+        if self.class == Class::Fraction {
+            return self.fractional_capacity(u128::from(window_ms) * NANOS_PER_MILLI);
+        }
+        match self.units.checked_mul(window_ms) {
+            Some(product) => product / self.period_ms,
+            None => wide_capacity(self.units, window_ms, self.period_ms),
+        }
     }
 
     /// Of a count that is no whole number, or too large for one; it may be infinite.
@@ -197,7 +311,7 @@ impl RateLimit {
         if self.is_unlimited() {
             return u64::MAX;
         }
-        let period_ns = u128::from(self.period.millis()) * NANOS_PER_MILLI;
+        let period_ns = u128::from(self.period_ms) * NANOS_PER_MILLI;
         let units = self.count * as_f64(window_ns) / as_f64(period_ns);
         // The count, the product and the quotient are each off by up to half a unit in the last place.
         floor(units * (1.0 + 2.0 * f64::EPSILON))
@@ -210,36 +324,36 @@ fn wide_capacity(count: u64, window_ms: u64, period_ms: u64) -> u64 {
     u64::try_from(units).unwrap_or(u64::MAX)
 }
 
-/// How often each period goes into a window, where that is a whole number of times. By it, a
-/// capacity is one multiplication.
+/// How often the periods of each [`Class`] go into a window, where that is a whole number of times;
+/// else 0. By it, a capacity is one multiplication.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Multiples([u64; Period::ALL.len()]);
+pub(crate) struct Multiples([u64; Class::Fraction as usize + 1]);
 
 impl Multiples {
     pub(crate) fn of(window_ms: u64) -> Self {
-        // 0 where it is not.
-        let whole = |period: Period| match window_ms % period.millis() {
-            0 => window_ms / period.millis(),
-            _ => 0,
-        };
-        Self(Period::ALL.map(whole))
+        let mut multiples = [0; Class::Fraction as usize + 1];
+        for (multiple, period_ms) in multiples.iter_mut().zip(NAMED) {
+            if window_ms.is_multiple_of(period_ms) {
+                *multiple = window_ms / period_ms;
+            }
+        }
+        Self(multiples)
     }
 
     /// [`RateLimit::capacity`] of that window, for nearly all rates in use: of a whole count, in a
     /// window of whole periods.
     #[inline]
     pub(crate) fn capacity(&self, rate: &RateLimit) -> Option<u64> {
-        let capacity = rate.whole.checked_mul(self.0[rate.period as usize])?;
+        let capacity = rate.units.checked_mul(self.0[rate.class as usize])?;
         (capacity != 0).then_some(capacity)
     }
 }
 
-/// `count`, if it is a whole number that `u64` holds exactly, else 0.
-fn whole(count: f64) -> u64 {
+/// Whether this is a whole number that `u64` holds exactly.
+fn is_whole(count: f64) -> bool {
     /// 2^64: every whole `f64` below it converts to `u64` and back unchanged.
     const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
-    let whole = floor(count);
-    if count < TOO_LARGE && as_f64(u128::from(whole)) == count { whole } else { 0 }
+    count < TOO_LARGE && as_f64(u128::from(floor(count))) == count
 }
 
 /// Rounds a number that is not negative down, saturating at `u64::MAX`.
@@ -269,53 +383,30 @@ impl TryFrom<f64> for RateLimit {
     }
 }
 
-/// Reads `"100/minute"`, `"5/s"`, `"0.5 per second"`, `"1000/h"`, `"20/d"`, in any letter case, or
-/// `"unlimited"`. Space around the parts is ignored.
-impl FromStr for RateLimit {
-    type Err = TrypemaError;
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use super::*;
 
-    fn from_str(text: &str) -> Result<Self, TrypemaError> {
-        parse(text).ok_or_else(|| {
-            // What an untrusted source gave is echoed in part only.
-            let given = text.chars().take(64).collect::<String>();
-            TrypemaError::InvalidRateLimit { given: format!("{given:?}"), allowed: GRAMMAR }
-        })
-    }
-}
-
-fn parse(text: &str) -> Option<RateLimit> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("unlimited") {
-        return Some(RateLimit::unlimited());
-    }
-    let (count, period) = match text.split_once('/') {
-        Some(parts) => parts,
-        None => {
-            let (count, rest) = text.split_once(char::is_whitespace)?;
-            let rest = rest.trim_start();
-            let per = rest.get(..3).filter(|per| per.eq_ignore_ascii_case("per"))?;
-            let period = &rest[per.len()..];
-            if !period.starts_with(char::is_whitespace) {
-                return None;
-            }
-            (count, period)
-        }
-    };
-    let count = count.trim();
-    // `f64` also reads "inf", "nan" and signs; a rate is written in digits.
-    if !count.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-        return None;
-    }
-    RateLimit::new(count.parse().ok()?, Period::named(period.trim())?).ok()
-}
-
-/// As [`FromStr`] reads it: `100/minute`.
-impl fmt::Display for RateLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_unlimited() {
-            f.pad("unlimited")
-        } else {
-            f.pad(&format!("{}/{}", self.count, self.period.name()))
+    #[test]
+    fn a_share_allows_a_unit_where_the_whole_does() {
+        for (rate, share, window_ms, expected) in [
+            ("100/minute", 0.25, MINUTE, 25),
+            ("100/minute", 0.001, MINUTE, 1),
+            ("100/minute", 0.001, HOUR, 6),
+            ("100/minute", 1.0, MINUTE, 100),
+            ("1/minute", 0.5, MINUTE, 1),
+            ("1/week", f64::MIN_POSITIVE, WEEK, 1),
+            ("0.5/s", 0.5, 2 * SECOND, 1),
+            // Nor more than the whole.
+            ("0.5/s", 0.5, SECOND, 0),
+            ("100/minute", 0.5, 1, 0),
+            ("zero", 0.5, MINUTE, 0),
+            ("unlimited", 0.5, MINUTE, u64::MAX),
+        ] {
+            let whole: RateLimit = rate.parse().expect("a rate");
+            let shared = whole.share(share, window_ms);
+            assert_eq!(shared.capacity_of_millis(window_ms), expected, "{share} of {rate}");
+            assert!(expected <= whole.capacity_of_millis(window_ms));
         }
     }
 }

@@ -7,13 +7,18 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use trypema::{RateLimit, TrypemaError};
 
-/// Names of periods, and their lengths in nanoseconds.
-const PERIODS: [(&[&str], u128); 4] = [
+/// Names of units, and their lengths in nanoseconds.
+const UNITS: [(&[&str], u128); 6] = [
+    (&["ms", "msec", "msecs", "millisecond", "milliseconds"], 1_000_000),
     (&["s", "sec", "secs", "second", "seconds"], 1_000_000_000),
     (&["m", "min", "mins", "minute", "minutes"], 60_000_000_000),
     (&["h", "hr", "hrs", "hour", "hours"], 3_600_000_000_000),
     (&["d", "day", "days"], 86_400_000_000_000),
+    (&["w", "wk", "wks", "week", "weeks"], 604_800_000_000_000),
 ];
+
+/// A hundred years.
+const LONGEST_PERIOD: u128 = 36_500 * 86_400_000_000_000;
 
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
@@ -26,6 +31,12 @@ pub(crate) fn check(bytes: &[u8]) -> Result<bool, TestCaseError> {
             survives_printing(rate)?;
             ignores_case_and_space(text, rate)?;
             prop_assert_eq!(rate.is_unlimited(), expected == Expected::Unlimited);
+            prop_assert_eq!(rate.is_zero(), expected == Expected::Zero);
+            let period_ns = match expected {
+                Expected::Count { period_ns, .. } => period_ns,
+                Expected::Unlimited | Expected::Zero => 60_000_000_000,
+            };
+            prop_assert_eq!(rate.period().as_nanos(), period_ns);
             let per_second = rate.as_per_second();
             prop_assert!(per_second >= 0.0 && per_second.is_finite() != rate.is_unlimited());
             capacities(rate, expected)?;
@@ -47,10 +58,12 @@ pub(crate) fn check(bytes: &[u8]) -> Result<bool, TestCaseError> {
     }
 }
 
-/// What a text means, by the grammar: a number, a slash or the word "per", a period.
+/// What a text means, by the grammar: a number, a slash or the word "per", a whole number or none, a
+/// unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
     Unlimited,
+    Zero,
     Count { count: f64, period_ns: u128 },
 }
 
@@ -62,22 +75,35 @@ impl Expected {
 
     fn of(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
-        if text == "unlimited" {
-            return Some(Self::Unlimited);
+        match text.as_str() {
+            "unlimited" => return Some(Self::Unlimited),
+            "zero" => return Some(Self::Zero),
+            _ => {}
         }
-        // From the end: no name of a period is the end of a number, a slash or the word.
-        let names =
-            PERIODS.iter().flat_map(|(names, ns)| names.iter().map(move |name| (name, *ns)));
-        names.into_iter().find_map(|(name, period_ns)| {
-            let before = text.strip_suffix(name)?;
+        // From the end. Some names are the end of others; then only one of them leaves a rate.
+        let names = UNITS.iter().flat_map(|(names, ns)| names.iter().map(move |name| (name, *ns)));
+        names.into_iter().find_map(|(name, unit_ns)| {
+            let (before, multiple) = multiple_of(text.strip_suffix(name)?)?;
             let number = match before.trim_end().strip_suffix('/') {
                 Some(number) => number,
                 None => spaced(spaced(before)?.strip_suffix("per")?)?,
             };
             let count = number_of(number.trim_end())?;
-            Some(Self::Count { count, period_ns })
+            let period_ns = unit_ns.checked_mul(multiple)?;
+            let is_period = (1..=LONGEST_PERIOD).contains(&period_ns);
+            is_period.then_some(Self::Count { count, period_ns })
         })
     }
+}
+
+/// The whole number at the end of the text, 1 if there is none, and the text before it.
+fn multiple_of(text: &str) -> Option<(&str, u128)> {
+    let trimmed = text.trim_end();
+    let before = trimmed.trim_end_matches(|char: char| char.is_ascii_digit());
+    if before.len() == trimmed.len() {
+        return Some((text, 1));
+    }
+    Some((before, trimmed[before.len()..].parse().ok()?))
 }
 
 /// The text without the space at its end, of which there must be some.
@@ -132,6 +158,7 @@ fn capacities(rate: RateLimit, expected: Expected) -> Result<(), TestCaseError> 
         }
         match expected {
             Expected::Unlimited => prop_assert_eq!(capacity, u64::MAX),
+            Expected::Zero => prop_assert_eq!(capacity, 0),
             Expected::Count { count, period_ns } if expected.is_exact() => {
                 let exact = whole_capacity(count, window.as_nanos(), period_ns);
                 prop_assert_eq!(capacity, exact, "{} in {:?}", rate, window);
@@ -154,8 +181,9 @@ fn capacities(rate: RateLimit, expected: Expected) -> Result<(), TestCaseError> 
 /// Windows of every length, and those around which the capacity takes a step, in order.
 fn windows(expected: Expected) -> Vec<Duration> {
     let mut windows: Vec<u128> = (0..=94).map(|bits| 1 << bits).collect();
-    windows.extend(PERIODS.iter().flat_map(|&(_, ns)| [ns, 7 * ns, 1_000 * ns]));
+    windows.extend(UNITS.iter().flat_map(|&(_, ns)| [ns, 7 * ns, 1_000 * ns]));
     if let Expected::Count { count, period_ns } = expected {
+        windows.extend([period_ns, 3 * period_ns]);
         for units in [1.0, 2.0, 3.0, 10.0, 1_000.0, 1e6, 1e12, 1e15] {
             // Saturates where it is too long.
             let step = (units / count * period_ns as f64) as u128;

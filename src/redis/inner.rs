@@ -51,6 +51,6 @@ impl Inner {
 
     /// The share of a rate that the local limiter goes by.
     pub(crate) fn local_rate(&self, rate: &RateLimit) -> RateLimit {
-        rate.share(self.outage_policy.share)
+        rate.share(self.outage_policy.share, self.grid.window_ms())
     }
 }

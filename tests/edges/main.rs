@@ -6,6 +6,7 @@ mod common;
 
 mod counts;
 mod keys;
+mod periods;
 mod rates;
 mod settings;
 mod time;

@@ -242,6 +242,8 @@ fn forms_that_are_read() {
         ("1e3/s", second(1_000.0)),
         ("0007/s", second(7.0)),
         ("unlimited", Ok(RateLimit::unlimited())),
+        ("zero", Ok(RateLimit::zero())),
+        (" Zero\n", Ok(RateLimit::zero())),
         (" Unlimited\n", Ok(RateLimit::unlimited())),
     ] {
         assert_eq!(text.parse(), expected, "{text:?}");
@@ -278,8 +280,8 @@ fn forms_that_are_refused() {
         "5/s 5/s",
         "5 /s x",
         "100/fortnight",
-        "100/week",
-        "100/ms",
+        "100/month",
+        "100/us",
         "inf/s",
         "infinity/s",
         "nan/s",
@@ -310,6 +312,8 @@ fn forms_that_are_refused() {
         "5/\u{0}",
         "unlimited/s",
         "unlimited ish",
+        "zero/s",
+        "0",
         "\u{feff}5/s",
         &long_count,
         &long_period,
