@@ -6,6 +6,7 @@ mod arbitrary;
 mod clock;
 mod decision;
 mod error;
+pub mod headers;
 mod key;
 mod limiter;
 mod local;
