@@ -1,7 +1,7 @@
 -- ONE KEY'S WINDOW
 --
--- A key's usage is one STRING, `{prefix}:a:{key}` for Absolute and `{prefix}:s:{key}` for Suppressed.
--- It holds one cumulative count of everything ever admitted, and for each bucket of time (numbered:
+-- A key's usage in a window is one STRING: `{prefix}:a:{window}.{bucket}:{key}` for Absolute, with `s`
+-- for Suppressed; window and bucket are in milliseconds. It holds one cumulative count of everything ever admitted, and for each bucket of time (numbered:
 -- its *tick*) the count at which the bucket began. The usage of the window is the
 -- count less what it was at the beginning of the oldest bucket that is still inside. So no decision
 -- has to add buckets up, however many there are.

@@ -12,6 +12,8 @@ use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Argument, Arguments, Call};
+use crate::redis::script::Family;
+use crate::redis::window::Window;
 use crate::{
     Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
 };
@@ -182,11 +184,11 @@ impl fmt::Debug for RedisAbsolute {
 pub(crate) struct Absolute;
 
 impl Strategy for Absolute {
-    const LETTER: char = 'a';
+    const FAMILY: Family = Family::Absolute;
     const NEVER: RateLimitDecision = RateLimitDecision::rejected(None, 0);
 
-    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments {
-        let capacity = Self::limit(inner, call.rate);
+    fn arguments(_: &Inner, window: &Window, call: &Call<'_>) -> Arguments {
+        let capacity = Self::limit(window, call.rate);
         Arguments::new([Argument::Whole(call.count), Argument::Whole(capacity)])
     }
 
@@ -194,12 +196,12 @@ impl Strategy for Absolute {
         reply::absolute
     }
 
-    fn limit(inner: &Inner, rate: &RateLimit) -> u64 {
-        inner.capacity(rate)
+    fn limit(window: &Window, rate: &RateLimit) -> u64 {
+        window.capacity(rate)
     }
 
     /// Only the local limiter says that a count which fits the rate never fits: its share is smaller.
-    fn pause(_: &Inner) -> Duration {
+    fn pause(_: &Window) -> Duration {
         LONGEST_WAIT
     }
 

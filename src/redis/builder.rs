@@ -293,8 +293,6 @@ impl RedisRateLimiterBuilder {
         let connector = connector(target.user, target.password, target.database, masters_only);
         let limits = Limits { pool_size: self.pool_size, failures, pause };
         let inner = Inner {
-            grid,
-            suppression,
             prefix: self.prefix,
             router: Router::new(target.deployment, limits, connector, scouts),
             deadline: self.deadline,
@@ -304,7 +302,7 @@ impl RedisRateLimiterBuilder {
             opened,
         };
         let denial_cache = DenialCache::new(self.denial_cache, self.denial_cache_keys, clock);
-        Ok(RedisRateLimiter::new(inner, &Settings { grid, suppression, told_time }, denial_cache))
+        Ok(RedisRateLimiter::new(inner, Settings { grid, suppression, told_time }, denial_cache))
     }
 }
 

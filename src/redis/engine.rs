@@ -22,9 +22,10 @@ use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{
     Argument, Arguments, Call, MAX_COUNT, Request, check_count, check_key,
 };
-use crate::redis::script::{Script, Scripts};
+use crate::redis::script::{Family, Operation, Settings};
+use crate::redis::window::Window;
 use crate::redis::{OnUnavailable, RedisStats};
-use crate::wait::{Attempt, TimedOut, Wait, WaitQueue};
+use crate::wait::{Attempt, TimedOut, Wait};
 use crate::{
     Key, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
 };
@@ -37,22 +38,22 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// What is a strategy's own.
 pub(crate) trait Strategy {
-    /// In the names of keys.
-    const LETTER: char;
+    /// Its scripts.
+    const FAMILY: Family;
     /// The decision on more than an unused key would admit.
     const NEVER: RateLimitDecision;
 
     /// The arguments of scripts that decide.
-    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments;
+    fn arguments(inner: &Inner, window: &Window, call: &Call<'_>) -> Arguments;
 
     /// The parser of their replies.
     fn parse(mode: Mode) -> fn(Value) -> Result<Verdict, Kind>;
 
     /// The most that an unused key would admit under a finite rate.
-    fn limit(inner: &Inner, rate: &RateLimit) -> u64;
+    fn limit(window: &Window, rate: &RateLimit) -> u64;
 
     /// How long a thread waits after an attempt that gave no hint.
-    fn pause(inner: &Inner) -> Duration;
+    fn pause(window: &Window) -> Duration;
 
     /// The same strategy of the limiter that stands in for Redis.
     fn stand_in(local: &LocalRateLimiter) -> &dyn Limiter;
@@ -85,9 +86,8 @@ type Cacheable = (Ask, Ticket);
 /// One strategy of a limiter.
 pub(crate) struct Engine<S> {
     inner: Arc<Inner>,
-    scripts: Scripts,
+    window: Window,
     denial_cache: Option<DenialCache>,
-    queue: WaitQueue<Key>,
     /// Waiting threads go by it.
     real_time: ClockSource,
     counters: Counters,
@@ -97,22 +97,21 @@ pub(crate) struct Engine<S> {
 impl<S: Strategy> Engine<S> {
     pub(crate) fn new(
         inner: Arc<Inner>,
-        scripts: Scripts,
+        settings: Settings,
         denial_cache: Option<DenialCache>,
     ) -> Self {
         Self {
+            window: Window::new(&inner.prefix, S::FAMILY, settings),
             inner,
-            scripts,
             denial_cache,
-            queue: WaitQueue::new(),
             real_time: ClockSource::Monotonic(MonotonicClock::new()),
             counters: Counters::default(),
             strategy: PhantomData,
         }
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.inner
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
     }
 
     pub(crate) fn stats(&self) -> RedisStats {
@@ -191,7 +190,7 @@ impl<S: Strategy> Engine<S> {
         local: impl FnOnce(&LocalRateLimiter) -> SuppressedUsage,
     ) -> Result<SuppressedUsage, TrypemaError> {
         let usage = check_key(key).and_then(|()| {
-            let asked = self.ask(&self.scripts.usage, key, [], reply::usage);
+            let asked = self.ask(Operation::Usage, key, [], reply::usage);
             self.settle(0, asked, |limiter| Ok(local(limiter)))
         });
         self.counters.checked(usage)
@@ -203,13 +202,15 @@ impl<S: Strategy> Engine<S> {
         rate: &RateLimit,
         local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> f64,
     ) -> Result<f64, TrypemaError> {
-        let factor = check_key(key).and_then(|()| match &self.scripts.suppressed {
-            Some(scripts) if !rate.is_unlimited() => {
-                let arguments = [Argument::Real(rate.as_per_second())];
-                let asked = self.ask(&scripts.factor, key, arguments, reply::factor);
-                self.settle(0, asked, |limiter| Ok(local(limiter, &self.inner.local_rate(rate))))
+        let factor = check_key(key).and_then(|()| {
+            if rate.is_unlimited() {
+                return Ok(0.0);
             }
-            _ => Ok(0.0),
+            let arguments = [Argument::Real(rate.as_per_second())];
+            let asked = self.ask(Operation::Factor, key, arguments, reply::factor);
+            self.settle(0, asked, |limiter| {
+                Ok(local(limiter, &self.inner.local_rate(&self.window, rate)))
+            })
         });
         self.counters.checked(factor)
     }
@@ -220,8 +221,7 @@ impl<S: Strategy> Engine<S> {
             if count == 0 {
                 return Ok(true);
             }
-            let asked =
-                self.ask(&self.scripts.record, key, [Argument::Whole(count)], reply::recorded);
+            let asked = self.ask(Operation::Record, key, [Argument::Whole(count)], reply::recorded);
             let asked = asked.map(|()| true);
             self.settle(count, asked, |limiter| S::stand_in(limiter).record(key, count))
         });
@@ -236,7 +236,7 @@ impl<S: Strategy> Engine<S> {
             if count == 0 {
                 return Ok(0);
             }
-            let asked = self.ask(&self.scripts.refund, key, [Argument::Whole(count)], reply::count);
+            let asked = self.ask(Operation::Refund, key, [Argument::Whole(count)], reply::count);
             self.settle(count, asked, |limiter| S::stand_in(limiter).refund(key, count))
         });
         self.freed(key);
@@ -278,29 +278,29 @@ impl<S: Strategy> Engine<S> {
         if count == 0 || mode == Mode::Look && rate.is_unlimited() {
             return Prepared::Local(RateLimitDecision::allowed(0), DecisionSource::Nobody);
         }
-        let parse = S::parse(mode);
+        let (window, parse) = (&self.window, S::parse(mode));
         if rate.is_unlimited() {
             let arguments = Arguments::new([Argument::Whole(count)]);
-            let request = self.request(Some(&self.scripts.record), key, arguments, parse);
+            let request = self.request(Some(Operation::Record), key, arguments, parse);
             return Prepared::Remote(request, None);
         }
         let mut cacheable = None;
         if let Some(denial_cache) = &self.denial_cache
             && mode != Mode::Wait
         {
-            let ask = Ask { capacity: S::limit(&self.inner, rate), count };
+            let ask = Ask { capacity: S::limit(window, rate), count };
             if let Some(decision) = denial_cache.repeat(key, ask) {
                 return Prepared::Local(decision, DecisionSource::DenialCache);
             }
             cacheable = Some((ask, denial_cache.ticket(key)));
         }
-        let script = match (mode, &self.scripts) {
-            (Mode::Look, scripts) => &scripts.look,
-            (Mode::Wait, Scripts { suppressed: Some(suppressed), .. }) => &suppressed.wait,
-            (_, scripts) => &scripts.inc,
+        let operation = match mode {
+            Mode::Inc => Operation::Inc,
+            Mode::Look => Operation::Look,
+            Mode::Wait => Operation::Wait,
         };
-        let arguments = S::arguments(&self.inner, call);
-        Prepared::Remote(self.request(Some(script), key, arguments, parse), cacheable)
+        let arguments = S::arguments(&self.inner, window, call);
+        Prepared::Remote(self.request(Some(operation), key, arguments, parse), cacheable)
     }
 
     /// The decision, if there is one; else what the user wants to be made of that.
@@ -327,7 +327,7 @@ impl<S: Strategy> Engine<S> {
         let Call { key, rate, count } = *call;
         let failure = self.outage(count, failure)?;
         // Of a key that had not been used at all.
-        let at_best = if rate.is_unlimited() || count <= S::limit(&self.inner, rate) {
+        let at_best = if rate.is_unlimited() || count <= S::limit(&self.window, rate) {
             RateLimitDecision::allowed(0)
         } else {
             S::NEVER
@@ -352,7 +352,8 @@ impl<S: Strategy> Engine<S> {
                 Ok((RateLimitDecision::rejected(Some(millis), 0), DecisionSource::Policy))
             }
             (OnUnavailable::Local, Some(limiter)) => {
-                let (limiter, rate) = (S::stand_in(limiter), &self.inner.local_rate(rate));
+                let (limiter, rate) =
+                    (S::stand_in(limiter), &self.inner.local_rate(&self.window, rate));
                 let decision = match mode {
                     Mode::Inc | Mode::Wait => limiter.inc(key, rate, count),
                     Mode::Look => limiter.is_allowed(key, rate, count),
@@ -366,12 +367,12 @@ impl<S: Strategy> Engine<S> {
         if call.count == 0 {
             return Ok(Duration::ZERO);
         }
-        let most = S::limit(&self.inner, call.rate);
+        let most = S::limit(&self.window, call.rate);
         if call.count > most {
             return Err(TrypemaError::CountTooLarge { given: call.count, most });
         }
         let mut problem = None;
-        let wait = Wait { queue: &self.queue, clock: &self.real_time, timeout };
+        let wait = Wait { queue: &self.window.queue, clock: &self.real_time, timeout };
         let waited = wait.run(
             || Key::from(call.key),
             // There is no use in waiting any longer after a failure.
@@ -400,16 +401,16 @@ impl<S: Strategy> Engine<S> {
             self.counters.decided(&decision);
             return Ok(Attempt::Admitted);
         }
-        let wait = decision.retry_after().unwrap_or_else(|| S::pause(&self.inner));
+        let wait = decision.retry_after().unwrap_or_else(|| S::pause(&self.window));
         Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))
     }
 
     /// Counts a wait that timed out as one decline, under Suppressed. A measure of the demand, and no
     /// more: if it is lost, so be it.
     fn decline(&self, call: &Call<'_>) {
-        if let Some(scripts) = &self.scripts.suppressed {
+        if S::FAMILY == Family::Suppressed {
             let count = [Argument::Whole(call.count)];
-            let asked = self.ask(&scripts.decline, call.key, count, reply::recorded);
+            let asked = self.ask(Operation::Decline, call.key, count, reply::recorded);
             let _ = self.settle(call.count, asked, |_| Ok(()));
         }
     }
@@ -417,33 +418,29 @@ impl<S: Strategy> Engine<S> {
     /// Asks about a key that was checked.
     fn ask<T, const N: usize>(
         &self,
-        script: &Script,
+        operation: Operation,
         key: &str,
         arguments: [Argument; N],
         parse: fn(Value) -> Result<T, Kind>,
     ) -> Result<T, Failure> {
-        let request = self.request(Some(script), key, Arguments::new(arguments), parse);
+        let request = self.request(Some(operation), key, Arguments::new(arguments), parse);
         self.inner.router.ask(&request, self.deadline())
     }
 
-    fn request<'a, T>(
+    /// `None`: forget the key.
+    fn request<T>(
         &self,
-        script: Option<&'a Script>,
+        operation: Option<Operation>,
         key: &str,
         arguments: Arguments,
         parse: fn(Value) -> Result<T, Kind>,
-    ) -> Request<'a, T> {
+    ) -> Request<'_, T> {
         let arguments = match &self.inner.server_time {
             Some(clock) => arguments.with_time(clock.now_nanos() / 1_000),
             None => arguments,
         };
-        let mut name = String::with_capacity(self.inner.prefix.len() + 3 + key.len());
-        name.push_str(&self.inner.prefix);
-        name.push(':');
-        name.push(S::LETTER);
-        name.push(':');
-        name.push_str(key);
-        Request { script, key: name, arguments, parse }
+        let script = operation.map(|operation| self.window.scripts.get(operation));
+        Request { script, key: self.window.name_of(key), arguments, parse }
     }
 
     fn deadline(&self) -> Deadline {
@@ -481,15 +478,15 @@ impl<S: Strategy> Engine<S> {
         if let Some(denial_cache) = &self.denial_cache {
             denial_cache.forget(key);
         }
-        self.queue.units_freed(|| Key::from(key));
+        self.window.queue.units_freed(|| Key::from(key));
     }
 }
 
 impl<S> fmt::Debug for Engine<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
-            .field("grid", &self.inner.grid)
-            .field("suppression", &self.inner.suppression)
+            .field("grid", &self.window.grid)
+            .field("suppression", &self.window.suppression)
             .finish_non_exhaustive()
     }
 }

@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::clock::Clock;
-use crate::policy::Grid;
-use crate::policy::suppressed::Suppression;
 use crate::random::{Random, ThreadRandom};
 use crate::redis::OnUnavailable;
-use crate::redis::request::MAX_COUNT;
 use crate::redis::router::Router;
+use crate::redis::window::Window;
 use crate::{LocalRateLimiter, RateLimit};
 
 pub(crate) struct Inner {
-    pub(crate) grid: Grid,
-    pub(crate) suppression: Suppression,
     pub(crate) prefix: String,
     pub(crate) router: Router,
     pub(crate) deadline: Duration,
@@ -37,11 +33,6 @@ pub(crate) struct OutagePolicy {
 }
 
 impl Inner {
-    /// What a finite rate allows, of what can be counted.
-    pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
-        rate.capacity_of_millis(self.grid.window_ms()).min(MAX_COUNT)
-    }
-
     pub(crate) fn draw(&self) -> f64 {
         match &self.random {
             None => ThreadRandom.draw(),
@@ -50,7 +41,7 @@ impl Inner {
     }
 
     /// The share of a rate that the local limiter goes by.
-    pub(crate) fn local_rate(&self, rate: &RateLimit) -> RateLimit {
-        rate.share(self.outage_policy.share, self.grid.window_ms())
+    pub(crate) fn local_rate(&self, window: &Window, rate: &RateLimit) -> RateLimit {
+        rate.share(self.outage_policy.share, window.grid.window_ms())
     }
 }

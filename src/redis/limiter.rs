@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::engine::Engine;
 use crate::redis::inner::Inner;
-use crate::redis::script::{Scripts, Settings};
+use crate::redis::script::Settings;
 use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
 
 /// Limits rates per key, with all state in Redis: processes and hosts that use the same Redis, prefix,
@@ -42,8 +42,9 @@ use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSupp
 /// - A call takes no longer than its deadline. Once Redis has failed some calls in a row, a breaker
 ///   answers at once.
 /// - A request whose outcome is unknown is not sent again, so nothing counts twice.
-/// - One Redis key for each key and strategy, `{prefix}:a:{key}` and `{prefix}:s:{key}`. It expires by
-///   itself, a window and two buckets after its newest bucket began: there is nothing to clean up.
+/// - One Redis key for each key and strategy, `{prefix}:{a or s}:{window}.{bucket}:{key}`, with window
+///   and bucket in milliseconds: limiters that differ in them never meet. It expires by itself, a
+///   window and two buckets after its newest bucket began: there is nothing to clean up.
 #[derive(Clone)]
 pub struct RedisRateLimiter {
     absolute: RedisAbsolute,
@@ -67,16 +68,11 @@ impl RedisRateLimiter {
         RedisRateLimiterBuilder::new(url.into())
     }
 
-    pub(crate) fn new(
-        inner: Inner,
-        settings: &Settings,
-        denial_cache: Option<DenialCache>,
-    ) -> Self {
+    pub(crate) fn new(inner: Inner, settings: Settings, denial_cache: Option<DenialCache>) -> Self {
         let inner = Arc::new(inner);
-        let absolute = Scripts::of_absolute(settings);
-        let absolute = Engine::new(Arc::clone(&inner), absolute, denial_cache);
+        let absolute = Engine::new(Arc::clone(&inner), settings, denial_cache);
         // Suppressed counts its declines, so all of its calls have to reach the server.
-        let suppressed = Engine::new(inner, Scripts::of_suppressed(settings), None);
+        let suppressed = Engine::new(inner, settings, None);
         Self {
             absolute: RedisAbsolute::new(absolute),
             suppressed: RedisSuppressed::new(suppressed),
@@ -102,13 +98,13 @@ impl RedisRateLimiter {
     /// [`RateLimit::capacity`](crate::RateLimit::capacity).
     #[must_use]
     pub fn window(&self) -> Duration {
-        self.absolute.engine().inner().grid.window()
+        self.absolute.engine().window().grid.window()
     }
 
     /// The bucket: units admitted in the same one expire together.
     #[must_use]
     pub fn bucket(&self) -> Duration {
-        self.absolute.engine().inner().grid.bucket()
+        self.absolute.engine().window().grid.bucket()
     }
 
     /// What both strategies have done, together. Each handle has its own `stats`.

@@ -5,6 +5,7 @@
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
+//! - `window`: one of a strategy's windows, with its scripts and the names of its keys;
 //! - `script`, `request`, `reply`: what the server is asked and what it answers;
 //! - `inner`: settings and connections that both strategies share; `outage` is what to answer when
 //!   Redis is away;
@@ -29,6 +30,7 @@ mod router;
 mod script;
 mod stats;
 mod suppressed;
+mod window;
 
 pub use absolute::RedisAbsolute;
 pub use builder::RedisRateLimiterBuilder;

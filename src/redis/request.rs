@@ -87,7 +87,7 @@ impl<T> Request<'_, T> {
         let mut request = Cmd::with_capacity(4 + MAX_ARGUMENTS, 128 + self.key.len());
         match by {
             ScriptRef::Hash => request.arg("EVALSHA").arg(&script.hash),
-            ScriptRef::Text => request.arg("EVAL").arg(&script.text),
+            ScriptRef::Text => request.arg("EVAL").arg(script.text()),
         };
         request.arg(1).arg(&self.key);
         for argument in &self.arguments.list[..self.arguments.len] {

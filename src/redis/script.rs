@@ -1,6 +1,8 @@
 //! Scripts: put together from the parts in `lua/`, where the protocol is told, and known to the
 //! server by their hash.
 
+use std::sync::OnceLock;
+
 use ::redis::Script as Hashed;
 
 use crate::policy::Grid;
@@ -46,36 +48,83 @@ const REPLY_FACTOR: &str = "return pack('<d', factor)\n";
 /// Microseconds, the unit of time of the scripts, in a millisecond.
 const MILLI: u64 = 1_000;
 
+/// What the server can be asked to do with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Inc,
+    /// What `Inc` would say.
+    Look,
+    /// As `Inc`, but a call that is not admitted is not counted.
+    Wait,
+    Usage,
+    Record,
+    Refund,
+    /// Counts a decline. Suppressed alone, as the next.
+    Decline,
+    Factor,
+}
+
+/// Whose formats a script has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Absolute,
+    Suppressed,
+}
+
+impl Operation {
+    const ALL: [Self; 8] = [
+        Self::Inc,
+        Self::Look,
+        Self::Wait,
+        Self::Usage,
+        Self::Record,
+        Self::Refund,
+        Self::Decline,
+        Self::Factor,
+    ];
+
+    /// How many arguments its script takes, and the parts that come after `lua/window.lua`.
+    fn parts(self, family: Family) -> (usize, &'static [&'static str]) {
+        match (self, family) {
+            (Self::Inc | Self::Wait, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, ADD, DONE]),
+            (Self::Look, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, DONE]),
+            (Self::Inc, Family::Suppressed) => {
+                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, DECLINE, ADD, REPLY_SUPPRESSED])
+            }
+            (Self::Look, Family::Suppressed) => {
+                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, REPLY_SUPPRESSED])
+            }
+            (Self::Wait, Family::Suppressed) => {
+                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, WAIT, JUDGE, ADD, REPLY_SUPPRESSED])
+            }
+            (Self::Usage, _) => (0, &[REPLY_USAGE]),
+            (Self::Record, _) => (1, &[TAKE_COUNT, ADD, DONE]),
+            (Self::Refund, _) => (1, &[TAKE_GIVEN, REFUND]),
+            (Self::Decline, _) => (1, &[TAKE_DECLINED, ADD, DONE]),
+            (Self::Factor, _) => (1, &[TAKE_RATE, SUPPRESSED_DECIDE, REPLY_FACTOR]),
+        }
+    }
+}
+
 /// A script that the server may know already.
 #[derive(Debug)]
 pub(crate) struct Script {
-    pub(crate) text: String,
+    settings: String,
+    family: Family,
+    parts: &'static [&'static str],
     /// In hex.
     pub(crate) hash: String,
 }
 
-/// What a strategy asks the server, one script each.
+/// The scripts of one strategy for one window. Each is made when it is first used.
 #[derive(Debug)]
 pub(crate) struct Scripts {
-    pub(crate) inc: Script,
-    pub(crate) look: Script,
-    pub(crate) usage: Script,
-    pub(crate) record: Script,
-    pub(crate) refund: Script,
-    /// Suppressed alone.
-    pub(crate) suppressed: Option<SuppressedScripts>,
+    settings: Settings,
+    family: Family,
+    made: [OnceLock<Script>; Operation::ALL.len()],
 }
 
-#[derive(Debug)]
-pub(crate) struct SuppressedScripts {
-    /// As `inc`, but what is declined is not counted.
-    pub(crate) wait: Script,
-    /// Counts a decline.
-    pub(crate) decline: Script,
-    pub(crate) factor: Script,
-}
-
-/// What all scripts of a limiter have in common.
+/// What the scripts for a window have in common.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) grid: Grid,
@@ -85,56 +134,46 @@ pub(crate) struct Settings {
 }
 
 impl Scripts {
-    pub(crate) fn of_absolute(settings: &Settings) -> Self {
-        let (formats, _) = formats();
-        let script = |arguments, parts: &[&str]| {
-            Script::new(&settings.common(arguments), &[&[formats, WINDOW], parts].concat())
-        };
-        Self {
-            inc: script(2, &[TAKE_LIMIT, JUDGE, ADD, DONE]),
-            look: script(2, &[TAKE_LIMIT, JUDGE, DONE]),
-            usage: script(0, &[REPLY_USAGE]),
-            record: script(1, &[TAKE_COUNT, ADD, DONE]),
-            refund: script(1, &[TAKE_GIVEN, REFUND]),
-            suppressed: None,
-        }
+    pub(crate) fn new(family: Family, settings: Settings) -> Self {
+        Self { settings, family, made: Default::default() }
     }
 
-    pub(crate) fn of_suppressed(settings: &Settings) -> Self {
-        let (_, formats) = formats();
-        let script = |arguments, parts: &[&str]| {
-            let settings = settings.common(arguments) + &settings.of_demand();
-            Script::new(&settings, &[&[formats, WINDOW], parts].concat())
-        };
-        let decide = |parts: &[&str]| {
-            script(5, &[&[TAKE_LIMITS, SUPPRESSED_DECIDE], parts, &[REPLY_SUPPRESSED]].concat())
-        };
-        Self {
-            inc: decide(&[DECLINE, ADD]),
-            look: decide(&[]),
-            usage: script(0, &[REPLY_USAGE]),
-            record: script(1, &[TAKE_COUNT, ADD, DONE]),
-            refund: script(1, &[TAKE_GIVEN, REFUND]),
-            suppressed: Some(SuppressedScripts {
-                wait: decide(&[WAIT, JUDGE, ADD]),
-                decline: script(1, &[TAKE_DECLINED, ADD, DONE]),
-                factor: script(1, &[TAKE_RATE, SUPPRESSED_DECIDE, REPLY_FACTOR]),
-            }),
-        }
+    pub(crate) fn get(&self, operation: Operation) -> &Script {
+        self.made[operation as usize].get_or_init(|| {
+            let (arguments, parts) = operation.parts(self.family);
+            let settings = match self.family {
+                Family::Absolute => self.settings.common(arguments),
+                Family::Suppressed => self.settings.common(arguments) + &self.settings.of_demand(),
+            };
+            Script::new(settings, self.family, parts)
+        })
     }
 }
 
 impl Script {
-    fn new(settings: &str, parts: &[&str]) -> Self {
-        let text = settings.to_owned() + &parts.concat();
-        let hash = Hashed::new(&text).get_hash().to_owned();
-        Self { text, hash }
+    fn new(settings: String, family: Family, parts: &'static [&'static str]) -> Self {
+        let mut script = Self { settings, family, parts, hash: String::new() };
+        script.hash = Hashed::new(&script.text()).get_hash().to_owned();
+        script
     }
-}
 
-/// Of Absolute, and of Suppressed.
-fn formats() -> (&'static str, &'static str) {
-    FORMATS.split_once("-- SUPPRESSED\n").unwrap_or((FORMATS, FORMATS))
+    /// In full, without comments: servers keep it. Put together when a server asks for it.
+    pub(crate) fn text(&self) -> String {
+        let (absolute, suppressed) =
+            FORMATS.split_once("-- SUPPRESSED\n").unwrap_or((FORMATS, FORMATS));
+        let formats = match self.family {
+            Family::Absolute => absolute,
+            Family::Suppressed => suppressed,
+        };
+        let parts = [&self.settings, formats, WINDOW].into_iter().chain(self.parts.iter().copied());
+        let lines = parts.flat_map(str::lines).map(str::trim_start);
+        let mut text = String::new();
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with("--")) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
 }
 
 impl Settings {
@@ -181,37 +220,31 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Scripts, Settings, SuppressedScripts};
+    use super::{Family, Operation, Scripts, Settings};
     use crate::policy::Grid;
     use crate::policy::suppressed::Suppression;
 
-    /// All scripts, by name. `.ci/lua` has them written to a folder, and runs a linter over them.
+    /// `.ci/lua` has the scripts written to a folder, and runs a linter over them.
     #[test]
     fn each_operation_has_a_script_of_its_own() {
         let grid = Grid::new(Duration::from_secs(60), Duration::from_millis(100), 1_000).unwrap();
         let suppression = Suppression::new(&grid, 1.5, Duration::from_millis(100));
         let settings = Settings { grid, suppression, told_time: false };
         let mut hashes = HashSet::new();
-        for (strategy, scripts) in [
-            ("absolute", Scripts::of_absolute(&settings)),
-            ("suppressed", Scripts::of_suppressed(&settings)),
-        ] {
-            let Scripts { inc, look, usage, record, refund, suppressed } = &scripts;
-            let common = [
-                ("inc", inc),
-                ("look", look),
-                ("usage", usage),
-                ("record", record),
-                ("refund", refund),
-            ];
-            let more = suppressed.as_ref().map(|SuppressedScripts { wait, decline, factor }| {
-                [("wait", wait), ("decline", decline), ("factor", factor)]
-            });
-            for (operation, script) in common.into_iter().chain(more.into_iter().flatten()) {
-                assert!(hashes.insert(script.hash.clone()), "{strategy} {operation}");
+        for family in [Family::Absolute, Family::Suppressed] {
+            let scripts = Scripts::new(family, settings);
+            for operation in Operation::ALL {
+                if family == Family::Absolute
+                    // Nobody waits, declines or suppresses there.
+                    && [Operation::Wait, Operation::Decline, Operation::Factor].contains(&operation)
+                {
+                    continue;
+                }
+                let script = scripts.get(operation);
+                assert!(hashes.insert(script.hash.clone()), "{family:?} {operation:?}");
                 if let Ok(folder) = std::env::var("TRYPEMA_SCRIPTS") {
-                    let name = format!("{strategy}_{operation}.lua");
-                    fs::write(Path::new(&folder).join(name), &script.text).unwrap();
+                    let name = format!("{family:?}_{operation:?}.lua").to_lowercase();
+                    fs::write(Path::new(&folder).join(name), script.text()).unwrap();
                 }
             }
         }

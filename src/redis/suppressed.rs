@@ -12,6 +12,8 @@ use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT};
+use crate::redis::script::Family;
+use crate::redis::window::Window;
 use crate::{
     Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
 };
@@ -171,14 +173,14 @@ impl fmt::Debug for RedisSuppressed {
 pub(crate) struct Suppressed;
 
 impl Strategy for Suppressed {
-    const LETTER: char = 's';
+    const FAMILY: Family = Family::Suppressed;
     const NEVER: RateLimitDecision = RateLimitDecision::suppressed(1.0, false);
 
-    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments {
+    fn arguments(inner: &Inner, window: &Window, call: &Call<'_>) -> Arguments {
         Arguments::new([
             Argument::Whole(call.count),
-            Argument::Whole(inner.capacity(call.rate)),
-            Argument::Whole(Self::limit(inner, call.rate)),
+            Argument::Whole(window.capacity(call.rate)),
+            Argument::Whole(Self::limit(window, call.rate)),
             Argument::Real(call.rate.as_per_second()),
             Argument::Real(inner.draw()),
         ])
@@ -192,13 +194,13 @@ impl Strategy for Suppressed {
     }
 
     /// The hard limit.
-    fn limit(inner: &Inner, rate: &RateLimit) -> u64 {
-        inner.suppression.hard_limit(inner.capacity(rate), MAX_COUNT)
+    fn limit(window: &Window, rate: &RateLimit) -> u64 {
+        window.suppression.hard_limit(window.capacity(rate), MAX_COUNT)
     }
 
     /// Until the demand is perceived anew: another draw before that would meet the same odds.
-    fn pause(inner: &Inner) -> Duration {
-        Duration::from_nanos(inner.suppression.refresh_ns)
+    fn pause(window: &Window) -> Duration {
+        Duration::from_nanos(window.suppression.refresh_ns)
     }
 
     fn stand_in(local: &LocalRateLimiter) -> &dyn Limiter {

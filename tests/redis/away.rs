@@ -152,7 +152,7 @@ fn every_policy_hands_back() {
         assert_eq!(absolute.usage("key").unwrap(), 4, "{policy:?}");
         assert!(absolute.inc("key", &ten(), 6).unwrap().is_allowed());
         assert!(!absolute.inc("key", &ten(), 1).unwrap().is_allowed());
-        assert_eq!(server.ask::<u64>("EXISTS trypema:a:key"), 1);
+        assert_eq!(server.ask::<u64>("EXISTS trypema:a:60000.100:key"), 1);
     }
 }
 
@@ -214,7 +214,7 @@ fn an_open_breaker_asks_nothing_and_one_call_probes() {
 fn errors_that_are_no_outage_leave_the_breaker_closed() {
     for policy in POLICIES {
         let (server, _proxy, limiter) = scene(policy, FOREVER);
-        let _: () = server.ask("LPUSH trypema:a:key value");
+        let _: () = server.ask("LPUSH trypema:a:60000.100:key value");
         for _ in 0..10 {
             let error = limiter.absolute().inc("key", &ten(), 1).unwrap_err();
             assert!(error.to_string().contains("WRONGTYPE"), "{policy:?}: {error}");

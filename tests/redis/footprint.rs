@@ -58,12 +58,12 @@ fn an_idle_server_forgets_everything() {
         assert!(!suppressed.inc(&name, &rate, 3).unwrap().is_allowed());
         suppressed.record(&name, 1).unwrap();
         suppressed.refund(&name, 1).unwrap();
-        expected.extend([format!("trypema:a:{name}"), format!("trypema:s:{name}")]);
+        expected.extend([format!("trypema:a:300.20:{name}"), format!("trypema:s:300.20:{name}")]);
     }
     for call in absolute.inc_many(&[("one", &rate, 1), ("two", &rate, 1)]) {
         assert!(call.unwrap().is_allowed());
     }
-    expected.extend(["trypema:a:one", "trypema:a:two"].map(str::to_owned));
+    expected.extend(["trypema:a:300.20:one", "trypema:a:300.20:two"].map(str::to_owned));
     // One by one, so that no state is without an end for however short a time.
     for name in ["inc", "record", "declined"] {
         match name {
@@ -72,7 +72,10 @@ fn an_idle_server_forgets_everything() {
             _ => assert!(!suppressed.inc(name, &none, 1).unwrap().is_allowed()),
         }
     }
-    expected.extend(["trypema:a:inc", "trypema:a:record", "trypema:s:declined"].map(str::to_owned));
+    expected.extend(
+        ["trypema:a:300.20:inc", "trypema:a:300.20:record", "trypema:s:300.20:declined"]
+            .map(str::to_owned),
+    );
     let mut found = keys(&mut connection);
     // On a machine so slow that some have expired by now, they may be gone.
     found.retain(|key| !expected.contains(key));
@@ -108,7 +111,7 @@ fn a_key_in_use_stays() {
         }
         assert!(usage >= admitted.len() as u64, "{usage} of {}", admitted.len());
     }
-    let length: usize = connection.strlen("trypema:a:key").unwrap();
+    let length: usize = connection.strlen("trypema:a:300.20:key").unwrap();
     eprintln!("{length} bytes for a window of {} buckets", WINDOW.as_millis() / BUCKET.as_millis());
     eventually("nothing is left", || keys(&mut connection).is_empty());
 }
@@ -126,7 +129,7 @@ fn a_key_is_small() {
         assert!(limiter.absolute().inc(&name, &rate, 1).unwrap().is_allowed());
         assert!(limiter.suppressed().inc(&name, &rate, 1).unwrap().is_allowed());
         for side in ['a', 's'] {
-            let key = format!("trypema:{side}:{name}");
+            let key = format!("trypema:{side}:60000.100:{name}");
             let usage = redis::cmd("MEMORY").arg("USAGE").arg(&key).query::<u64>(&mut connection);
             sizes.push((side, usage.unwrap()));
         }

@@ -161,7 +161,7 @@ fn what_has_expired_is_dropped() {
     let longest = (2 * 101 + 8) * 13 + 48;
     for _ in 0..60 {
         scene.fill("key", 50);
-        let length = scene.server.ask::<u64>("STRLEN trypema:a:key");
+        let length = scene.server.ask::<u64>("STRLEN trypema:a:1000.10:key");
         assert!(length <= longest, "{length} bytes, of {longest}");
     }
     assert_eq!(scene.absolute().usage("key"), Ok(100));
@@ -238,7 +238,7 @@ fn every_value_expires() {
     let rate = RateLimit::per_minute(1.0).unwrap();
     assert!(limiter.absolute().inc("key", &rate, 1).unwrap().is_allowed());
     assert!(!limiter.suppressed().inc("key", &rate, 1_000).unwrap().is_allowed());
-    for name in ["trypema:a:key", "trypema:s:key"] {
+    for name in ["trypema:a:3000000.1000000:key", "trypema:s:3000000.1000000:key"] {
         let left = server.ask::<u64>(&format!("PTTL {name}"));
         assert!((4_900_000..=5_000_000).contains(&left), "{name}: {left} ms");
     }
@@ -250,7 +250,10 @@ fn foreign_values_are_refused() {
     let scene = Scene::of(100);
     for length in [1, 12, 13, 14, 34, 35, 36, 47, 49, 90, 99, 100, 163, 164, 1_000] {
         let text = "x".repeat(length);
-        let _: () = scene.server.ask(&format!("MSET trypema:a:key {text} trypema:s:key {text}"));
+        let names = ["trypema:a:1000.10:key", "trypema:s:1000.10:key"];
+        for name in names {
+            let _: () = scene.server.ask(&format!("SET {name} {text}"));
+        }
         for error in [
             scene.absolute().inc("key", &scene.rate(5), 1).unwrap_err(),
             scene.absolute().record("key", 1).unwrap_err(),
@@ -258,7 +261,36 @@ fn foreign_values_are_refused() {
         ] {
             assert!(error.to_string().contains("WRONGTYPE"), "{length}: {error}");
         }
-        assert_eq!(scene.server.ask::<String>("GET trypema:a:key"), text);
-        assert_eq!(scene.server.ask::<String>("GET trypema:s:key"), text);
+        for name in names {
+            assert_eq!(scene.server.ask::<String>(&format!("GET {name}")), text);
+        }
     }
+}
+
+/// Window and bucket are in the key's name: a limiter of others does not misread what it finds there.
+#[test]
+fn windows_under_one_prefix_are_apart() {
+    let server = RedisServer::start();
+    let second = Duration::from_secs(1);
+    // By three rates of one capacity, in windows of a minute, an hour and a minute of other buckets.
+    let limiters = [(60, 1), (3_600, 1), (60, 20)].map(|(window, bucket)| {
+        let (window, bucket) = (window * second, bucket * second);
+        let builder = RedisRateLimiter::builder(server.url()).window(window).bucket(bucket);
+        let limiter = builder.deadline(FOREVER).denial_cache(Duration::ZERO).build().unwrap();
+        let rate = RateLimit::per_second(100.0 / window.as_secs_f64()).unwrap();
+        (limiter, rate)
+    });
+    // In turns, each until its own is full.
+    let mut admitted = [0; 3];
+    for _ in 0..110 {
+        for ((limiter, rate), admitted) in limiters.iter().zip(&mut admitted) {
+            let answer = limiter.absolute().inc("key", rate, 1).unwrap();
+            *admitted += u64::from(answer.is_allowed());
+            let wait = answer.retry_after().unwrap_or_default();
+            assert!(wait <= limiter.window() + limiter.bucket(), "{wait:?}");
+        }
+    }
+    assert_eq!(admitted, [100; 3]);
+    let usage = limiters.each_ref().map(|(limiter, _)| limiter.absolute().usage("key").unwrap());
+    assert_eq!(usage, [100; 3]);
 }

@@ -163,7 +163,7 @@ fn a_demoted_primary_is_left() {
         counted == 1
     });
     assert_eq!(limiter.absolute().usage("erin").unwrap(), 1);
-    assert_eq!(watched.servers[1].ask::<u64>("EXISTS trypema:a:erin"), 1);
+    assert_eq!(watched.servers[1].ask::<u64>("EXISTS trypema:a:60000.100:erin"), 1);
     assert!(!limiter.absolute().inc("alice", &five(), 1).unwrap().is_allowed());
 }
 
@@ -184,7 +184,7 @@ fn a_cluster() {
 fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start();
     let limiter = builder(cluster.url()).build().unwrap();
-    let slot = cluster.slot_of("trypema:a:key");
+    let slot = cluster.slot_of("trypema:a:60000.100:key");
     let plenty = RateLimit::per_minute(1e9).unwrap();
     let (admitted, done) = (AtomicU64::new(0), AtomicBool::new(false));
     // Relaxed, all of them: a count that is read when the threads have been joined, and a flag.
@@ -247,7 +247,7 @@ fn a_lost_node_of_a_cluster_is_an_outage() {
     let rate = five();
     let calls = names.iter().map(|name| (name.as_str(), &rate, 1)).collect::<Vec<_>>();
     assert!(limiter.absolute().inc_many(&calls).iter().all(Result::is_ok));
-    let lost = cluster.owner_of(cluster.slot_of("trypema:a:lost"));
+    let lost = cluster.owner_of(cluster.slot_of("trypema:a:60000.100:lost"));
     cluster.nodes[lost].kill();
     let error = limiter.absolute().inc("lost", &rate, 1).unwrap_err();
     eprintln!("a node is lost: {error}");
@@ -283,7 +283,7 @@ fn a_stopped_node_of_a_cluster_hides_nothing_of_the_others() {
         let answers = limiter.absolute().inc_many(&calls);
         node.resume();
         for (name, answer) in names.iter().zip(answers) {
-            let lost = theirs.contains(&format!("trypema:a:{name}"));
+            let lost = theirs.contains(&format!("trypema:a:60000.100:{name}"));
             assert_eq!(answer.is_err(), lost, "{name}, node {stopped} stopped: {answer:?}");
         }
         eventually("all is well", || limiter.absolute().inc_many(&calls).iter().all(Result::is_ok));

@@ -26,7 +26,7 @@ pub(super) fn failed_over() -> Row {
         replica.ask::<String>("INFO replication").contains("master_link_status:up")
     });
     let scene = Scene::of(primary);
-    let warm = |server: &RedisServer| server.ask::<bool>("EXISTS trypema:a:warm");
+    let warm = |server: &RedisServer| server.ask::<bool>("EXISTS trypema:a:60000.100:warm");
     eventually("the replica has the key", || warm(&replica));
     let Scene { limiter, proxy, server } = scene;
     primary = server;
@@ -80,7 +80,7 @@ pub(super) fn wrong_type() -> Row {
     let scene = Scene::new();
     let limiter = builder(scene.proxy.url()).breaker(1, crate::common::until::FOREVER);
     let limiter = limiter.build().unwrap();
-    let name = format!("trypema:a:{KEY}");
+    let name = format!("trypema:a:60000.100:{KEY}");
     let _: () = scene.server.ask(&format!("LPUSH {name} value"));
     let asked = ask(&limiter, KEY);
     let again = ask(&limiter, KEY).answer;

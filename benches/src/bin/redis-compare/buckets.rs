@@ -52,7 +52,9 @@ fn with(
         assert!(inc("base", roomy));
     }
     let names: Vec<String> = (0..calls).map(|copy| format!("copy_{copy:07}")).collect();
-    admin.copy("trypema:a:base", names.iter().map(|name| format!("trypema:a:{name}")));
+    let (window, bucket) = (rule.window.as_millis(), rule.bucket.as_millis());
+    let full = |name: &str| format!("trypema:a:{window}.{bucket}:{name}");
+    admin.copy(&full("base"), names.iter().map(|name| full(name)));
 
     admin.begin();
     assert!((0..calls).all(|_| !inc("base", rule)), "the key is full");
