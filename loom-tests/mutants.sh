@@ -6,7 +6,7 @@
 #
 #   cargo install cargo-mutants --locked
 #   loom-tests/mutants.sh                    # all of them
-#   loom-tests/mutants.sh -F 'Sight::fits'   # those whose names match
+#   loom-tests/mutants.sh -F 'Usage::fits'   # those whose names match
 #   loom-tests/mutants.sh --list             # their names, nothing run
 #   loom-tests/mutants.sh --iterate          # those that were not caught the last time
 #

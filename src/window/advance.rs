@@ -40,7 +40,7 @@ impl Window {
         let &Basis { snapshot, usage, .. } = basis;
         let &Snapshot { layout, state, .. } = snapshot;
         let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;
-        let outdated = snapshot.has_refund() && !usage.forgiven;
+        let outdated = has_outdated_refund(basis);
         if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {
             return None;
         }
@@ -53,8 +53,7 @@ impl Window {
         }
         if is_announced {
             let ahead = layout.ticks_between(now, layout.tick(found));
-            if snapshot.len() == 0 && !layout.comparable(now, latest, ahead) {
-                // Announced by a thread that has slept since, for so long that ticks wrapped.
+            if is_of_another_turn(snapshot, now, latest, ahead) {
                 return self.restart(basis, now);
             }
             at = now.wrapping_add_signed(ahead);
@@ -174,4 +173,17 @@ impl Window {
         // numbers, so that it never returns to an earlier value.
         self.note.replace(snapshot.note, snapshot.note.voided())
     }
+}
+
+/// Whether the refund in the note forgives nothing that still counts.
+#[inline]
+fn has_outdated_refund(basis: &Basis<'_>) -> bool {
+    basis.snapshot.has_refund() && !basis.usage.forgiven
+}
+
+/// Whether the mark at `ahead` of `now` was announced by a thread that has slept since, for so long
+/// that ticks wrapped. Marks in the window rule that out.
+#[inline]
+fn is_of_another_turn(snapshot: &Snapshot<'_>, now: u64, latest: u64, ahead: i64) -> bool {
+    snapshot.len() == 0 && !snapshot.layout.comparable(now, latest, ahead)
 }

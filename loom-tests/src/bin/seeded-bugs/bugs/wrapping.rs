@@ -145,15 +145,6 @@ pub(super) const BUGS: &[Bug] = &[
         by: &[Random("families::restart")],
     },
     Bug {
-        name: "announcement-of-another-turn",
-        breaks: "G1 G2",
-        what: "a mark announced a turn of the ticks ago is joined",
-        within: "Window::add_mark",
-        original: "!layout.comparable(now, latest, ahead)",
-        seeded: "false",
-        by: &[Random("latest_runs_away")],
-    },
-    Bug {
         name: "old-reading-believed",
         breaks: "G1 G2",
         what: "a very old clock reading is compared as if it were near",
