@@ -6,7 +6,7 @@
 //!   Draws come from a seed that is part of the bytes.
 //!
 //! `targets/` hands them to libFuzzer, which looks for bytes that reach code not reached before.
-//! `tests/fuzz_corpus.rs` runs them on any compiler, on the bytes kept in `kept/`.
+//! `tests/local/fuzz_corpus.rs` runs them on any compiler, on the bytes kept in `kept/`.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

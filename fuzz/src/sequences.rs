@@ -3,11 +3,11 @@
 use arbitrary::Unstructured;
 use proptest::test_runner::TestCaseError;
 
+use super::decode;
 use crate::common::Local;
 use crate::common::thinned_provider::LocalThinned;
 use crate::common::thinned_trial::{self, ThinnedTrial};
 use crate::common::trial::{self, Trial};
-use crate::decode;
 
 pub(crate) fn absolute(bytes: &[u8]) -> Result<trial::Tally, TestCaseError> {
     let case = decode::case(&mut Unstructured::new(bytes)).map_err(no_case)?;

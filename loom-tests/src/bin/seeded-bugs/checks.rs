@@ -19,7 +19,7 @@ pub(crate) enum Check {
     Loom(&'static str),
     /// The loom model with the real crossbeam-epoch.
     Reclaim,
-    /// A file of `tests/`.
+    /// Tests of `tests/local/`.
     Property(&'static str),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Check {
             Self::RealSizes(filter) => ("random, real sizes", *filter),
             Self::Loom(filter) => ("loom", *filter),
             Self::Reclaim => ("loom, real epoch", "reclaim"),
-            Self::Property(file) => ("property", *file),
+            Self::Property(filter) => ("property", *filter),
         };
         write!(f, "{suite} {filter}")
     }
@@ -52,8 +52,8 @@ impl Check {
         Self::Random(""),
         Self::RealSizes(""),
         Self::Loom(""),
-        Self::Property("absolute"),
-        Self::Property("suppressed"),
+        Self::Property("absolute::"),
+        Self::Property("suppressed::"),
     ];
 
     pub(crate) fn run(&self, copy: &Path) -> Verdict {
@@ -62,9 +62,11 @@ impl Check {
             Err(why) => return Verdict::DoesNotBuild(why),
         };
         let filter = match self {
-            Self::Random(filter) | Self::RealSizes(filter) | Self::Loom(filter) => filter,
+            Self::Random(filter)
+            | Self::RealSizes(filter)
+            | Self::Loom(filter)
+            | Self::Property(filter) => filter,
             Self::Reclaim => "reclaim",
-            Self::Property(_) => "",
         };
         match first_failure(&program, filter, copy) {
             Ok(None) => Verdict::Content,
@@ -74,7 +76,7 @@ impl Check {
                     Self::RealSizes(_) => "random, real sizes",
                     Self::Loom(_) => "loom",
                     Self::Reclaim => "loom with the real epoch",
-                    Self::Property(file) => file,
+                    Self::Property(_) => "property",
                 };
                 Verdict::Killed(format!("{suite}: {test}"))
             }
@@ -97,7 +99,7 @@ impl Check {
                 let arguments = vec!["-p", "trypema-loom-tests", "--lib"];
                 (arguments, "--cfg crossbeam_loom", "../build-reclaim")
             }
-            Self::Property(file) => (vec!["-p", "trypema", "--test", file], "", "../build"),
+            Self::Property(_) => (vec!["-p", "trypema", "--test", "local"], "", "../build"),
         };
         let output = Command::new(env!("CARGO"))
             .args(PROFILE)

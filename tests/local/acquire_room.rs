@@ -1,15 +1,12 @@
 //! `acquire` of a new key where `max_keys` others are in use.
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
 // each proves: acquire G6
-
-mod common;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::line::Watched;
-use common::until::{FOREVER, was_woken};
+use crate::common::line::Watched;
+use crate::common::until::{FOREVER, was_woken};
 use trypema::{Limiter, LocalRateLimiter, RateLimit, TrypemaError};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,6 +1,5 @@
 //! `max_keys`, step by step, on a clock that is moved by hand: who is displaced, who is turned
 //! away, and that no room is ever lost. Races are in `max_keys_races.rs`.
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 // each proves: G6
 

@@ -4,7 +4,6 @@
 //! draws a number, tells an observer. Each of those is made to stop a thread here, for as long as
 //! others go through all that a limiter can do. That a thread may also stop between any two accesses
 //! to memory is shown by the random interleavings (`sleepers::a_thread_stopped_anywhere_stops_nobody`).
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
 use core::cell::RefCell;
 use core::hash::{Hash, Hasher};

@@ -2,9 +2,6 @@
 //! is admitted twice for it, and nothing is lost.
 //!
 //! Nothing here sleeps, or counts on one thread being faster than another.
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
-
-mod common;
 
 use std::hint;
 use std::sync::Barrier;
@@ -12,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::spans::{Span, most_within};
+use crate::common::spans::{Span, most_within};
 use trypema::{Clock, LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
 
 const KEYS: [&str; 4] =

@@ -12,9 +12,6 @@
 //! The clock, and the hashing and comparing of keys, give way to other threads at random, so
 //! that calls overlap in the middle. What may happen between any two accesses to memory is the
 //! business of `loom-tests`.
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
-
-mod common;
 
 use core::cell::Cell;
 use core::hash::{Hash, Hasher};
@@ -22,7 +19,7 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use common::{Answer, Grid, Model};
+use crate::common::{Answer, Grid, Model};
 use trypema::{Clock, LocalRateLimiter, ManualClock, RateLimit};
 
 const GRID: Grid = Grid { window_ms: 40, bucket_ms: 10 };

@@ -2,22 +2,19 @@
 //! what fuzzing has reached, and those that failed once are among them.
 //!
 //! Fuzzing itself is `fuzz/run SECONDS`, which tells what to do with a finding.
-#![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
 
-mod common;
-
-#[path = "../fuzz/src/decode.rs"]
+#[path = "../../fuzz/src/decode.rs"]
 mod decode;
-#[path = "../fuzz/src/rates.rs"]
+#[path = "../../fuzz/src/rates.rs"]
 mod rates;
-#[path = "../fuzz/src/sequences.rs"]
+#[path = "../../fuzz/src/sequences.rs"]
 mod sequences;
 
 use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-use common::{thinned_trial, trial};
+use crate::common::{thinned_trial, trial};
 
 /// Runs a target on all that is kept for it, which is written in hex, an input a line.
 fn replay<T, E: Display>(target: &str, mut run: impl FnMut(&[u8]) -> Result<T, E>) -> Vec<T> {

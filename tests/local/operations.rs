@@ -4,22 +4,19 @@
 //! `PROPTEST_CASES` is the number of cases. Cases that have failed are kept in
 //! `tests/proptest-regressions/` and are run again first. For cleanup against real threads see
 //! `sweeping.rs`.
-#![expect(clippy::unwrap_used, reason = "a setting that is refused fails the test")]
-
-mod common;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::acts::{Act, KEYS, Plan, Side, Stale, plans};
-use common::ops::Count;
-use common::thinned::{Ask, Fate, HardFactor, Thinned};
-use common::thinned_provider::Told;
-use common::thinned_trial::Draws;
-use common::trial::{LATEST_NS, duration};
-use common::{Answer, Local, Model, Provider};
+use crate::common::acts::{Act, KEYS, Plan, Side, Stale, plans};
+use crate::common::ops::Count;
+use crate::common::thinned::{Ask, Fate, HardFactor, Thinned};
+use crate::common::thinned_provider::Told;
+use crate::common::thinned_trial::Draws;
+use crate::common::trial::{LATEST_NS, duration};
+use crate::common::{Answer, Local, Model, Provider};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use trypema::{LocalRateLimiter, ManualClock, RateLimit};

@@ -4,21 +4,18 @@
 //!
 //! `PROPTEST_CASES` is the number of cases of the first property; the others follow in proportion.
 //! Cases that have failed are kept in `tests/proptest-regressions/` and are run again first.
-#![expect(clippy::unwrap_used, reason = "a setting that is refused fails the test")]
-
-mod common;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::Grid;
-use common::ops::{self, Op, Step};
-use common::thinned::{Fate, HardFactor};
-use common::thinned_provider::{LocalThinned, Settings, ThinnedProvider, Told};
-use common::thinned_trial::{Tally, ThinnedCase, ThinnedTrial, thin, thinned_cases};
-use common::trial::{LATEST_NS, duration};
+use crate::common::Grid;
+use crate::common::ops::{self, Op, Step};
+use crate::common::thinned::{Fate, HardFactor};
+use crate::common::thinned_provider::{LocalThinned, Settings, ThinnedProvider, Told};
+use crate::common::thinned_trial::{Tally, ThinnedCase, ThinnedTrial, thin, thinned_cases};
+use crate::common::trial::{LATEST_NS, duration};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use trypema::RateLimit;

@@ -2,7 +2,6 @@
 //! limit, window after window, and the factor near the share that is too much.
 //!
 //! Time is moved by hand and every draw is seeded: a run is the same every time.
-#![expect(clippy::unwrap_used, reason = "a setting that is refused fails the test")]
 #![expect(clippy::print_stderr, reason = "the measured numbers are the point")]
 
 use std::time::Duration;

@@ -2,9 +2,6 @@
 //!
 //! Nothing here sleeps, or counts on one thread being faster than another. Where calls overlap,
 //! only what is certain is checked; see `common/spans.rs` for what that is and why.
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
-
-mod common;
 
 use std::hint;
 use std::sync::Barrier;
@@ -12,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Grid;
-use common::spans::{Span, Ticks, most_within};
+use crate::common::Grid;
+use crate::common::spans::{Span, Ticks, most_within};
 use trypema::{Clock, LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
 
 /// Numbers without pattern, the same in each run (Steele, Lea and Flood's SplitMix64).

@@ -4,14 +4,12 @@
 //! `PROPTEST_CASES` is the number of cases of the first property; the others follow in proportion.
 //! Cases that have failed are kept in `tests/proptest-regressions/` and are run again first.
 
-mod common;
-
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use common::ops::{self, Op, Step};
-use common::trial::{LATEST_NS, Tally, Trial, duration};
-use common::{Case, Local, Provider};
+use crate::common::ops::{self, Op, Step};
+use crate::common::trial::{LATEST_NS, Tally, Trial, duration};
+use crate::common::{Case, Local, Provider};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 

@@ -2,18 +2,15 @@
 //!
 //! The clock is moved by hand, and `common/line.rs` tells how the order of arrival is known. What
 //! is to be admitted after each step of the clock is worked out beforehand by a naive model.
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
 // each proves: acquire
-
-mod common;
 
 use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
-use common::line::{Queue, SIDES, Side};
-use common::until::{FOREVER, until, was_woken};
+use crate::common::line::{Queue, SIDES, Side};
+use crate::common::until::{FOREVER, until, was_woken};
 use trypema::TrypemaError;
 
 const SECOND: Duration = Duration::from_secs(1);

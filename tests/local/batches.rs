@@ -1,7 +1,6 @@
 //! `inc_many` in process: the answers and the counts are those of one `inc` after the other, whatever
 //! is in a batch and with or without an observer, and batches of many threads are no way round a
 //! limit.
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 // each proves: G1 G3
 

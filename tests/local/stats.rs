@@ -1,6 +1,5 @@
 //! What a limiter tells about itself: counts of its decisions, and an observer of each of them;
 //! and that all of it is the same through the [`Limiter`] trait.
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 // each proves: stats
 

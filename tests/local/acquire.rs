@@ -3,19 +3,16 @@
 //! Timeouts are real time, so some of these tests take a tenth of a second; none counts on
 //! anything being *faster* than that, short of a minute. A wake-up that got lost shows as a wait
 //! of that minute, since clocks here stand still unless they are moved.
-#![expect(clippy::unwrap_used, reason = "a thread that panicked fails the test")]
 
 // each proves: acquire
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::line::{Queue, SIDES, Side, Watched};
-use common::until::{FOREVER, was_woken};
+use crate::common::line::{Queue, SIDES, Side, Watched};
+use crate::common::until::{FOREVER, was_woken};
 use trypema::{Limiter, LocalRateLimiter, Random, RateLimit, TrypemaError};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,28 @@
+//! Limiters in this process: what they answer, to one thread and to many.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod absolute;
+mod acquire;
+mod acquire_order;
+mod acquire_room;
+mod batches;
+mod counts;
+mod fuzz_corpus;
+mod keys;
+mod linearizability;
+mod max_keys;
+mod max_keys_races;
+mod operations;
+mod overload;
+mod pauses;
+mod periods;
+mod rates;
+mod settings;
+mod stats;
+mod suppressed;
+mod sweeping;
+mod threads;
+mod time;
