@@ -37,7 +37,7 @@ pub(super) const BUGS: &[Bug] = &[
         what: "a refund gives back units that are not there",
         within: "Window::refund",
         original: "let units = count.min(usage.units);",
-        seeded: "let units = count.min(layout.most());",
+        seeded: "let units = count.min(snapshot.layout.most());",
         by: &[Random("families::alone")],
     },
     Bug {
