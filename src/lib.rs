@@ -4,6 +4,8 @@
 #[cfg(feature = "proptest")]
 mod arbitrary;
 mod clock;
+#[cfg(feature = "serde")]
+mod config;
 mod decision;
 mod error;
 pub mod headers;
@@ -19,6 +21,8 @@ mod sync;
 mod wait;
 mod window;
 
+#[cfg(feature = "serde")]
+pub use self::config::{LimiterConfig, Provider};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     OnUnavailable, RedisAbsolute, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats,

@@ -1,6 +1,6 @@
 //! Rates: how many units per period.
 
-mod text;
+pub(crate) mod text;
 
 use core::time::Duration;
 

@@ -7,6 +7,8 @@ use crate::RateLimitDecision;
 
 /// Which strategy decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Strategy {
     /// Hard rejection.

@@ -91,8 +91,8 @@ fn parse(text: &str) -> Option<RateLimit> {
     RateLimit::per(count.parse::<f64>().ok()?, period).ok()
 }
 
-/// `minute`, `10s` or `15 minutes`.
-fn period_ms(text: &str) -> Option<u64> {
+/// Milliseconds of `minute`, `10s` or `15 minutes`, also of none of them.
+pub(crate) fn period_ms(text: &str) -> Option<u64> {
     let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
     let number = &text[..text.len() - unit.len()];
     let number = if number.is_empty() { 1 } else { number.parse::<u64>().ok()? };
@@ -104,14 +104,18 @@ pub(super) struct Period(pub(super) u64);
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let divides = |&(unit_ms, ..): &(u64, &str, &str)| self.0.is_multiple_of(unit_ms);
-        match UNITS.into_iter().find(divides) {
-            Some((unit_ms, name, _)) if self.0 == unit_ms => f.write_str(name),
-            Some((unit_ms, _, short)) => write!(f, "{}{short}", self.0 / unit_ms),
-            // Not reached: every number is a multiple of 1.
-            None => write!(f, "{}ms", self.0),
+        match UNITS.into_iter().find(|&(unit_ms, ..)| unit_ms == self.0) {
+            Some((_, name, _)) => f.write_str(name),
+            None => f.write_str(&time_text(self.0)),
         }
     }
+}
+
+/// A time as [`period_ms`] reads it: `1min`, `90s`.
+pub(crate) fn time_text(ms: u64) -> String {
+    let divides = |&(unit_ms, ..): &(u64, &str, &str)| ms > 0 && ms.is_multiple_of(unit_ms);
+    let (unit_ms, _, short) = UNITS.into_iter().find(divides).unwrap_or((1, "millisecond", "ms"));
+    format!("{}{short}", ms / unit_ms)
 }
 
 /// As [`FromStr`] reads it: `100/minute`, `5/15min`, `unlimited` or `zero`. Reading it gives an

@@ -7,6 +7,8 @@
 /// Wrong passwords, keys of another type and replies that make no sense are errors whatever is
 /// chosen here: they do not pass by themselves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum OnUnavailable {
     /// An error that says what is wrong and with which server.

@@ -9,8 +9,11 @@ mod acquire;
 mod acquire_order;
 mod acquire_room;
 mod batches;
+#[cfg(feature = "serde")]
+mod config;
 mod counts;
 mod fuzz_corpus;
+mod headers;
 mod keys;
 mod linearizability;
 mod max_keys;

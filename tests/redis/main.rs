@@ -13,6 +13,8 @@ mod away;
 mod batches;
 mod certificates;
 mod cluster;
+#[cfg(feature = "serde")]
+mod config;
 mod denials;
 mod faults;
 mod footprint;

@@ -1,5 +1,4 @@
 //! Headers for HTTP clients, read back by a reader of structured fields that is written down here.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
 
 // each proves: input
 

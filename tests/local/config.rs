@@ -1,0 +1,196 @@
+//! Limits and limiters from files.
+
+// each proves: input
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+use trypema::{Limiter, LimiterConfig, ManualClock, Provider, RateLimit, Strategy, TrypemaError};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    limits: BTreeMap<String, RateLimit>,
+}
+
+fn read(text: &str) -> LimiterConfig {
+    toml::from_str(text).unwrap()
+}
+
+/// What reading the text fails with.
+fn refusal(text: &str) -> String {
+    toml::from_str::<LimiterConfig>(text).unwrap_err().to_string()
+}
+
+#[test]
+fn rates_are_text() {
+    let text = "[limits]\nlogin = \"5 per 15 minutes\"\nsearch = \"10/s\"\noff = \"zero\"\n";
+    let limits: Limits = toml::from_str(text).unwrap();
+    assert_eq!(limits.limits["login"], RateLimit::per(5, 15 * 60 * SECOND).unwrap());
+    assert_eq!(limits.limits["off"], RateLimit::zero());
+    let written = toml::to_string(&limits).unwrap();
+    assert!(written.contains("login = \"5/15min\""), "{written}");
+    assert_eq!(toml::from_str(&written), Ok(limits));
+
+    for (value, reason) in [
+        ("\"5/fortnight\"", "100/minute"),
+        ("\"-1/s\"", "positive"),
+        ("5", "a rate as text, such as \"100/minute\""),
+        ("{ count = 5 }", "a rate as text"),
+    ] {
+        let error = toml::from_str::<Limits>(&format!("[limits]\nlogin = {value}")).unwrap_err();
+        let message = error.to_string();
+        // The line that is wrong, too.
+        assert!(message.contains(reason) && message.contains("line 2"), "{message}");
+    }
+}
+
+#[test]
+fn nothing_set_is_the_default() {
+    let config = read("");
+    assert_eq!(config, LimiterConfig::default());
+    assert_eq!((config.provider, config.strategy), (Provider::Local, Strategy::Absolute));
+    let limiter = config.build().unwrap();
+    let rate = RateLimit::per_minute(3).unwrap();
+    assert!(limiter.inc("alice", &rate, 3).unwrap().is_allowed());
+    assert!(!limiter.inc("alice", &rate, 1).unwrap().is_allowed());
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = read(
+        "provider = \"local\"\nstrategy = \"suppressed\"\nwindow = \"10s\"\nbucket = \"1 second\"\n\
+         hard_limit_factor = 2.0\nsuppression_refresh = \"0ms\"\nmax_keys = 1\nstale_after = \"1h\"\n",
+    );
+    assert_eq!(config.windows, [10 * SECOND]);
+    assert_eq!(config.stale_after, Some(3_600 * SECOND));
+    let clock = ManualClock::new();
+    let limiter = config.local_builder().unwrap().clock(clock.clone()).build().unwrap();
+    assert_eq!((limiter.window(), limiter.bucket()), (10 * SECOND, SECOND));
+
+    let rate = RateLimit::per_second(1).unwrap();
+    let built = config.build().unwrap();
+    for limiter in [&*built, limiter.suppressed()] {
+        // Ten in the window, and at most twice as many.
+        assert!(limiter.inc("alice", &rate, 10).unwrap().is_allowed());
+        assert!(limiter.is_allowed("alice", &rate, 21).unwrap().is_never());
+        assert!(!limiter.is_allowed("alice", &rate, 20).unwrap().is_never());
+        // There is room for one.
+        assert!(!limiter.inc("bob", &rate, 1).unwrap().is_allowed());
+    }
+    let hard = RateLimit::per_second(2).unwrap();
+    assert!(built.is_allowed("alice", &hard, 1).unwrap().is_allowed());
+}
+
+#[test]
+fn a_mistake_is_named() {
+    for (text, reasons) in [
+        ("max_key = 5", &["unknown field `max_key`", "`max_keys`"][..]),
+        ("[limiter]\nprovider = \"local\"", &["unknown field `limiter`"]),
+        ("provider = \"memcached\"", &["unknown variant `memcached`", "`local`"]),
+        ("strategy = \"absolut\"", &["unknown variant `absolut`", "`absolute`", "`suppressed`"]),
+        ("bucket = 100", &["integer `100`", "a time as text, such as \"500ms\""]),
+        ("bucket = \"100\"", &["\"100\"", "a time as text"]),
+        ("bucket = \"1.5s\"", &["\"1.5s\"", "a time as text"]),
+        ("bucket = \"99999999999999999999s\"", &["a time as text"]),
+        ("window = [\"1s\", 5]", &["integer `5`", "a time as text"]),
+        ("windows = true", &["boolean `true`", "a list of them"]),
+        ("window = \"1s\"\nwindows = [\"1s\"]", &["duplicate field `windows`"]),
+        ("max_keys = -1", &["-1"]),
+        ("max_keys = \"many\"", &["\"many\""]),
+    ] {
+        let message = refusal(text);
+        for reason in reasons {
+            assert!(message.contains(reason), "{text}: {message}");
+        }
+    }
+    let long = format!("bucket = \"{}\"", "s".repeat(100_000));
+    let error = toml::from_str::<LimiterConfig>(&long).unwrap_err();
+    assert!(error.message().len() < 200, "{}", error.message());
+}
+
+#[test]
+fn a_value_that_cannot_be_is_an_error_of_build() {
+    for (text, field) in [
+        ("window = \"0s\"", "window"),
+        ("window = \"1s\"\nbucket = \"2s\"", "bucket"),
+        ("hard_limit_factor = 0.5", "hard_limit_factor"),
+        ("hard_limit_factor = nan", "hard_limit_factor"),
+        ("max_keys = 0", "max_keys"),
+        ("stale_after = \"0s\"", "stale_after"),
+    ] {
+        let Err(error) = read(text).build() else { panic!("{text}") };
+        let TrypemaError::InvalidConfig { field: named, .. } = &error else {
+            panic!("{text}: {error}");
+        };
+        assert_eq!(*named, field, "{text}: {error}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "redis"))]
+fn a_provider_that_was_not_built_in_says_so() {
+    let message = refusal("provider = \"redis\"\nurl = \"redis://127.0.0.1\"");
+    assert!(message.contains("needs trypema's feature `redis`"), "{message}");
+}
+
+#[test]
+#[cfg(feature = "redis")]
+fn settings_of_another_provider_are_mistakes() {
+    for (text, field, reason) in [
+        ("provider = \"redis\"", "url", "redis://127.0.0.1:6379"),
+        ("provider = \"redis\"\nurl = \"redis:/\"", "url", ""),
+        ("provider = \"redis\"\nurl = \"redis://h\"\nmax_keys = 5", "max_keys", "in this process"),
+        ("provider = \"redis\"\nurl = \"redis://h\"\nstale_after = \"1s\"", "stale_after", ""),
+        ("url = \"redis://:secret@h\"", "url", "over Redis"),
+        ("pool_size = 3", "pool_size", "over Redis"),
+        ("on_unavailable = \"allow\"", "on_unavailable", "over Redis"),
+    ] {
+        let Err(error) = read(text).build() else { panic!("{text}") };
+        let message = error.to_string();
+        assert!(message.contains(&format!("{field} is")) && message.contains(reason), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    let message = refusal("on_unavailable = \"panic\"");
+    assert!(
+        message.contains("unknown variant `panic`") && message.contains("`reject`"),
+        "{message}"
+    );
+}
+
+#[test]
+#[cfg(feature = "redis")]
+fn a_password_is_not_shown() {
+    let config = read("provider = \"redis\"\nurl = \"redis://user:secret@host:6379\"");
+    let shown = format!("{config:?} {:#?}", config.redis_builder().unwrap());
+    assert!(!shown.contains("secret") && shown.contains("url: Some(\"set\")"), "{shown}");
+    assert!(toml::to_string(&config).unwrap().contains("secret"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read_back(
+        strategy in prop::sample::select(vec![Strategy::Absolute, Strategy::Suppressed]),
+        windows in prop::collection::vec(0..=1_u64 << 40, 0..4),
+        bucket in prop::option::of(0..=1_u64 << 40),
+        hard_limit_factor in prop::option::of(1.0..10.0),
+        max_keys in prop::option::of(0..1_usize << 40),
+    ) {
+        let ms = Duration::from_millis;
+        let mut config = LimiterConfig::default();
+        config.strategy = strategy;
+        config.windows = windows.into_iter().map(ms).collect();
+        config.bucket = bucket.map(ms);
+        config.stale_after = config.bucket;
+        config.hard_limit_factor = hard_limit_factor;
+        config.max_keys = max_keys;
+        let written = toml::to_string(&config).unwrap();
+        prop_assert_eq!(toml::from_str(&written), Ok(config), "{}", written);
+    }
+}
