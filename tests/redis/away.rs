@@ -103,9 +103,12 @@ fn what_never_fits_gets_no_hope() {
         proxy.refuse();
         for _ in 0..5 {
             let decision = limiter.absolute().inc("key", &ten(), 11).unwrap();
-            assert_eq!(decision, RateLimitDecision::rejected(None, 0), "{policy:?}");
+            // As of a key that was not used.
+            let expected = RateLimitDecision::rejected(None, 0).with_remaining(10);
+            assert_eq!(decision, expected, "{policy:?}");
             let decision = limiter.suppressed().inc("key", &ten(), 16).unwrap();
-            assert_eq!(decision, RateLimitDecision::suppressed(1.0, false), "{policy:?}");
+            assert!(!decision.is_allowed() && decision.is_never(), "{policy:?}: {decision:?}");
+            assert_eq!(decision.remaining(), 10, "{policy:?}");
         }
     }
 }

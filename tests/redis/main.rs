@@ -12,6 +12,7 @@ mod agreement;
 mod away;
 mod batches;
 mod certificates;
+mod clocks;
 mod cluster;
 #[cfg(feature = "serde")]
 mod config;
