@@ -29,6 +29,7 @@ mod scripts;
 mod sentinel;
 mod server;
 mod topologies;
+mod urls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
