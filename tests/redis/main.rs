@@ -16,6 +16,7 @@ mod clocks;
 mod cluster;
 #[cfg(feature = "serde")]
 mod config;
+mod connections;
 mod denials;
 mod faults;
 mod footprint;

@@ -111,6 +111,25 @@ pub(super) fn wrong_password() -> Row {
     }
 }
 
+/// Redis repeats commands that it does not know; the password among them is not handed on.
+pub(super) fn unknown_auth() -> Row {
+    let mut server = Setup::new().set("rename-command", ["AUTH", "AUTHENTICATE"]).start();
+    let limiter = builder(server.url().replace("//", "//:Passphrase@")).build().unwrap();
+    let asked = ask(&limiter, KEY);
+    assert!(!describe(&asked.answer).contains("Pass"), "passwords are not shown");
+    let counted = counted(&server);
+    // The same server, as it should have been.
+    server = Setup::new().set("requirepass", ["Passphrase"]).start();
+    let right = builder(server.url().replace("//", "//:Passphrase@")).build().unwrap();
+    Row {
+        fault: "a server that does not know `AUTH`, and repeats it",
+        gets: describe(&asked.answer),
+        took: asked.took,
+        counted,
+        then: then(&right),
+    }
+}
+
 /// Set back by an hour, a window is none the longer, and none the emptier.
 pub(super) fn stepped_back() -> Row {
     let (scene, clock) = (Scene::new(), Unsteady::default());
