@@ -4,7 +4,7 @@
 //! thread: a call that overlaps another may be judged at the newer tick.
 
 use crate::scene::{Act, Answer, Lone};
-use crate::window::{Layout, Outcome};
+use crate::window::{Layout, MarkId, Outcome};
 
 /// Admissions: the ticks they were counted at, and their units.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ impl Admissions {
         for (act, answer) in acts.iter().zip(answers) {
             if let (
                 Act::Add(_, count) | Act::Insist(_, count),
-                Answer::Decision(Outcome::Admitted { tick, .. }),
+                Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, .. }),
             ) = (act, answer)
             {
                 admissions.0.push((*tick, *count));
@@ -58,7 +58,7 @@ pub(crate) fn assert_sound(scene: &Lone, before: &[(u64, u64)], acts: &[Act], an
     for (act, answer) in acts.iter().zip(answers) {
         let (Act::Add(now, count), Answer::Decision(outcome)) = (act, answer) else { continue };
         match *outcome {
-            Outcome::Admitted { tick, usage } => {
+            Outcome::Admitted { mark: MarkId { tick, .. }, usage } => {
                 assert!((*now..=newest).contains(&tick), "{act:?}: {answer:?}");
                 assert!(usage + count <= limit, "{act:?}: {answer:?}");
             }

@@ -122,7 +122,7 @@ fn act_on(window: &Window, timeline: &Timeline, limit: u64, act: Act) -> Option<
         Act::Usage(now) => window.usage(timeline, now).map(Answer::Units),
         Act::Refund(now, count) => window.refund(timeline, now, count).map(Answer::Units),
         Act::Sweep(now) => Some(Answer::Done(window.retire(timeline, now, 0, || true))),
-        Act::Reset => Some(Answer::Done(window.kill())),
+        Act::Reset => Some(Answer::Done(window.kill(timeline))),
         Act::Collect => {
             #[cfg(crossbeam_loom)]
             for _ in 0..4 {

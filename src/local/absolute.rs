@@ -14,7 +14,7 @@ use crate::local::inner::Inner;
 use crate::local::map::State;
 use crate::policy::absolute;
 use crate::random::Random;
-use crate::window::{Limit, Outcome, Timeline, Window};
+use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
 use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
 
 impl State for Window {
@@ -60,7 +60,7 @@ impl KeyState for Window {
         let outcome = match state {
             Some(window) => window.peek(context.timeline, now.tick, count, Limit::Within(capacity)),
             None if count > capacity => Outcome::Rejected { usage: 0, retry_hint: None },
-            None => Outcome::Admitted { tick: now.tick, usage: 0 },
+            None => Outcome::Admitted { mark: MarkId { tick: now.tick, at: 0 }, usage: 0 },
         };
         decision(context, call, outcome)
     }

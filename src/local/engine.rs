@@ -465,7 +465,10 @@ where
     // --- keys ----------------------------------------------------------------------------------
 
     pub(crate) fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let known = self.map.find(key, |state| state.admitted().kill().then_some(())).is_some();
+        let known = self
+            .map
+            .find(key, |state| state.admitted().kill(&self.timeline).then_some(()))
+            .is_some();
         if known {
             self.map.unlink(key);
             self.queue.units_freed(|| key.to_key());
@@ -475,7 +478,7 @@ where
 
     pub(crate) fn clear(&self) {
         self.map.each(|key, state| {
-            state.admitted().kill();
+            state.admitted().kill(&self.timeline);
             self.map.unlink(key);
             true
         });

@@ -5,6 +5,7 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{ROOMY, SMALLEST_RING};
 use crate::window::layout::Layout;
 use crate::window::snapshot::Snapshot;
+use crate::window::undo::MarkId;
 use crate::window::window::{Basis, Window};
 
 /// What is in the slot of the next mark.
@@ -18,15 +19,16 @@ impl Window {
     /// Adds more units than a window can hold to the newest mark: the window is then as full as
     /// can be, and stays so until this mark leaves it.
     #[cold]
-    pub(in crate::window) fn fill_up(&self, basis: &Basis<'_>, tick: u64) -> Option<u64> {
+    pub(in crate::window) fn fill_up(&self, basis: &Basis<'_>, tick: u64) -> Option<MarkId> {
         let &Basis { snapshot, .. } = basis;
         let layout = snapshot.layout;
         // `len` changes here, and that is forbidden while the ring is full.
         self.free_slot(snapshot)?;
         // Full from where the newest mark's own units begin to count: past those given back.
-        let base = snapshot.usage(1).base;
+        let (_, start) = snapshot.name(1, tick);
+        let base = start.wrapping_add(snapshot.given(1, tick));
         let full = layout.with_window(snapshot.state, base.wrapping_add(layout.most()), 1);
-        self.commit_marks(snapshot, full).then_some(tick)
+        self.commit_marks(snapshot, full).then_some(MarkId { tick, at: full })
     }
 
     /// Announces a mark for `now` and commits it with `count` units, or joins or completes the
@@ -36,14 +38,10 @@ impl Window {
         basis: &Basis<'_>,
         now: u64,
         count: u64,
-    ) -> Option<u64> {
+    ) -> Option<MarkId> {
         let &Basis { snapshot, usage, .. } = basis;
         let &Snapshot { layout, state, .. } = snapshot;
         let FreeSlot { found, is_announced } = self.free_slot(snapshot)?;
-        let outdated = has_outdated_refund(basis);
-        if outdated && snapshot.len() == 0 && !self.forget_refund(snapshot) {
-            return None;
-        }
         // Relaxed: as in `decision_tick`.
         let latest = self.latest.load(Ordering::Relaxed);
         let (mut at, mut live) = (now, usage.live);
@@ -79,17 +77,20 @@ impl Window {
         }
         let next = if usage.overflows(layout, count) {
             // More than a window can hold: it counts from this tick on, and what was there too.
+            live = 0;
             layout.with_mark(state, layout.most(), 1)
         } else {
             layout.with_mark(state, count, live + 1)
         };
-        let committed = self.commit_marks(snapshot, next);
-        if committed && outdated {
-            // Not before: threads with an older reading are still to be judged by it. Whoever was
-            // first here has done it, or there is a newer refund.
-            let _ = self.forget_refund(snapshot);
+        if !self.commit_marks(snapshot, next) {
+            return None;
         }
-        committed.then_some(at)
+        if !snapshot.given_back.is_empty() && (live == 0 || snapshot.given(live, at) == 0) {
+            // Not before: threads with an older reading are still to be judged by it. If that was
+            // done already, or there is a newer list, it stays so.
+            let _ = self.forget_list(snapshot, at);
+        }
+        Some(MarkId { tick: at, at: next })
     }
 
     /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
@@ -143,7 +144,7 @@ impl Window {
     /// Forgets marks that are all far older than the window; see the top of `window`. There is
     /// always more to do after it, hence `None`.
     #[cold]
-    pub(in crate::window) fn restart(&self, basis: &Basis<'_>, now: u64) -> Option<u64> {
+    pub(in crate::window) fn restart(&self, basis: &Basis<'_>, now: u64) -> Option<MarkId> {
         if self.begin_afresh(basis, now).is_some() {
             // Release: pairs with the Acquire load in `decision_tick`. Not before the restart: while there
             // are marks it vouches for them.
@@ -164,21 +165,6 @@ impl Window {
         self.commit_marks(snapshot, snapshot.layout.with_window(snapshot.state, cum, 0))
             .then_some(())
     }
-
-    /// Drops a refund. `false`: there is a newer one.
-    #[cold]
-    fn forget_refund(&self, snapshot: &Snapshot<'_>) -> bool {
-        // Release, by `Note::replace`: orders the state that outdates the refund before its
-        // absence, for those who acquire that and look at the state again. The word keeps its
-        // numbers, so that it never returns to an earlier value.
-        self.note.replace(snapshot.note, snapshot.note.voided())
-    }
-}
-
-/// Whether the refund in the note forgives nothing that still counts.
-#[inline]
-fn has_outdated_refund(basis: &Basis<'_>) -> bool {
-    basis.snapshot.has_refund() && !basis.usage.forgiven
 }
 
 /// Whether the mark at `ahead` of `now` was announced by a thread that has slept since, for so long

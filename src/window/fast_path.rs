@@ -1,6 +1,6 @@
 //! The fast path to a decision, for calls that need nothing but the window's own words: a key that
-//! is alive, with its marks inline or a note kept, and no refund. That is nearly every call to a
-//! busy key. A call that it cannot decide is left to the long way, see `window`, which it agrees with.
+//! is alive, with its marks inline or a note kept, and nothing given back. That is nearly every call
+//! to a busy key. A call that it cannot decide is left to the long way, see `window`, which it agrees with.
 
 use crate::sync::atomic::Ordering;
 use crate::sync::fast_path_enabled;
@@ -56,7 +56,7 @@ impl Window {
         } else {
             let Some(marks) = marks else { return FastPath::Unclear };
             let (tail, len) = (layout.tail(state), layout.len(state));
-            if len == 0 || note.is_refund() {
+            if len == 0 || note.is_list() {
                 return FastPath::Unclear;
             }
             // Acquire: as in `Snapshot::mark`.

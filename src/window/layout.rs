@@ -3,7 +3,7 @@
 //! ```text
 //! state   | cum: C            | tail: B            | len: B-1 | dead: 1 |      C + 2B = 64
 //! mark    | start: C          | tick: 2B-1                    | lap:  1 |
-//! note    | position: C       | tick: 2B-2                    | kind: 2 |
+//! note    | position: C       | tick: 2B-2                    | kind: 2 |   or an address, and kind
 //! ```
 //!
 //! `C` is chosen when a limiter is built: the widest count whose `B` still numbers the ticks of
@@ -17,6 +17,9 @@
 const WIDEST_COUNT: u32 = 40;
 /// The narrowest count on offer: below it a window could not hold a useful number of units.
 const NARROWEST_COUNT: u32 = 24;
+
+/// The golden ratio's share of 64 bits, odd: its multiples stay far from each other.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Bit positions of the packed words, fixed for the life of a limiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,14 +111,6 @@ impl Layout {
         (later.wrapping_sub(earlier) << spare).cast_signed() >> spare
     }
 
-    /// [`Layout::ticks_between`] where one of the two comes from a note, whose ticks are a bit
-    /// narrower.
-    #[inline]
-    pub(crate) const fn note_ticks_between(&self, earlier: u64, later: u64) -> i64 {
-        let spare = 65 - self.tick_bits();
-        (later.wrapping_sub(earlier) << spare).cast_signed() >> spare
-    }
-
     /// `later - earlier` for packed counts, modulo 2^C.
     #[inline]
     pub(crate) const fn units_between(&self, earlier: u64, later: u64) -> u64 {
@@ -130,17 +125,18 @@ impl Layout {
 
     // --- state ---------------------------------------------------------------------------------
 
-    /// A living state of no marks.
+    /// A living state of no marks. That of every generation has another `cum` and `tail`, far from
+    /// those before. Of `tail` the lowest `turn` bits are 0.
     #[inline]
-    pub(crate) const fn blank(&self, cum: u64) -> u64 {
-        cum << self.shift
+    pub(crate) const fn blank(&self, generation: u64, turn: u32) -> u64 {
+        generation.wrapping_mul(GOLDEN) & (u64::MAX << (self.index_bits + turn))
     }
 
     /// How far a restart moves `cum` on. Odd, large, and far from a half of the range, so that no
     /// few restarts and fill-ups (each of which moves it by almost the whole range) cancel out.
     #[inline]
     pub(crate) const fn stride(&self) -> u64 {
-        self.most / 1_618 * 1_000 + 1
+        (GOLDEN >> self.shift) | 1
     }
 
     #[inline]
@@ -260,16 +256,11 @@ impl Layout {
         note >> self.shift
     }
 
-    /// Whether a note's tick is that of `now`, as far as its bits tell.
+    /// Whether a note's tick, a bit narrower than a mark's, is that of `now`, as far as its bits
+    /// tell.
     #[inline]
     pub(crate) const fn is_note_of(&self, note: u64, now: u64) -> bool {
         (now ^ (note >> 2)) & (self.tick_mask() >> 1) == 0
-    }
-
-    /// The packed tick of a note, a bit narrower than a mark's: for [`Layout::note_ticks_between`].
-    #[inline]
-    pub(crate) const fn note_tick(&self, note: u64) -> u64 {
-        (note & self.low_mask()) >> 2
     }
 }
 
@@ -293,7 +284,7 @@ mod tests {
     fn fields_do_not_touch_each_other() {
         for span in [2, 2_046, 8_000, 524_286] {
             let layout = Layout::for_span(span);
-            let mut state = layout.blank(layout.most());
+            let mut state = layout.with_window(0, layout.most(), 0);
             for tail in 1..=3 {
                 state = layout.with_mark(state, 1, span);
                 assert_eq!(layout.tail(state), tail);
@@ -312,7 +303,7 @@ mod tests {
             let note = layout.note(layout.most(), u64::MAX, 2);
             assert_eq!(Layout::note_kind(note), 2);
             assert_eq!(layout.note_position(note), layout.most());
-            assert_eq!(layout.note_ticks_between(layout.note_tick(note), 3), 4);
+            assert!(layout.is_note_of(note, u64::MAX) && !layout.is_note_of(note, 3));
             assert_eq!(Layout::of_kind(note, 1), layout.note(layout.most(), u64::MAX, 1));
             assert_eq!(layout.ticks_between(layout.tick(mark), 3), 4);
             assert_eq!(layout.ticks_between(3, layout.tick(mark)), -4);

@@ -8,7 +8,9 @@
 //! - `ring`: where marks are stored, and how a ring is exchanged for another.
 //! - `advance`: how the marks of a window change.
 //! - `retry_hint`: when a rejected call would fit.
-//! - `note`: a word for refunds, and for what makes the fast path fast.
+//! - `undo`: how units are given back.
+//! - `given_back`: the list of those units.
+//! - `note`: a word for that list, and for what makes the fast path fast.
 //! - `gallop`: finding a threshold among marks.
 //! - `striped`: windows side by side, for what the Suppressed strategy declines.
 //! - `expiring`: a number computed now and then, for the Suppressed strategy.
@@ -17,6 +19,7 @@ mod advance;
 mod expiring;
 mod fast_path;
 mod gallop;
+mod given_back;
 mod layout;
 mod note;
 mod retry_hint;
@@ -24,12 +27,15 @@ mod ring;
 mod snapshot;
 mod striped;
 mod timeline;
+mod undo;
 #[expect(clippy::module_inception, reason = "the room is named after the type that it is about")]
 mod window;
+mod words;
 
 pub(crate) use expiring::Expiring;
 pub(crate) use layout::Layout;
 pub(crate) use snapshot::Limit;
 pub(crate) use striped::Striped;
 pub(crate) use timeline::Timeline;
+pub(crate) use undo::MarkId;
 pub(crate) use window::{Outcome, Window};

@@ -1,16 +1,16 @@
 //! The note: one word beside the marks, for what does not follow from them, or not quickly.
 //!
 //! ```text
-//! kind    | position                  | tick
-//! refund  | units are forgiven up to  | of the mark that holds the last of them
-//! kept    | `start` of the oldest mark that counts at | the newest mark's
-//! claim   | `cum` of a state          | the newest mark's
-//! void    | whatever it was           |
+//! kind    | position                              | tick
+//! list    | the address of a list of units given back, see `undo`
+//! kept    | `start` of the oldest mark inside     | the newest mark's
+//! claim   | `cum` of a state                      | the newest mark's
+//! void    | whatever it was; where there was a list, see below
 //! ```
 //!
-//! What refunds mean is told in `window`. The other kinds are a short cut: with a *kept* note a call
+//! Lists are told of in `undo`. The other kinds are a short cut: with a *kept* note a call
 //! in the newest mark's tick needs neither the marks nor the protection of the ring that they are
-//! in. A refund takes its place, and while there is one nothing is kept. Windows whose marks are
+//! in. A list takes its place, and while there is one nothing is kept. Windows whose marks are
 //! inline never keep a note; their marks are as near.
 //!
 //! # A kept note is true
@@ -25,21 +25,29 @@
 //!    `s` there, or finds one there, then commits the units, and then turns that same claim into a
 //!    kept note. Only one thread's units are committed at `s`, so there is only one to do that.
 //! 3. A claim to `s` is put there only over a note that was loaded while the state was `s`, and
-//!    never over one that was a claim to `s` before, voided. Hence it is there at most once.
+//!    never over one that was a claim to `s` before, voided, nor over a list. Hence it is there at
+//!    most once.
 //!
 //! Say that the units of claim `s` were committed. Whoever later commits a mark has loaded a state
 //! that is no older than what came of `s`, so it finds that claim or what replaced it: the claim or
 //! the kept note it voids, and what was replaced does not come back, by 3. Either way no note made
 //! from the claim remains when the mark is committed, nor appears later.
 //!
+//! That a note loaded while the state was `s` is still the same asks that no word comes back. Kept notes
+//! and claims do not, by the above, nor do they as void ones. Lists do not, since a thread that has
+//! loaded the address of one is pinned. A list of which nothing counts since a mark was committed gives
+//! place to a void note of that mark's start and tick. Since the list was there when the mark was
+//! committed, no note was ever of both. (All this is modulo the ranges of ticks and counts, as in `window`.)
+//!
 //! Each of these is one compare-and-swap that is not repeated; where it fails, somebody else was
 //! faster, and the way through the marks is open as ever.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::window::given_back;
 use crate::window::layout::Layout;
 
 const VOID: u64 = 0;
-const REFUND: u64 = 1;
+const LIST: u64 = 1;
 const CLAIM: u64 = 2;
 const KEPT: u64 = 3;
 
@@ -69,8 +77,9 @@ impl Note {
             .compare_exchange(
                 found.0,
                 next.0,
-                // AcqRel: Release publishes the state that this was made for, pairs with `load`;
-                // Acquire orders a refund after the one it replaces.
+                // AcqRel: Release publishes the list, and the state that this was made for, pairs
+                // with `load`;
+                // Acquire orders a list after the one it replaces, which is about to be reclaimed.
                 Ordering::AcqRel,
                 // Relaxed: what is there instead is not looked at.
                 Ordering::Relaxed,
@@ -79,10 +88,22 @@ impl Note {
     }
 }
 
+impl Drop for Note {
+    fn drop(&mut self) {
+        // Relaxed: exclusive access has ordered everything that came before.
+        given_back::free(Noted(self.0.load(Ordering::Relaxed)));
+    }
+}
+
 impl Noted {
-    /// Units up to `position` are given back, the last of them from the mark of `tick`.
-    pub(crate) fn refund(layout: &Layout, position: u64, tick: u64) -> Self {
-        Self(layout.note(position, tick, REFUND))
+    /// The list at this address, whose lower two bits are 0.
+    pub(crate) fn of_list(address: usize) -> Self {
+        Self(Layout::of_kind(address as u64, LIST))
+    }
+
+    /// No list any more.
+    pub(crate) fn void(layout: &Layout, position: u64, tick: u64) -> Self {
+        Self(layout.note(position, tick, VOID))
     }
 
     /// The newest mark is of `tick`, and what counts there begins at `base`.
@@ -101,8 +122,15 @@ impl Noted {
     }
 
     #[inline]
-    pub(crate) fn is_refund(self) -> bool {
-        Layout::note_kind(self.0) == REFUND
+    pub(crate) fn is_list(self) -> bool {
+        Layout::note_kind(self.0) == LIST
+    }
+
+    /// The address of a list.
+    #[inline]
+    pub(crate) fn list(self) -> Option<usize> {
+        #[expect(clippy::cast_possible_truncation, reason = "an address")]
+        self.is_list().then_some(Layout::of_kind(self.0, 0) as usize)
     }
 
     #[inline]
@@ -116,7 +144,7 @@ impl Noted {
         self.0 & CLAIM != 0
     }
 
-    /// Whether `claim` may take its place: it is no refund, nothing kept, and was not that claim
+    /// Whether `claim` may take its place: it is no list, nothing kept, and was not that claim
     /// before.
     #[inline]
     pub(crate) fn yields_to(self, claim: Self, layout: &Layout) -> bool {
@@ -136,11 +164,5 @@ impl Noted {
     #[inline]
     pub(crate) fn is_of(self, layout: &Layout, now: u64) -> bool {
         layout.is_note_of(self.0, now)
-    }
-
-    /// For [`Layout::note_ticks_between`].
-    #[inline]
-    pub(crate) fn tick(self, layout: &Layout) -> u64 {
-        layout.note_tick(self.0)
     }
 }

@@ -26,31 +26,27 @@ pub(crate) fn retry_hint(
         return None;
     }
     let excess = usage.units.saturating_add(count).saturating_sub(most);
-    let Holder { mark, left_after } = holder(snapshot, usage, usage.base.wrapping_add(excess));
-    let age = snapshot.layout.ticks_between(snapshot.layout.tick(mark), now);
-    Some(RetryHint { tick: now.wrapping_sub_signed(age), remaining: left_after })
+    // What leaves the window with the oldest mark, and so many after it.
+    let leaving = |after: u64| {
+        let base = usage.base.wrapping_add(given_up_to(snapshot, usage, now, after));
+        // Modulo the range of counts, as in `Snapshot::usage`.
+        snapshot.layout.units_between(base, snapshot.end(usage.live - after))
+    };
+    // With the newest mark everything leaves.
+    let followers = usage.live.saturating_sub(1);
+    let after = gallop(followers, |after| leaving(after) >= excess).unwrap_or(followers);
+    let (tick, _) = snapshot.name(usage.live - after, now);
+    // Wrapping: until the look at the state, these may not go together.
+    Some(RetryHint { tick, remaining: usage.units.wrapping_sub(leaving(after)) })
 }
 
-/// A mark, and the units admitted after the last one that it holds.
-pub(crate) struct Holder {
-    pub(crate) mark: u64,
-    left_after: u64,
-}
-
-/// The mark in the window that holds the unit just before cumulative `position`.
+/// Units given back of the oldest mark inside, and so many after it.
 #[inline]
-pub(crate) fn holder(snapshot: &Snapshot<'_>, usage: &Usage, position: u64) -> Holder {
-    let layout = snapshot.layout;
-    let mark = |age: u64| snapshot.mark(usage.first.wrapping_add(age));
-    let start = |age: u64| layout.start(mark(age));
-    let wanted = layout.units_between(usage.base, position);
-    let followers = layout.marks_between(usage.first, snapshot.tail()).saturating_sub(1);
-    let reaches = |age: u64| layout.units_between(usage.base, start(age + 1)) >= wanted;
-    match gallop(followers, reaches) {
-        Some(age) => Holder {
-            mark: mark(age),
-            left_after: layout.units_between(start(age + 1), snapshot.cum()),
-        },
-        None => Holder { mark: mark(followers), left_after: 0 },
+fn given_up_to(snapshot: &Snapshot<'_>, usage: &Usage, now: u64, after: u64) -> u64 {
+    if snapshot.given_back.is_empty() {
+        return 0;
     }
+    let (oldest, start) = snapshot.name(usage.live, now);
+    let (last, _) = snapshot.name(usage.live - after, now);
+    snapshot.given_back.between(oldest, start, last)
 }

@@ -2,17 +2,14 @@
 //! larger or smaller one as the number of marks in the window changes.
 //!
 //! This file knows nothing of what the words mean. It promises one thing: a slice handed out by
-//! [`Marks::view`] stays readable for as long as the borrow lasts, even when another thread has
+//! [`Marks::ring`] stays readable for as long as the borrow lasts, even when another thread has
 //! replaced the ring meanwhile. A window once given a ring never goes back to its inline words:
 //! a compare-and-swap from "no ring" must not succeed on a later, second "no ring".
 
-use core::mem::MaybeUninit;
-
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::epoch::{self, Atomic, Guard, Owned, Shared};
+use crate::sync::epoch::{self, Atomic, Guard, Shared};
 use crate::sync::{INLINE_MARKS, SMALLEST_RING};
-
-type Ring = [MaybeUninit<AtomicU64>];
+use crate::window::words::{Words, filled, initialised};
 
 /// Slots of a ring whose memory is not to wait for others: 1 KiB. The collector takes what a thread
 /// has put aside after 64 rings at the latest, so that less than 64 KiB a thread waits.
@@ -22,7 +19,7 @@ const LARGE: usize = 128;
 #[repr(C)]
 pub(crate) struct Marks {
     /// Null while the inline words are in use; else owned by this struct.
-    ring: Atomic<Ring>,
+    ring: Atomic<Words>,
     inline: [AtomicU64; INLINE_MARKS],
 }
 
@@ -44,21 +41,18 @@ impl Marks {
         is_inline.then(|| View { slots: &self.inline, ring: Shared::null() })
     }
 
-    /// The words in use now. `pin` is filled the first time a heap ring is met, and keeps every
-    /// ring seen since then readable; a window without a heap ring never pins.
+    /// The words of the heap ring, where there are no inline ones. `guard` keeps every ring seen
+    /// since it was pinned readable.
     #[inline]
-    pub(crate) fn view<'a>(&'a self, pin: &'a mut Option<Guard>) -> View<'a> {
-        if let Some(inline) = self.inline() {
-            return inline;
-        }
-        let guard = pin.get_or_insert_with(epoch::pin);
+    pub(crate) fn ring<'a>(&'a self, guard: &'a Guard) -> View<'a> {
         // Acquire: pairs with the AcqRel swap in `replace`, so that the copied words are visible,
         // and so is the state they were copied at.
         let ring = self.ring.load(Ordering::Acquire, guard);
         // SAFETY: rings are never null again once set, and `guard` was pinned before this load,
         // so that the ring outlives the guard, which is borrowed for as long as the slice is.
         let words = unsafe { ring.deref() };
-        View { slots: initialised(words), ring }
+        // SAFETY: `replace`, which alone makes rings, has them filled.
+        View { slots: unsafe { initialised(words) }, ring }
     }
 
     /// Puts a ring of `size` slots in place of `view`, filled by `fill(index)`. Does nothing where
@@ -67,16 +61,13 @@ impl Marks {
     pub(crate) fn replace(&self, view: &View<'_>, size: usize, fill: impl Fn(u64) -> u64) {
         debug_assert!(size.is_power_of_two() && size >= SMALLEST_RING);
         let guard = epoch::pin();
-        let mut next = Owned::<Ring>::init(size);
-        for (index, slot) in (0..).zip(next.iter_mut()) {
-            slot.write(AtomicU64::new(fill(index)));
-        }
-        // AcqRel: Release publishes the words just written to the Acquire load in `view`; Acquire
+        let next = filled(size, fill);
+        // AcqRel: Release publishes the words just written to the Acquire load in `ring`; Acquire
         // orders this after the replaced ring's own publication, which is about to be reclaimed.
         let swapped = self.ring.compare_exchange(
             view.ring,
             next,
-            Ordering::AcqRel, // pairs with the Acquire load in `view`
+            Ordering::AcqRel, // pairs with the Acquire load in `ring`
             // Relaxed: what is there instead is not looked at.
             Ordering::Relaxed,
             &guard,
@@ -96,7 +87,10 @@ impl Marks {
 
     /// Slots in use now, for memory accounting and tests.
     pub(crate) fn capacity(&self) -> usize {
-        self.view(&mut None).slots.len()
+        match self.inline() {
+            Some(inline) => inline.slots.len(),
+            None => self.ring(&epoch::pin()).slots.len(),
+        }
     }
 }
 
@@ -116,7 +110,7 @@ impl Drop for Marks {
 /// The marks as they were found: a snapshot of *where* they are, not of what they hold.
 pub(crate) struct View<'a> {
     slots: &'a [AtomicU64],
-    ring: Shared<'a, Ring>,
+    ring: Shared<'a, Words>,
 }
 
 impl View<'_> {
@@ -139,10 +133,4 @@ impl View<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "masked to the slice's length")]
         &self.slots[index as usize & mask]
     }
-}
-
-fn initialised(words: &Ring) -> &[AtomicU64] {
-    // SAFETY: `replace`, which alone makes rings, writes every word before it publishes them, and
-    // `MaybeUninit<T>` has the layout of `T`.
-    unsafe { &*(core::ptr::from_ref(words) as *const [AtomicU64]) }
 }

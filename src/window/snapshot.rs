@@ -1,12 +1,13 @@
 //! What one read of a window says: where a call is judged, and what counts there.
 //!
 //! A snapshot is a state, the ring that was found after it, and the note that was found after
-//! that. The marks are read through it one by one, while other threads may be changing them:
+//! that, with the list of units given back if it holds one. The marks are read through it one by one, while other threads may be changing them:
 //! whatever is computed here means nothing until the window has been found to be still in that
 //! state (see `window`), and must only not panic or loop until then.
 
 use crate::sync::atomic::Ordering;
 use crate::window::gallop::gallop;
+use crate::window::given_back::{Entry, GivenBack};
 use crate::window::layout::Layout;
 use crate::window::note::Noted;
 use crate::window::ring::View;
@@ -36,15 +37,10 @@ pub(crate) enum DecisionTick {
 pub(crate) struct Usage {
     /// Marks inside the window.
     pub(crate) live: u64,
-    /// The first mark with units that count: the oldest inside, unless those were given back.
-    pub(crate) first: u64,
-    /// The cumulative count from which usage is counted: that mark's start, or past the units of
-    /// it that were given back.
+    /// The start of the oldest of them.
     pub(crate) base: u64,
     /// Units counted.
     pub(crate) units: u64,
-    /// Whether a refund still matters.
-    pub(crate) forgiven: bool,
 }
 
 impl Usage {
@@ -68,6 +64,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) state: u64,
     pub(crate) view: View<'a>,
     pub(crate) note: Noted,
+    /// What the note says of units given back.
+    pub(crate) given_back: GivenBack<'a>,
 }
 
 impl Snapshot<'_> {
@@ -99,15 +97,6 @@ impl Snapshot<'_> {
     #[inline]
     pub(crate) fn newest_tick(&self) -> u64 {
         self.layout.tick(self.mark(self.tail().wrapping_sub(1)))
-    }
-
-    /// The tick of the newest mark with units of its own, as far as that can be told: refunds
-    /// leave empty ones.
-    pub(crate) fn newest_addition(&self) -> u64 {
-        (1..=self.len())
-            .map(|age| self.mark(self.tail().wrapping_sub(age)))
-            .find(|mark| self.layout.start(*mark) != self.cum())
-            .map_or_else(|| self.newest_tick(), |mark| self.layout.tick(mark))
     }
 
     /// Where a call whose clock reads `now` is judged. `latest` is the window's word of that name;
@@ -159,50 +148,54 @@ impl Snapshot<'_> {
     #[inline]
     pub(crate) fn usage_at(&self, at: &DecisionTick) -> (Usage, u64) {
         match *at {
-            DecisionTick::Newest(tick) => (self.usage(self.len()), tick),
-            DecisionTick::New(tick) => (self.usage(self.live_at(tick)), tick),
-            DecisionTick::Idle(tick) => (self.usage(0), tick),
+            DecisionTick::Newest(tick) => (self.usage(self.len(), tick), tick),
+            DecisionTick::New(tick) => (self.usage(self.live_at(tick), tick), tick),
+            DecisionTick::Idle(tick) => (self.usage(0, tick), tick),
         }
     }
 
-    /// What is seen when the `live` newest marks are inside.
+    /// What is seen when the `live` newest marks are inside, judged at `tick`.
     #[inline]
-    pub(crate) fn usage(&self, live: u64) -> Usage {
+    pub(crate) fn usage(&self, live: u64, tick: u64) -> Usage {
         let layout = self.layout;
-        let first = self.tail().wrapping_sub(live);
         if live == 0 {
-            return Usage { live, first, base: self.cum(), units: 0, forgiven: false };
+            return Usage { live, base: self.cum(), units: 0 };
         }
-        let oldest = self.mark(first);
-        let base = layout.start(oldest);
-        let units = layout.units_between(base, self.cum());
-        let usage = Usage { live, first, base, units, forgiven: false };
-        if self.has_refund() { self.past_refund(usage, oldest) } else { usage }
+        let base = layout.start(self.mark(self.tail().wrapping_sub(live)));
+        let given = if self.given_back.is_empty() { 0 } else { self.given(live, tick) };
+        // With those given back, there may be more than a count can tell. Modulo its range the
+        // difference is right all the same.
+        let units = layout.units_between(base.wrapping_add(given), self.cum());
+        Usage { live, base, units }
     }
 
-    /// Whether there is a refund, be it outdated.
-    #[inline]
-    pub(crate) fn has_refund(&self) -> bool {
-        self.note.is_refund()
-    }
-
-    /// `usage`, less what was given back of it.
+    /// Units given back of the `live` newest marks, of which there is one, judged at `tick`.
     #[cold]
-    fn past_refund(&self, usage: Usage, oldest: u64) -> Usage {
-        let layout = self.layout;
-        let (base, last) = (self.note.position(layout), self.note.tick(layout));
-        let since = layout.note_ticks_between(layout.tick(oldest), last);
-        if since < 0 || since >= layout.span().cast_signed() {
-            // The mark that it speaks of is gone, or is none of this turn of the ticks.
-            return usage;
+    pub(crate) fn given(&self, live: u64, tick: u64) -> u64 {
+        let (oldest, start) = self.name(live, tick);
+        self.given_back.since(oldest, start)
+    }
+
+    /// What the list says of the marks of the state, of which there is one; `tick` is not before the
+    /// newest.
+    pub(crate) fn entries(&self, tick: u64) -> impl Iterator<Item = Entry> + '_ {
+        let (oldest, start) = self.name(self.len(), tick);
+        self.given_back.entries_since(oldest, start)
+    }
+
+    /// The tick, unwrapped, and the start of the mark that is `age` marks before the next one; `tick`
+    /// is not before it.
+    pub(crate) fn name(&self, age: u64, tick: u64) -> (u64, u64) {
+        let mark = self.mark(self.tail().wrapping_sub(age));
+        (tick.wrapping_sub(self.layout.age(mark, tick)), self.layout.start(mark))
+    }
+
+    /// Where the units of that mark end.
+    pub(crate) fn end(&self, age: u64) -> u64 {
+        if age <= 1 {
+            return self.cum();
         }
-        let reaches = |age: u64| {
-            let mark = self.mark(usage.first.wrapping_add(age));
-            layout.note_ticks_between(last, layout.tick(mark)) >= 0
-        };
-        let first = usage.first.wrapping_add(gallop(usage.live, reaches).unwrap_or(0));
-        let units = layout.units_between(base, self.cum());
-        Usage { first, base, units, forgiven: true, ..usage }
+        self.layout.start(self.mark(self.tail().wrapping_sub(age - 1)))
     }
 
     /// Which turn round a ring of `slots` mark `index` is on.

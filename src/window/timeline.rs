@@ -6,19 +6,24 @@ use crate::window::layout::Layout;
 /// Shared by all windows of a map.
 pub(crate) struct Timeline {
     layout: Layout,
-    floor: Floor,
+    ends: Ends,
 }
 
-/// No window without marks admits anything at an earlier tick than this; see `window`.
+/// What the end of one window tells others, those that begin later above all.
 ///
-/// Away from the layout, which every decision reads: a retirement writes here. Two lines:
-/// processors fetch them in pairs.
+/// Away from the layout, which every decision reads. Two lines: processors fetch them in pairs.
 #[repr(align(128))]
-struct Floor(AtomicU64);
+struct Ends {
+    /// No window without marks admits anything at an earlier tick than this; see `window`.
+    floor: AtomicU64,
+    /// How many windows have ended with marks inside.
+    generation: AtomicU64,
+}
 
 impl Timeline {
     pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout, floor: Floor(AtomicU64::new(0)) }
+        let ends = Ends { floor: AtomicU64::new(0), generation: AtomicU64::new(0) };
+        Self { layout, ends }
     }
 
     #[inline]
@@ -31,13 +36,27 @@ impl Timeline {
     pub(in crate::window) fn floor(&self) -> u64 {
         // Relaxed: raised before the kill or the restart that led to that state, and ordered by
         // its Acquire load, or by the map's lookup of the fresh window.
-        self.floor.0.load(Ordering::Relaxed)
+        self.ends.floor.load(Ordering::Relaxed)
     }
 
     /// To be called before the commit of a kill or a restart at tick `now`.
     pub(in crate::window) fn raise_floor(&self, now: u64) {
         // Relaxed: published by that commit: a thread that finds its outcome is judged no earlier
         // than `now`.
-        self.floor.0.fetch_max(now, Ordering::Relaxed);
+        self.ends.floor.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// A number that differs from that of any window of the same key which ended before with marks
+    /// inside.
+    #[inline]
+    pub(in crate::window) fn generation(&self) -> u64 {
+        // Relaxed: as for the floor.
+        self.ends.generation.load(Ordering::Relaxed)
+    }
+
+    /// To be called before the kill of a window with marks inside.
+    pub(in crate::window) fn begin_generation(&self) {
+        // Relaxed: as for the floor.
+        self.ends.generation.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -89,37 +89,31 @@
 //! word shared by all keys (see `timeline`), to its `now`; and a thread that meets `len = 0` reads `floor` *after*
 //! `state` and is judged no earlier than that. Reading it before looking the key up would not do.
 //!
-//! # Refunds
+//! # Refunds and undos
 //!
-//! Marks are immutable, so units given back are noted in a second word, the *note*: all units up
-//! to this cumulative position are forgiven. Its tick is that of the mark that holds the last unit
-//! forgiven, hence it matters exactly as long as that mark is inside the window, and usage is then
-//! `cum - position`. A refund whose clock reading is past the newest mark's tick, by so much that
-//! marks have left the window, first commits an empty mark there: it must not forgive what still
-//! counts for threads with an older reading. Who commits a mark that outdates a refund then clears
-//! it, so that it cannot come back when ticks wrap. Races with admissions err on the side of
-//! counting: who read the note before a refund counts the units still. What is not told apart is a
-//! refund whose thread sleeps for exactly a whole turn of its ticks in the middle of it: its
-//! position then counts, for one window, among marks that it knows nothing of.
+//! Marks are immutable, so units given back are noted beside them, in a list: see `undo`. Races with
+//! admissions err on the side of counting.
 
 use crate::sync::INLINE_MARKS;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::epoch::Guard;
+use crate::sync::epoch::{self, Guard};
 use crate::window::fast_path::FastPath;
+use crate::window::given_back::GivenBack;
 use crate::window::layout::Layout;
 use crate::window::note::{Note, Noted};
 use crate::window::retry_hint::{self, RetryHint};
 use crate::window::ring::Marks;
 use crate::window::snapshot::{DecisionTick, Limit, Snapshot, Usage};
 use crate::window::timeline::Timeline;
+use crate::window::undo::MarkId;
 
 /// What became of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Counted, at this tick (64 bits wide), on top of this usage.
+    /// Counted, on top of this usage.
     Admitted {
-        /// The tick it was judged and is counted at.
-        tick: u64,
+        /// The bucket that it is counted in; of a mere look, that it would be judged at.
+        mark: MarkId,
         /// Usage before it.
         usage: u64,
     },
@@ -157,8 +151,11 @@ impl Window {
     /// A window with nothing in it, begun by a thread whose clock reads tick `now`.
     pub(crate) fn new(timeline: &Timeline, now: u64) -> Self {
         let layout = timeline.layout();
+        // It begins elsewhere than a window of this key that ended before, so that their marks are
+        // told apart; see `MarkId`. At a whole turn: the first marks are on an even lap.
+        let state = layout.blank(timeline.generation(), (2 * INLINE_MARKS).ilog2());
         Self {
-            state: AtomicU64::new(layout.blank(0)),
+            state: AtomicU64::new(state),
             latest: AtomicU64::new(now),
             note: Note::new(),
             // On the odd lap: the first marks are on an even one.
@@ -217,8 +214,9 @@ impl Window {
         loop {
             match self.fast_path::<HINT>(layout, now, count, most) {
                 FastPath::Fits { state, usage } => {
-                    if self.swap_state(state, layout.with_units(state, count)) {
-                        return Outcome::Admitted { tick: now, usage };
+                    let at = layout.with_units(state, count);
+                    if self.swap_state(state, at) {
+                        return Outcome::Admitted { mark: MarkId { tick: now, at }, usage };
                     }
                     *conflicts += 1;
                 }
@@ -254,8 +252,8 @@ impl Window {
                 DecisionTick::New(tick) => self.add_mark(&basis, tick, count),
                 DecisionTick::Idle(tick) => self.restart(&basis, tick),
             };
-            if let Some(tick) = added {
-                return Outcome::Admitted { tick, usage: usage.units };
+            if let Some(mark) = added {
+                return Outcome::Admitted { mark, usage: usage.units };
             }
         }
     }
@@ -271,7 +269,8 @@ impl Window {
         }
         self.read(timeline, now, |snapshot, usage, tick| {
             if usage.fits(count, limit) {
-                Outcome::Admitted { tick, usage: usage.units }
+                let mark = MarkId { tick, at: snapshot.state };
+                Outcome::Admitted { mark, usage: usage.units }
             } else {
                 let retry_hint = retry_hint::retry_hint(snapshot, usage, tick, count, limit);
                 Outcome::Rejected { usage: usage.units, retry_hint }
@@ -295,7 +294,7 @@ impl Window {
     ) -> Option<(u64, u64)> {
         self.read(timeline, now, |snapshot, usage, tick| {
             let recent = snapshot.live_within(tick, span).min(usage.live);
-            (usage.units, snapshot.usage(recent).units)
+            (usage.units, snapshot.usage(recent, tick).units)
         })
     }
 
@@ -305,41 +304,6 @@ impl Window {
             usage.units == 0 && self.idle_for(snapshot, now) >= stale_after
         })
         .unwrap_or(true)
-    }
-
-    /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
-    pub(crate) fn refund(&self, timeline: &Timeline, now: u64, count: u64) -> Option<u64> {
-        let mut pin = None;
-        loop {
-            let snapshot = self.snapshot(timeline, &mut pin)?;
-            let at = self.decision_tick(&snapshot, now, || 0);
-            let (usage, _) = snapshot.usage_at(&at);
-            if let DecisionTick::New(tick) = at
-                && usage.units > 0
-                && usage.live < snapshot.len()
-            {
-                // A position forgives all that came before it, and some of that still counts for
-                // threads with an older clock reading. An empty mark at this tick ends that: from
-                // then on nobody is judged any earlier.
-                let basis = Basis { snapshot: &snapshot, usage: &usage, timeline };
-                let _ = self.add_mark(&basis, tick, 0);
-                continue;
-            }
-            let units = count.min(usage.units);
-            let position = usage.base.wrapping_add(units);
-            let last = retry_hint::holder(&snapshot, &usage, position).mark;
-            if !self.holds(&snapshot) {
-                continue;
-            }
-            if units == 0 {
-                return Some(0);
-            }
-            let layout = timeline.layout();
-            let noted = Noted::refund(layout, position, layout.tick(last));
-            if self.note.replace(snapshot.note, noted) {
-                return Some(units);
-            }
-        }
     }
 
     /// Ends this window if nothing in it counts at tick `now` and nothing was added for
@@ -362,6 +326,11 @@ impl Window {
         // Before the kill: a thread that meets this window dead, or a fresh one of this key, is
         // judged no earlier than `now`.
         timeline.raise_floor(now);
+        if usage.live != 0 {
+            // Its units were all given back. A fresh window of this key may have a bucket of the same
+            // tick.
+            timeline.begin_generation();
+        }
         // The CAS proves that everything read above still held: nothing came in meanwhile.
         self.commit(&snapshot, Layout::kill(snapshot.state))
     }
@@ -397,7 +366,8 @@ impl Window {
     }
 
     /// Ends this window whatever it holds: its units are forgotten. `false` if it was dead.
-    pub(crate) fn kill(&self) -> bool {
+    pub(crate) fn kill(&self, timeline: &Timeline) -> bool {
+        timeline.begin_generation();
         // AcqRel: Release orders what this thread did before against whoever finds the window
         // dead; Acquire against the admissions that it forgets.
         let state = self.state.fetch_or(Layout::kill(0), Ordering::AcqRel);
@@ -427,17 +397,20 @@ impl Window {
 
     /// Heap bytes held at present.
     pub(crate) fn heap_bytes(&self) -> usize {
-        match self.capacity() {
+        let ring = match self.capacity() {
             INLINE_MARKS => 0,
             slots => (slots + 1) * size_of::<AtomicU64>(),
-        }
+        };
+        let guard = epoch::pin();
+        // SAFETY: loaded after the pin.
+        ring + unsafe { GivenBack::of(self.note.load(), &guard) }.bytes()
     }
 
     // --- reading -------------------------------------------------------------------------------
 
     /// Loads what everything else is read through, or `None` of a dead window.
     #[inline]
-    fn snapshot<'a>(
+    pub(in crate::window) fn snapshot<'a>(
         &'a self,
         timeline: &'a Timeline,
         pin: &'a mut Option<Guard>,
@@ -448,9 +421,24 @@ impl Window {
         if Layout::is_dead(state) {
             return None;
         }
-        let view = self.marks.view(pin);
+        let layout = timeline.layout();
+        let Some(view) = self.marks.inline() else {
+            let guard: &'a Guard = pin.get_or_insert_with(epoch::pin);
+            let view = self.marks.ring(guard);
+            let note = self.note.load();
+            // SAFETY: loaded after the pin.
+            let given_back = unsafe { GivenBack::of(note, guard) };
+            return Some(Snapshot { layout, state, view, note, given_back });
+        };
         let note = self.note.load();
-        Some(Snapshot { layout: timeline.layout(), state, view, note })
+        if note.is_list() {
+            let guard: &'a Guard = pin.get_or_insert_with(epoch::pin);
+            let note = self.note.load();
+            // SAFETY: loaded after the pin.
+            let given_back = unsafe { GivenBack::of(note, guard) };
+            return Some(Snapshot { layout, state, view, note, given_back });
+        }
+        Some(Snapshot { layout, state, view, note, given_back: GivenBack::none() })
     }
 
     /// Reads consistently: `f` is called until what it was given is known to have been true.
@@ -474,7 +462,7 @@ impl Window {
 
     /// What is to be seen at `now`, or later if others have got there, and that tick.
     #[inline]
-    fn look(&self, snapshot: &Snapshot<'_>, now: u64) -> (Usage, u64) {
+    pub(in crate::window) fn look(&self, snapshot: &Snapshot<'_>, now: u64) -> (Usage, u64) {
         // No floor: without marks nothing is counted, whatever the tick.
         snapshot.usage_at(&self.decision_tick(snapshot, now, || 0))
     }
@@ -500,7 +488,7 @@ impl Window {
         if snapshot.len() == 0 || since_latest > layout.quarter() {
             return since_latest;
         }
-        let since = layout.ticks_between(snapshot.newest_addition(), now);
+        let since = layout.ticks_between(snapshot.newest_tick(), now);
         // Negative in wrapped terms only where it is too long ago to tell: `latest` bounds it.
         u64::try_from(since).unwrap_or(since_latest)
     }
@@ -540,21 +528,22 @@ impl Window {
 
     /// Adds units to the newest mark, of this tick. `None`: something has moved, start over.
     #[inline]
-    fn add_units(&self, basis: &Basis<'_>, tick: u64, count: u64) -> Option<u64> {
+    fn add_units(&self, basis: &Basis<'_>, tick: u64, count: u64) -> Option<MarkId> {
         let &Basis { snapshot, usage, .. } = basis;
         let layout = snapshot.layout;
         if usage.overflows(layout, count) {
             return self.fill_up(basis, tick);
         }
         let claim = self.claim(snapshot, tick);
-        if !self.commit(snapshot, layout.with_units(snapshot.state, count)) {
+        let at = layout.with_units(snapshot.state, count);
+        if !self.commit(snapshot, at) {
             return None;
         }
         if let Some(claim) = claim {
             // Whoever was faster knows better.
             let _ = self.note.replace(claim, Noted::kept(layout, usage.base, tick));
         }
-        Some(tick)
+        Some(MarkId { tick, at })
     }
 
     /// Puts a claim to this state into the note, where that helps those who come after, or finds it

@@ -12,11 +12,9 @@ mod agreement;
 mod away;
 mod batches;
 mod certificates;
-mod clocks;
 mod cluster;
 #[cfg(feature = "serde")]
 mod config;
-mod connections;
 mod denials;
 mod faults;
 mod footprint;
@@ -30,7 +28,6 @@ mod scripts;
 mod sentinel;
 mod server;
 mod topologies;
-mod urls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -333,3 +333,47 @@ fn settings_that_make_no_sense_fail_at_once() {
         assert_eq!(limiter.suppressed().inc(key, &five(), 0).unwrap_err(), error);
     }
 }
+
+#[test]
+fn urls_that_make_no_sense_fail_at_once() {
+    for url in [
+        "",
+        "redis",
+        "http://127.0.0.1",
+        "redis://",
+        "redis://127.0.0.1:port",
+        "redis://127.0.0.1:0",
+        "redis://127.0.0.1:1,127.0.0.1:2",
+        "redis://127.0.0.1:1/one",
+        "redis://127.0.0.1:1/-1",
+        "redis://127.0.0.1:1/?db=3",
+        "redis://127.0.0.1:1/3#4",
+        "redis+unix:///path?db=-1",
+        "redis+unix:///path?base=1",
+        "redis-sentinel://127.0.0.1:1",
+        "redis-sentinel://127.0.0.1:1/service?db=3",
+        "redis-sentinel://127.0.0.1:1/service#3",
+        "redis-cluster://127.0.0.1:1/?db=0",
+        "redis-cluster://127.0.0.1:1/1",
+    ] {
+        match RedisRateLimiter::builder(url).build() {
+            Err(TrypemaError::InvalidConfig { field, given, .. }) => {
+                assert_eq!(field, "url");
+                assert!(given.contains(url), "{given}");
+            }
+            other => panic!("{url:?}: {other:?}"),
+        }
+    }
+    for url in [
+        "redis://user:secret@127.0.0.1:port",
+        "redis://user:my?secret@127.0.0.1",
+        "redis://user:my#secret@127.0.0.1",
+        "redis-cluster://user:my?secret@127.0.0.1",
+        "redis+unix:///path?pass=my&secret",
+    ] {
+        match RedisRateLimiter::builder(url).build() {
+            Err(error) => assert!(!error.to_string().contains("secret"), "{error}"),
+            Ok(_) => panic!("{url} makes no sense"),
+        }
+    }
+}

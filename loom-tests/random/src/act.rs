@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::memory::{self, Known};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::window::{Layout, Limit, Outcome, Timeline, Window};
+use crate::window::{Layout, Limit, MarkId, Outcome, Timeline, Window};
 
 /// One call. Each is made at some clock reading, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +22,9 @@ pub(crate) enum Act {
     Peek(u64),
     /// Gives so many units back.
     Refund(u64),
+    /// Gives so many units back of the bucket of an earlier addition, of this thread or the set-up: so
+    /// many additions before the last.
+    Undo(usize, u64),
     Usage,
     /// Usage, and usage over so many ticks.
     Recent(u64),
@@ -33,6 +36,16 @@ pub(crate) enum Act {
     HoldUp,
     /// Forgets the key.
     Kill,
+}
+
+impl Act {
+    pub(crate) fn adds(self) -> bool {
+        matches!(self, Self::Add(_) | Self::Insist(_) | Self::Record(_))
+    }
+
+    pub(crate) fn gives_back(self) -> bool {
+        matches!(self, Self::Refund(_) | Self::Undo(..))
+    }
 }
 
 /// What came of a call.
@@ -47,6 +60,9 @@ pub(crate) enum Answer {
     Missing,
 }
 
+/// The thread of a call, and its number.
+pub(crate) type CallId = (usize, u16);
+
 /// A call that has returned.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -57,6 +73,8 @@ pub(crate) struct Call {
     /// The clock reading it was made with.
     pub(crate) now: u64,
     pub(crate) answer: Answer,
+    /// The addition that an undo is of.
+    pub(crate) of: Option<CallId>,
     /// The calls that came before it.
     pub(crate) known: Known,
     pub(crate) begun: u64,
@@ -107,27 +125,48 @@ impl Scene {
     /// Calls, on this thread, and notes what came of it.
     pub(crate) fn call(&self, thread: usize, act: Act, now: u64) {
         let (known, begun) = (memory::known(), memory::steps());
-        let answer = self.answer(act, now);
+        let found = match act {
+            Act::Undo(back, _) => self.addition(thread, back),
+            _ => None,
+        };
+        let answer = match (act, found) {
+            (Act::Undo(..), None) => Answer::Units(0),
+            _ => self.answer(act, now, found.map(|(_, mark)| mark)),
+        };
+        let of = found.map(|(call, _)| call);
         memory::returned();
         let ended = memory::steps();
         let mut calls = self.calls.borrow_mut();
         let number = calls.iter().filter(|call| call.thread == thread).count();
         let number = u16::try_from(number).expect("a short run");
-        calls.push(Call { thread, number, act, now, answer, known, begun, ended });
+        calls.push(Call { thread, number, act, now, answer, of, known, begun, ended });
     }
 
-    fn answer(&self, act: Act, now: u64) -> Answer {
+    /// An addition that this thread knows of, and the bucket it was counted in.
+    fn addition(&self, thread: usize, back: usize) -> Option<(CallId, MarkId)> {
+        let calls = self.calls.borrow();
+        let known = calls.iter().rev().filter(|call| [0, thread].contains(&call.thread));
+        let mut additions = known.filter_map(|call| match call.answer {
+            Answer::Decision(Outcome::Admitted { mark, .. }) if call.act.adds() => {
+                Some(((call.thread, call.number), mark))
+            }
+            _ => None,
+        });
+        additions.nth(back)
+    }
+
+    fn answer(&self, act: Act, now: u64, mark: Option<MarkId>) -> Answer {
         loop {
             // Acquire: as papaya's lookup.
             let mut number = self.current.load(Ordering::Acquire);
             if number == 0 {
-                if !matches!(act, Act::Add(_) | Act::Insist(_) | Act::Record(_)) {
+                if !act.adds() {
                     return Answer::Missing;
                 }
                 number = self.insert(now);
             }
             let window = self.window(number);
-            let answer = self.act_on(&window, act, now);
+            let answer = self.act_on(&window, act, now, mark);
             if answer.is_none() || matches!(act, Act::Retire(_) | Act::Kill) {
                 self.unlink(number, &window);
             }
@@ -162,7 +201,7 @@ impl Scene {
     }
 
     /// `None` if the window is dead.
-    fn act_on(&self, window: &Window, act: Act, now: u64) -> Option<Answer> {
+    fn act_on(&self, window: &Window, act: Act, now: u64, mark: Option<MarkId>) -> Option<Answer> {
         let Self { timeline, .. } = self;
         let decided = |outcome| match outcome {
             Outcome::Dead => None,
@@ -179,6 +218,7 @@ impl Scene {
             Act::Record(count) => decided(window.add(timeline, now, count, Limit::Unbounded)),
             Act::Peek(count) => decided(window.peek(timeline, now, count, within)),
             Act::Refund(count) => window.refund(timeline, now, count).map(Answer::Units),
+            Act::Undo(_, count) => window.undo(timeline, now, mark?, count).map(Answer::Units),
             Act::Usage => window.usage(timeline, now).map(Answer::Units),
             Act::Recent(span) => window
                 .usage_and_recent(timeline, now, span)
@@ -186,7 +226,7 @@ impl Scene {
             Act::Idle(stale) => Some(Answer::Done(window.is_idle(timeline, now, stale))),
             Act::Retire(stale) => Some(Answer::Done(window.retire(timeline, now, stale, || true))),
             Act::HoldUp => window.hold_up(timeline, now).map(|()| Answer::Done(true)),
-            Act::Kill => Some(Answer::Done(window.kill())),
+            Act::Kill => Some(Answer::Done(window.kill(timeline))),
         }
     }
 }

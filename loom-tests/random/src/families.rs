@@ -81,6 +81,36 @@ fn refund_rings() {
 }
 
 #[test]
+fn undo() {
+    let family = Family {
+        tick: (6, 24),
+        before: 12,
+        lag: 3,
+        acts: &[(3, Kind::Look), (2, Kind::Refund), (6, Kind::Undo)],
+        ..PLAIN
+    };
+    check("undo", 8_000, &family);
+}
+
+#[test]
+fn undo_rings() {
+    let family = Family {
+        spans: (8, 30),
+        limit: 40,
+        threads: 3,
+        calls: 5,
+        before: 30,
+        tick: (3, 8),
+        jump: 20,
+        gap: 50,
+        lag: 2,
+        acts: &[(3, Kind::Look), (2, Kind::Record), (1, Kind::Refund), (5, Kind::Undo)],
+        ..PLAIN
+    };
+    check("undo_rings", 2_000, &family);
+}
+
+#[test]
 fn clip() {
     let family = Family {
         index_bits: &[29, 30],
@@ -101,6 +131,33 @@ fn clip_refund() {
         ..PLAIN
     };
     check("clip_refund", 4_000, &family);
+}
+
+#[test]
+fn clip_undo() {
+    let family = Family {
+        index_bits: &[28],
+        limit: 15,
+        threads: 3,
+        acts: &[(3, Kind::Look), (3, Kind::Huge), (1, Kind::Record), (6, Kind::Undo)],
+        ..PLAIN
+    };
+    check("clip_undo", 4_000, &family);
+}
+
+#[test]
+fn wrapping_undo() {
+    // Within a window, more is given back than a count can tell.
+    let family = Family {
+        index_bits: &[29, 30],
+        limit: 15,
+        threads: 3,
+        before: 30,
+        tick: (10, 40),
+        acts: &[(3, Kind::Look), (2, Kind::Refund), (6, Kind::Undo)],
+        ..PLAIN
+    };
+    check("wrapping_undo", 4_000, &family);
 }
 
 #[test]
@@ -209,6 +266,23 @@ fn restart_refund() {
 }
 
 #[test]
+fn restart_undo() {
+    let family = Family {
+        index_bits: &[4, 6],
+        spans: (2, 5),
+        tick: (6, 16),
+        jump: 400,
+        gap: 1_500,
+        lag: 2,
+        clock: 5_000,
+        calls: 2,
+        acts: &[(3, Kind::Look), (2, Kind::Refund), (4, Kind::Undo)],
+        ..PLAIN
+    };
+    check("restart_undo", 4_000, &family);
+}
+
+#[test]
 fn restart_past_refund() {
     let family = Family {
         index_bits: &[4],
@@ -273,6 +347,27 @@ fn retire_refund() {
 
 // proves: G1 G3 G5
 #[test]
+fn retire_undo() {
+    // Much is given back, so that keys are begun afresh within a tick.
+    let family = Family {
+        limit: 3,
+        tick: (6, 24),
+        lag: 2,
+        acts: &[
+            (2, Kind::Look),
+            (2, Kind::Retire),
+            (3, Kind::HoldUp),
+            (1, Kind::Kill),
+            (1, Kind::Refund),
+            (5, Kind::Undo),
+        ],
+        ..PLAIN
+    };
+    check("retire_undo", 8_000, &family);
+}
+
+// proves: G1 G3 G5
+#[test]
 fn retire_restart() {
     let family = Family {
         index_bits: &[4, 5],
@@ -321,7 +416,8 @@ const ALONE: Family = Family {
     lag: 4,
     acts: &[
         (5, Kind::Look),
-        (3, Kind::Refund),
+        (2, Kind::Refund),
+        (3, Kind::Undo),
         (1, Kind::Record),
         (1, Kind::Retire),
         (1, Kind::HoldUp),
@@ -356,7 +452,7 @@ fn alone_turning_ticks() {
         gap: 24,
         jump: 24,
         tick: (6, 20),
-        acts: &[(5, Kind::Look), (4, Kind::Refund), (1, Kind::Record)],
+        acts: &[(5, Kind::Look), (2, Kind::Refund), (3, Kind::Undo), (1, Kind::Record)],
         ..ALONE
     };
     check("alone_turning_ticks", 1_000, &family);
@@ -366,7 +462,13 @@ fn alone_turning_ticks() {
 fn alone_wrapping_counts() {
     let family = Family {
         index_bits: &[28, 29, 30],
-        acts: &[(4, Kind::Look), (3, Kind::Refund), (3, Kind::Huge), (1, Kind::Kill)],
+        acts: &[
+            (4, Kind::Look),
+            (2, Kind::Refund),
+            (3, Kind::Undo),
+            (3, Kind::Huge),
+            (1, Kind::Kill),
+        ],
         ..ALONE
     };
     check("alone_wrapping_counts", 400, &family);
@@ -386,7 +488,7 @@ fn alone_wrapping_all() {
         limit: 6,
         tick: (6, 20),
         jump: WRAPPING_GAP,
-        acts: &[(4, Kind::Look), (3, Kind::Refund)],
+        acts: &[(4, Kind::Look), (2, Kind::Refund), (3, Kind::Undo)],
         ..ALONE
     };
     check("alone_wrapping_all", 1_000, &family);

@@ -49,6 +49,7 @@ pub(crate) struct Family {
 pub(crate) enum Kind {
     Look,
     Refund,
+    Undo,
     Record,
     /// Records of nearly all that a window can hold, and more.
     Huge,
@@ -127,6 +128,10 @@ fn some_act(rng: &mut Rng, acts: Acts, size: Size, limit: u64) -> Act {
                 _ => Act::Usage,
             },
             Kind::Refund => Act::Refund(if rng.u32(0..6) == 0 { u64::MAX } else { rng.u64(0..6) }),
+            Kind::Undo => {
+                let count = if rng.u32(0..6) == 0 { u64::MAX } else { rng.u64(0..4) };
+                Act::Undo(rng.usize(0..4), count)
+            }
             Kind::Record => Act::Record(some),
             Kind::Huge => Act::Record(match rng.u32(0..5) {
                 0 => u64::MAX,

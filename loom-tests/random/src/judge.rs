@@ -4,7 +4,7 @@ use crate::act::{Act, Answer, Call, Scene};
 use crate::linear;
 use crate::model::Rules;
 use crate::run::Shape;
-use crate::window::Outcome;
+use crate::window::{MarkId, Outcome};
 
 /// What is wrong with a history, if anything.
 pub(crate) fn judge(scene: &Scene, shape: &Shape) -> Result<(), String> {
@@ -31,7 +31,7 @@ fn overshoot(rules: &Rules, calls: &[Call]) -> Result<(), String> {
         match (call.act, call.answer) {
             (
                 Act::Add(count) | Act::Insist(count),
-                Answer::Decision(Outcome::Admitted { tick, .. }),
+                Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, .. }),
             ) => {
                 if tick < call.now {
                     return Err(format!("counted before its reading: {call}"));
@@ -40,7 +40,7 @@ fn overshoot(rules: &Rules, calls: &[Call]) -> Result<(), String> {
             }
             (Act::Kill, Answer::Done(true))
             | (Act::Record(_), Answer::Decision(Outcome::Admitted { .. })) => return Ok(()),
-            (Act::Refund(_), Answer::Units(units)) if units > 0 => return Ok(()),
+            (act, Answer::Units(units)) if act.gives_back() && units > 0 => return Ok(()),
             _ => {}
         }
     }

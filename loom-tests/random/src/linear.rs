@@ -4,8 +4,8 @@
 //! taken to be the next to take effect, if the model then answers as it did. Places in the search
 //! that were met before are not searched again.
 //!
-//! A call takes effect at one moment, with two exceptions that the protocol admits to. A refund
-//! chooses its units at one moment and takes them off the count at a later one; and a thread that
+//! A call takes effect at one moment, with two exceptions that the protocol admits to. A refund or
+//! undo chooses its units at one moment and takes them off the count at a later one; and a thread that
 //! has announced a mark may find it committed, empty, by another: then nothing is judged before its
 //! clock reading from that moment on, even if its own call comes to nothing.
 
@@ -91,12 +91,7 @@ impl<'a> Search<'a> {
         call.now > spot.model.newest
             && matches!(
                 call.act,
-                Act::Add(_)
-                    | Act::Insist(_)
-                    | Act::Record(_)
-                    | Act::Refund(_)
-                    | Act::Retire(_)
-                    | Act::HoldUp
+                Act::Add(_) | Act::Insist(_) | Act::Record(_) | Act::Retire(_) | Act::HoldUp
             )
             && (0..THREADS).filter(|thread| *thread != call.thread).any(|thread| {
                 self.threads[thread][spot.done[thread]..]
@@ -131,13 +126,11 @@ impl<'a> Search<'a> {
         let given_beside = beside
             .iter()
             .map(|other| match (other.act, other.answer) {
-                (Act::Refund(_), Answer::Units(units)) => units,
+                (act, Answer::Units(units)) if act.gives_back() => units,
                 _ => 0,
             })
             .fold(0, u64::saturating_add);
-        let is_made_beside = beside
-            .iter()
-            .any(|other| matches!(other.act, Act::Add(_) | Act::Insist(_) | Act::Record(_)));
+        let is_made_beside = beside.iter().any(|other| other.act.adds());
         let around = Around {
             rules: &self.rules,
             beside: &overlapping,
@@ -146,11 +139,11 @@ impl<'a> Search<'a> {
             is_made_beside,
         };
         match (call.act, call.answer) {
-            (Act::Refund(count), Answer::Units(units)) if units > 0 => {
-                for (model, of_them) in spot.model.choose(call, &around, count, units) {
+            (act, Answer::Units(units)) if act.gives_back() && units > 0 => {
+                for of_them in spot.model.choose(call, &around, units) {
                     let mut chosen = spot.chosen.clone();
                     chosen[thread] = Some(of_them);
-                    open.push(Spot { done: spot.done, model, chosen });
+                    open.push(Spot { done: spot.done, model: spot.model.clone(), chosen });
                 }
             }
             _ => {

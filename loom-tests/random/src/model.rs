@@ -5,18 +5,21 @@
 //! cases, all of which are without consequence for what counts, the window may choose a later tick
 //! that some clock has read: then the model takes the answer's word for which.
 
-use crate::act::{Act, Answer, Call};
-use crate::window::Outcome;
+use crate::act::{Act, Answer, Call, CallId};
+use crate::window::{MarkId, Outcome};
 
-/// Units admitted together, in one tick. Those given back are no longer among them.
+/// Units admitted together, in one tick.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Batch {
     id: u16,
     tick: u64,
+    /// Those that count: less those given back.
     units: u64,
+    /// The calls that admitted them.
+    calls: Vec<CallId>,
 }
 
-/// Units that a refund has chosen: so many of a batch.
+/// Units that a refund or undo has chosen: so many of a batch.
 pub(crate) type Chosen = Vec<(u16, u64)>;
 
 /// What is fixed for a run.
@@ -28,12 +31,11 @@ pub(crate) struct Rules {
     pub(crate) most: u64,
     /// How far a clock reading must be off for the window to distrust it, or less.
     pub(crate) distrusted: u64,
-    /// Whether loads may see old values. Then a refund may be seen later than an addition that came
-    /// after it, by those who know of neither: the two are in different words. Its units are then
-    /// counted still.
+    /// Whether loads may see old values. Then a refund or undo may be seen later than an addition that
+    /// came after it, by those who know of neither: the two are in different words. Its units are
+    /// then counted still.
     pub(crate) is_stale: bool,
-    /// Whether one thread makes all calls. Then no mark is empty but those that refunds leave, and
-    /// those keep no key busy.
+    /// Whether one thread makes all calls. Then no mark is empty.
     pub(crate) is_single: bool,
 }
 
@@ -115,16 +117,17 @@ impl Model {
     }
 
     /// The states that a call may leave behind, taking effect now and answering as it did.
-    /// Refunds of something are apart: see [`Model::choose`].
+    /// Refunds and undos of something are apart: see [`Model::choose`].
     pub(crate) fn after(&self, call: &Call, around: &Around<'_>) -> Vec<Self> {
         match (call.act, call.answer) {
             (
                 Act::Add(count) | Act::Insist(count),
-                Answer::Decision(Outcome::Admitted { tick, usage }),
+                Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, usage }),
             ) => self.admitted(call, around, count, Some(around.rules.limit), tick, usage),
-            (Act::Record(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
-                self.admitted(call, around, count, None, tick, usage)
-            }
+            (
+                Act::Record(count),
+                Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, usage }),
+            ) => self.admitted(call, around, count, None, tick, usage),
             (Act::Kill, Answer::Done(true)) if self.is_known || around.is_made_beside => {
                 let mut next = Self { batches: vec![], newest: self.floor, ..self.clone() };
                 next.forget();
@@ -132,12 +135,6 @@ impl Model {
             }
             (Act::Retire(stale), Answer::Done(true)) => self.retired(call, around, stale),
             (Act::HoldUp, Answer::Done(true)) => self.held_up(call, around),
-            (Act::Refund(_), Answer::Units(0)) if self.answers(call, around) => {
-                // It may have left an empty mark before it found nothing to give back.
-                let mut raised = self.clone();
-                raised.raise(around.rules.span, call.now);
-                vec![raised, self.clone()]
-            }
             _ if self.answers(call, around) => {
                 let makes = matches!(call.act, Act::Add(_) | Act::Insist(_));
                 vec![Self { is_known: self.is_known || makes, ..self.clone() }]
@@ -152,7 +149,7 @@ impl Model {
     }
 
     /// A window in use is left alone; an idle one begins afresh, and then the raised `latest` alone
-    /// tells how long it has been idle: it may stand at an empty mark of a refund.
+    /// tells how long it has been idle: it may stand at an empty mark.
     fn held_up(&self, call: &Call, around: &Around<'_>) -> Vec<Self> {
         let span = around.rules.span;
         let mut states = Vec::new();
@@ -163,6 +160,8 @@ impl Model {
             }
             let mut afresh = self.clone();
             afresh.raise(span, tick);
+            // There may be some of which all was given back.
+            afresh.batches.clear();
             states.push(Self { touched: afresh.touched.max(self.newest), ..afresh.clone() });
             states.push(afresh);
         }
@@ -197,7 +196,10 @@ impl Model {
                             || retry_hint == self.retry_hint(around.rules, tick, count))
                 })
             }
-            (Act::Peek(count), Answer::Decision(Outcome::Admitted { tick, usage })) => {
+            (
+                Act::Peek(count),
+                Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, usage }),
+            ) => {
                 usages.any(|(place, counted)| {
                     // Looks are not held back by the floor: nothing counts there.
                     let is_there = place == tick || (counted == 0 && tick >= call.now);
@@ -214,6 +216,9 @@ impl Model {
             }
             (Act::Refund(count), Answer::Units(0)) => {
                 usages.any(|(_, counted)| counted == 0 || count == 0)
+            }
+            (Act::Undo(_, count), Answer::Units(0)) => {
+                usages.any(|(tick, _)| count == 0 || self.left_of(call, span, tick).is_none())
             }
             (Act::Idle(stale), Answer::Done(true)) => {
                 self.is_blank
@@ -272,22 +277,26 @@ impl Model {
         next.raise(span, tick);
         next.touched = tick;
         let is_newest = next.batches.last().is_some_and(|batch| batch.tick == tick);
+        let by = (call.thread, call.number);
         if count > most - usage {
             // Clipped: all there is counts in the newest tick.
             let last = next.batches.pop().filter(|_| is_newest);
-            let id = last.map_or_else(|| next.next_id(), |batch| batch.id);
+            let (id, mut calls) =
+                last.map_or_else(|| (next.next_id(), vec![]), |batch| (batch.id, batch.calls));
+            calls.push(by);
             // What was given back between the look and the addition is missing from it.
             let full = |missing| Self {
-                batches: vec![Batch { id, tick, units: most - missing }],
+                batches: vec![Batch { id, tick, units: most - missing, calls: calls.clone() }],
                 ..next.clone()
             };
             return (0..=usage - counted).map(full).collect();
         }
         if is_newest && let Some(batch) = next.batches.last_mut() {
             batch.units += count;
+            batch.calls.push(by);
         } else {
             let id = next.next_id();
-            next.batches.push(Batch { id, tick, units: count });
+            next.batches.push(Batch { id, tick, units: count, calls: vec![by] });
         }
         vec![next]
     }
@@ -324,49 +333,42 @@ impl Model {
             return None;
         }
         let mut left = self.usage(rules.span, tick);
-        self.inside(rules.span, tick).filter(|batch| batch.units > 0).find_map(|batch| {
+        self.inside(rules.span, tick).find_map(|batch| {
             left -= batch.units;
             (left + count <= rules.limit).then_some((batch.tick, left))
         })
     }
 
-    /// The first half of a refund of `units`, of `count` asked for: which units are given back. The
-    /// second, when nobody counts them any more, is [`Model::give`]. In between, others count them
-    /// still: races with refunds err on that side.
-    pub(crate) fn choose(
-        &self,
-        call: &Call,
-        around: &Around<'_>,
-        count: u64,
-        units: u64,
-    ) -> Vec<(Self, Chosen)> {
+    /// The batch that an undo is of, if it is inside and something of it counts.
+    fn left_of(&self, call: &Call, span: u64, tick: u64) -> Option<&Batch> {
+        let of = call.of?;
+        self.inside(span, tick).find(|batch| batch.calls.contains(&of) && batch.units > 0)
+    }
+
+    /// The first half of giving `units` back: which of them. The second, when nobody counts them any
+    /// more, is [`Model::give`]. In between, others count them still: races err on that side.
+    pub(crate) fn choose(&self, call: &Call, around: &Around<'_>, units: u64) -> Vec<Chosen> {
         let &Rules { span, .. } = around.rules;
-        let mut after = Vec::new();
-        for tick in self.places(call, around) {
-            if count.min(self.usage(span, tick)) != units {
-                continue;
-            }
-            let mut left = units;
-            let chosen = self
-                .inside(span, tick)
-                .filter_map(|batch| {
+        let choose = |tick| match call.act {
+            Act::Refund(count) => {
+                let mut left = units;
+                let chosen = self.inside(span, tick).filter_map(|batch| {
                     let of_it = left.min(batch.units);
                     left -= of_it;
                     (of_it > 0).then_some((batch.id, of_it))
-                })
-                .collect::<Chosen>();
-            // It may have left an empty mark, where older ones have gone; or not, if none had.
-            if tick > self.newest {
-                let mut raised = self.clone();
-                raised.raise(span, tick);
-                after.push((raised, chosen.clone()));
+                });
+                (count.min(self.usage(span, tick)) == units).then(|| chosen.collect())
             }
-            after.push((self.clone(), chosen));
-        }
-        after
+            Act::Undo(_, count) => {
+                let batch = self.left_of(call, span, tick)?;
+                (count.min(batch.units) == units).then(|| vec![(batch.id, units)])
+            }
+            _ => None,
+        };
+        self.places(call, around).into_iter().filter_map(choose).collect()
     }
 
-    /// The second half of a refund.
+    /// The second half of a refund or undo.
     pub(crate) fn give(&mut self, chosen: &Chosen) {
         for &(id, units) in chosen {
             if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == id) {

@@ -229,7 +229,7 @@ fn what_is_touched_stays_as_it_is() {
         window.add(&timeline, tick, 1, Limit::Within(100));
     }
     assert!(pin.is_some(), "a ring was read");
-    assert!(window.kill());
+    assert!(window.kill(&timeline));
     window.touch(&timeline, &mut pin);
     assert_eq!(window.usage(&timeline, 100), None);
 }

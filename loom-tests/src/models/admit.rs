@@ -6,7 +6,7 @@ use super::Additions;
 use crate::explore::explore;
 use crate::scene::Act::{Add, Look, Usage};
 use crate::scene::{Answer, Lone};
-use crate::window::Outcome;
+use crate::window::{MarkId, Outcome};
 
 #[test]
 fn same_tick_two_threads() {
@@ -103,7 +103,7 @@ fn looking_while_another_adds() {
                     let retry_hint = retry_hint.expect("one unit fits once those of 10 have gone");
                     assert_eq!((retry_hint.tick, retry_hint.remaining), (10, 0));
                 }
-                Answer::Decision(Outcome::Admitted { tick, usage }) => {
+                Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, usage }) => {
                     assert!((tick, usage) == (13, 1) || (tick, usage) == (13, 0), "{all:?}");
                 }
                 other => panic!("{other:?}"),

@@ -5,14 +5,14 @@
 use crate::explore::explore;
 use crate::scene::Act::{self, Add, Fill, Refund};
 use crate::scene::{Answer, Lone, Scene};
-use crate::window::{Layout, Outcome};
+use crate::window::{Layout, MarkId, Outcome};
 
 /// Counts of 4 bits: a window holds 15 units.
 const NARROW_COUNTS: Layout = Layout::with_index_bits(30, 3);
 
 /// Full from the record on, until the tick it was counted at leaves the window.
 fn assert_full(scene: &Lone, recorded: Answer, newest: u64) {
-    let Answer::Decision(Outcome::Admitted { tick, .. }) = recorded else {
+    let Answer::Decision(Outcome::Admitted { mark: MarkId { tick, .. }, .. }) = recorded else {
         panic!("a record is always counted: {recorded:?}");
     };
     for now in tick.max(newest)..tick + 3 {

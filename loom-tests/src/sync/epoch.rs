@@ -104,6 +104,35 @@ impl<'g, T: ?Sized> Shared<'g, T> {
     }
 }
 
+/// A pointer as a number, as in crossbeam-epoch.
+pub(crate) trait Pointer<T: ?Sized> {
+    fn into_usize(self) -> usize;
+    /// # Safety
+    /// As in crossbeam-epoch.
+    unsafe fn from_usize(address: usize) -> Self;
+}
+
+impl<T: ?Sized> Pointer<T> for Owned<T> {
+    fn into_usize(self) -> usize {
+        Box::into_raw(self.0) as usize
+    }
+
+    unsafe fn from_usize(address: usize) -> Self {
+        // SAFETY: the caller's promise; the address came from `Box::into_raw`.
+        Self(unsafe { Box::from_raw(address as *mut Box<T>) })
+    }
+}
+
+impl<T: ?Sized> Pointer<T> for Shared<'_, T> {
+    fn into_usize(self) -> usize {
+        self.address
+    }
+
+    unsafe fn from_usize(address: usize) -> Self {
+        Self::at(address)
+    }
+}
+
 pub(crate) struct Atomic<T: ?Sized> {
     address: AtomicUsize,
     marker: PhantomData<*mut T>,

@@ -211,6 +211,37 @@ impl<'g, T: ?Sized> Shared<'g, T> {
     }
 }
 
+/// A pointer as a number, as in crossbeam-epoch.
+pub(crate) trait Pointer<T: ?Sized> {
+    fn into_usize(self) -> usize;
+    /// # Safety
+    /// As in crossbeam-epoch.
+    unsafe fn from_usize(address: usize) -> Self;
+}
+
+impl Pointer<Ring> for Owned<Ring> {
+    fn into_usize(self) -> usize {
+        let address = self.ring as usize;
+        // It is owned by whoever has the number.
+        core::mem::forget(self);
+        address
+    }
+
+    unsafe fn from_usize(address: usize) -> Self {
+        Self::new(address as *mut Box<Ring>)
+    }
+}
+
+impl<T: ?Sized> Pointer<T> for Shared<'_, T> {
+    fn into_usize(self) -> usize {
+        self.address as usize
+    }
+
+    unsafe fn from_usize(address: usize) -> Self {
+        Self { address: address as u64, marker: PhantomData }
+    }
+}
+
 pub(crate) struct Atomic<T: ?Sized> {
     address: AtomicU64,
     marker: PhantomData<Box<T>>,
