@@ -2,7 +2,8 @@
 -- 0, and changes nothing, if that is more than can be counted exactly.
 --
 -- Takes:  what window.lua leaves; count; declined (nil under Absolute)
--- Leaves: the value in Redis. The variables only this file's own use.
+-- Leaves: counted               a reply: some of what was written, which begins with cum and the bucket
+--                               and goes on with base, if it is not 0. Redis need not pack it again.
 
 -- marks: the live marks, where the value is to be written whole.
 local MOST, marks, clipped = 9007199254740991, nil, false
@@ -40,17 +41,22 @@ local was, dwas = cum, clipped and 0 or dcum
 cum = cum + count
 if declined then dcum = dcum + declined end
 
+local counted
 if empty or marks and n == 0 and tick == newest then
-  call('SET', key, pack(ONE, cum, tick, dcum, good_until, perceived), 'PX', TTL)
+  counted = pack(ONE, cum, tick, dcum, good_until, perceived)
+  call('SET', key, counted, 'PX', TTL)
 elseif tick == newest then
   if n == 0 then
-    call('SETRANGE', key, '0', pack(SAME_OF_ONE, cum, newest, dcum, good_until, perceived))
+    counted = pack(SAME_OF_ONE, cum, newest, dcum, good_until, perceived)
+    call('SETRANGE', key, '0', counted)
   elseif marks then
-    call('SET', key, marks .. pack(MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
-      dcum, dbase, dstart, good_until, perceived), 'PX', TTL)
+    counted = pack(MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
+      dcum, dbase, dstart, good_until, perceived)
+    call('SET', key, marks .. counted, 'PX', TTL)
   else
-    call('SETRANGE', key, n * M, pack(SAME_OF_MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
-      dcum, dbase, dstart, good_until, perceived))
+    counted = pack(SAME_OF_MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
+      dcum, dbase, dstart, good_until, perceived)
+    call('SETRANGE', key, string.format('%d', n * M), counted)
   end
 else
   if first == n then
@@ -63,12 +69,13 @@ else
     end
     if marks then first, n = 0, n - first end
   end
-  local grown = pack(MARK, newest, start, dstart) .. pack(MANY, cum, tick, base, nbase, was, otick,
-    first, n + 1, SEAL, dcum, dbase, dwas, good_until, perceived)
+  counted = pack(MANY, cum, tick, base, nbase, was, otick, first, n + 1, SEAL,
+    dcum, dbase, dwas, good_until, perceived)
+  local grown = pack(MARK, newest, start, dstart) .. counted
   if marks then
     call('SET', key, marks .. grown, 'PX', TTL)
   else
-    call('SETRANGE', key, n * M, grown)
+    call('SETRANGE', key, string.format('%d', n * M), grown)
     call('PEXPIRE', key, TTL)
   end
 end

@@ -1,6 +1,6 @@
 -- JUDGES whether `count` more units fit under `capacity`. If they do not, the reply is how many
--- microseconds to wait, and the units that still count then; or the usage alone, if they never fit.
--- In 7 bytes each: a packed string takes Redis less time than a list.
+-- microseconds to wait, the units that still count then, and the usage; or the usage alone, if they
+-- never fit. In 7 bytes each: a packed string takes Redis less time than a list.
 --
 -- Takes:  what window.lua leaves; count; capacity
 -- Leaves: usage. The script goes on only if the units fit.
@@ -25,5 +25,5 @@ if usage + count > capacity then
       end
     end
   end
-  return pack('<I7I7', (gone + SPAN) * G - now, left)
+  return pack('<I7I7I7', (gone + SPAN) * G - now, left, usage)
 end

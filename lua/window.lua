@@ -14,8 +14,8 @@
 --   cum      units admitted, from some origin
 --   newest   the tick of the newest bucket, which has no mark yet
 --   start    what cum was when a bucket began; in the end: when the newest began
---   base     what cum was when the oldest live bucket began: usage = cum - base. Units that are
---            given back raise it, so that the oldest go first; it never falls
+--   base     what cum was when the oldest live bucket began: usage = cum - base. A refund raises it,
+--            so that the oldest units go first
 --   otick    the tick of the oldest live bucket, if that is not the newest
 --   nbase    what cum was when the bucket after that one began, so that most rejections can tell how
 --            long to wait without looking at marks
@@ -28,9 +28,15 @@
 -- declined units too, in the same marks; it has formats of its own, with its fields at their ends.
 --
 -- TIME. A tick is floor(server time / G). A bucket counts until its end is older than the window: it
--- is live while now - tick < SPAN, in ticks, SPAN being the window's buckets and one. A clock that
--- was set back is read as the newest bucket's tick. Only the time to wait is taken from the clock as
--- it is, since it is that clock which has to get there.
+-- is live while now - tick < SPAN, in ticks, SPAN being the window's buckets and one. The time to wait
+-- is taken from the clock as it is, since it is that clock which has to get there.
+--
+-- A CLOCK THAT GOES BACK. Units count for at least the window, by the clock, whatever it does. While it
+-- is less than the window behind the newest bucket, calls are counted in that bucket, so that units
+-- count for at most twice the window and a bucket. Where it is the window or more behind, it had been
+-- ahead, perhaps by a day: then the first call after the correction, whatever it asks, moves all units
+-- that count into the bucket of now, and gives the value its TTL anew. From then on they count for at
+-- least the window and at most a bucket more.
 --
 -- COST. A call needs little more than the end of the value: one GETRANGE reads that, and the last 4
 -- marks with it. Further units of the newest bucket overwrite the count. A
@@ -39,11 +45,18 @@
 -- when the oldest bucket has expired, or when a rejection needs more than that bucket to expire: from
 -- the oldest on, 32 at once, then by halving. Rejections and looks write nothing.
 --
--- Numbers that are the same in every call are handed to commands as text: Redis would print each
--- anew, which takes as long as a command by itself.
+-- Commands get their numbers as text: Redis would print each of them, with 17 digits, which takes as
+-- long as a command by itself. Those that are the same in every call are text from the start.
 --
 -- The server forgets a value by itself, TTL (the window and two buckets) after its newest bucket
 -- began.
+--
+-- UNDO takes units out of the very bucket that they were admitted in. What is left in a bucket is its
+-- end (the start of the next; of the newest: cum) less its start, or less base where a refund has
+-- raised that above its start: so nothing is given back twice. An undo of k units takes k from cum and
+-- from the start of each later bucket, and from nbase if the bucket is the oldest: then all is as if
+-- they had never been admitted, hints included. It adds nothing to the value; a bucket may end up
+-- empty, with the start of the next. The later marks are rewritten: as a rule there are none.
 --
 -- SCRIPTS. A script is settings, the formats of a strategy, this file, and the parts of an operation,
 -- one after the other, as one chunk. src/redis/script.rs puts them together; parts of a line or two
@@ -129,8 +142,16 @@ if foreign then
   return redis.error_reply('WRONGTYPE Not the window of a rate limiter under this key')
 end
 
-if tick <= newest then
-  tick = newest
+if tick == newest then
+  -- Nothing has expired since the bucket began.
+elseif tick < newest then
+  if newest - tick < SPAN - 1 then
+    tick = newest
+  else
+    cum, base, start, first, n, newest = cum - base, 0, 0, 0, 0, tick
+    if declined then dcum, dbase, dstart = dcum - dbase, 0, 0 end
+    call('SET', key, pack(ONE, cum, tick, dcum, good_until, perceived), 'PX', TTL)
+  end
 elseif tick - newest >= SPAN then
   cum, base, start, first, n, dcum, dbase, dstart, empty = 0, 0, 0, 0, 0, 0, 0, 0, true
 elseif first < n and tick - otick >= SPAN then

@@ -164,6 +164,7 @@ macro_rules! set {
 }
 
 /// The name of the first of the settings that is there.
+#[cfg(feature = "redis")]
 macro_rules! first_set {
     ($config:ident: $($setting:ident),+) => {
         [$(($config.$setting.is_some(), stringify!($setting))),+]

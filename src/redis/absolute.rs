@@ -15,7 +15,7 @@ use crate::redis::request::{Argument, Arguments, Call};
 use crate::redis::script::Family;
 use crate::redis::window::Window;
 use crate::{
-    Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+    Bucket, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
 };
 
 /// The Absolute strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): admits up to the rate's
@@ -131,6 +131,26 @@ impl RedisAbsolute {
     /// See [`RedisAbsolute`].
     pub fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
         self.engine.refund(key, count)
+    }
+
+    /// Takes up to `count` units back out of the bucket that they were admitted in, which the decision
+    /// has told ([`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for.
+    /// Returns how many: fewer where fewer are left in that bucket, 0 once it has expired. What a refund
+    /// has given back is not given back again.
+    ///
+    /// The bucket is known by its time alone: after a [`reset`](RedisAbsolute::reset), the same moment's
+    /// bucket is taken for the same.
+    ///
+    /// # Errors
+    /// See [`RedisAbsolute`].
+    pub fn undo(
+        &self,
+        key: &str,
+        _rate: &RateLimit,
+        bucket: Bucket,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        self.engine.undo(key, bucket, count)
     }
 
     /// Forgets the key and all that it has used. Returns whether Redis knew it.

@@ -13,6 +13,7 @@ use crate::redis::denial_cache::DenialCache;
 use crate::redis::inner::{Inner, OutagePolicy};
 use crate::redis::net::Connector;
 use crate::redis::net::node::Limits;
+use crate::redis::net::pool::Bounds;
 use crate::redis::net::tls::{Certificates, Tls};
 use crate::redis::net::url::{Deployment, Target};
 use crate::redis::router::Router;
@@ -38,6 +39,8 @@ pub struct RedisRateLimiterBuilder {
     random: Option<Arc<dyn Random>>,
     prefix: String,
     pool_size: usize,
+    max_idle: Duration,
+    max_lifetime: Duration,
     deadline: Duration,
     on_unavailable: OnUnavailable,
     local_share: f64,
@@ -62,6 +65,8 @@ impl RedisRateLimiterBuilder {
             random: None,
             prefix: "trypema".into(),
             pool_size: 16,
+            max_idle: Duration::from_secs(60),
+            max_lifetime: Duration::from_secs(1_800),
             deadline: Duration::from_millis(500),
             on_unavailable: OnUnavailable::Error,
             local_share: 1.0,
@@ -125,6 +130,20 @@ impl RedisRateLimiterBuilder {
     /// The most connections to each server. Default: 16. They are opened when they are needed.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
+        self
+    }
+
+    /// How long a connection may be idle before it is closed rather than used again. Default: 60 s, which
+    /// is less than load balancers and NAT allow before they drop it without a word.
+    pub fn max_idle(mut self, time: Duration) -> Self {
+        self.max_idle = time;
+        self
+    }
+
+    /// How long a connection may live. Default: 30 min. Each lives for up to a tenth less, so that not all end
+    /// at the same moment. Afterwards another look is taken at the name of the server.
+    pub fn max_lifetime(mut self, time: Duration) -> Self {
+        self.max_lifetime = time;
         self
     }
 
@@ -238,6 +257,11 @@ impl RedisRateLimiterBuilder {
         if failures == 0 {
             return Err(TrypemaError::config("breaker", 0, "it must be at least 1 failure"));
         }
+        for (field, time) in [("max_idle", self.max_idle), ("max_lifetime", self.max_lifetime)] {
+            if time.is_zero() {
+                return Err(TrypemaError::config(field, time, "it must be above zero"));
+            }
+        }
         for (field, time) in [("deadline", self.deadline), ("breaker", pause)] {
             if time.is_zero() || time > LONGEST {
                 let allowed = "it must be above zero, and at most a day";
@@ -291,7 +315,12 @@ impl RedisRateLimiterBuilder {
         let scouts = connector(sentinel_user, sentinel_password, 0, false);
         let masters_only = matches!(target.deployment, Deployment::Sentinel { .. });
         let connector = connector(target.user, target.password, target.database, masters_only);
-        let limits = Limits { pool_size: self.pool_size, failures, pause };
+        let pool = Bounds {
+            size: self.pool_size,
+            max_idle: self.max_idle,
+            max_lifetime: self.max_lifetime,
+        };
+        let limits = Limits { pool, failures, pause };
         let inner = Inner {
             prefix: self.prefix,
             router: Router::new(target.deployment, limits, connector, scouts),

@@ -16,7 +16,7 @@ use papaya::HashMap;
 use crate::clock::ClockSource;
 use crate::redis::generations::Generations;
 use crate::redis::reply::Verdict;
-use crate::{DefaultHashBuilder, Key, RateLimitDecision};
+use crate::{DefaultHashBuilder, Key};
 
 /// Keys that share a generation lose each other's entries when units are given back.
 const GENERATIONS: usize = 1024;
@@ -47,6 +47,7 @@ struct Denial {
     /// When to ask again all the same.
     stale_us: u64,
     left: u64,
+    usage: u64,
 }
 
 /// Shows when the server was asked.
@@ -74,7 +75,7 @@ impl DenialCache {
     }
 
     /// The same rejection again, if it still holds.
-    pub(crate) fn repeat(&self, key: &str, ask: Ask) -> Option<RateLimitDecision> {
+    pub(crate) fn repeat(&self, key: &str, ask: Ask) -> Option<Verdict> {
         let entries = self.entries.pin();
         let denial = entries.get(key)?;
         if denial.ask != ask {
@@ -85,7 +86,7 @@ impl DenialCache {
             return None;
         }
         let wait_us = denial.until_us - now;
-        Some(Verdict::Later { wait_us, left: denial.left }.decision())
+        Some(Verdict::Later { wait_us, left: denial.left, usage: denial.usage })
     }
 
     /// Before the server is asked.
@@ -95,7 +96,7 @@ impl DenialCache {
 
     /// Remembers what the server has said to whoever has the ticket.
     pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, verdict: &Verdict) {
-        let &Verdict::Later { wait_us, left } = verdict else { return };
+        let &Verdict::Later { wait_us, left, usage } = verdict else { return };
         // From the moment of the reply on, which is not before the server decided: whoever comes
         // back when the hint says so is admitted.
         let now = self.now_us();
@@ -105,7 +106,8 @@ impl DenialCache {
         if entries.len() >= self.most && !entries.contains_key(key) && !self.make_room(now) {
             return;
         }
-        let denial = Denial { ask, generation: ticket.generation, until_us, stale_us, left };
+        let generation = ticket.generation;
+        let denial = Denial { ask, generation, until_us, stale_us, left, usage };
         entries.insert(Key::from(key), denial);
     }
 

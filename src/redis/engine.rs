@@ -27,7 +27,8 @@ use crate::redis::window::Window;
 use crate::redis::{OnUnavailable, RedisStats};
 use crate::wait::{Attempt, TimedOut, Wait};
 use crate::{
-    Key, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+    Bucket, Key, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage,
+    TrypemaError,
 };
 
 /// How long to believe that nothing has changed while waiting for room: units that another process
@@ -221,8 +222,8 @@ impl<S: Strategy> Engine<S> {
             if count == 0 {
                 return Ok(true);
             }
-            let asked = self.ask(Operation::Record, key, [Argument::Whole(count)], reply::recorded);
-            let asked = asked.map(|()| true);
+            let asked = self.ask(Operation::Record, key, [Argument::Whole(count)], reply::counted);
+            let asked = asked.map(|_| true);
             self.settle(count, asked, |limiter| S::stand_in(limiter).record(key, count))
         });
         self.counters.checked(recorded)
@@ -241,6 +242,21 @@ impl<S: Strategy> Engine<S> {
         });
         self.freed(key);
         self.counters.checked(refunded)
+    }
+
+    /// Takes units out of the bucket that they were counted in.
+    pub(crate) fn undo(&self, key: &str, bucket: Bucket, count: u64) -> Result<u64, TrypemaError> {
+        let count = count.min(MAX_COUNT);
+        let undone = check_key(key).and_then(|()| {
+            if count == 0 || bucket.some().is_none() {
+                return Ok(0);
+            }
+            let arguments = [Argument::Whole(count), Argument::Whole(bucket.tick())];
+            let asked = self.ask(Operation::Undo, key, arguments, reply::count);
+            self.settle(count, asked, |_| Ok(0))
+        });
+        self.freed(key);
+        self.counters.checked(undone)
     }
 
     /// Forgets a key.
@@ -275,8 +291,13 @@ impl<S: Strategy> Engine<S> {
     /// Decides what can be decided here; makes requests of the rest.
     fn prepare(&self, mode: Mode, call: &Call<'_>) -> Prepared<'_> {
         let Call { key, rate, count } = *call;
-        if count == 0 || mode == Mode::Look && rate.is_unlimited() {
-            return Prepared::Local(RateLimitDecision::allowed(0), DecisionSource::Nobody);
+        if rate.is_unlimited() && (count == 0 || mode == Mode::Look) {
+            return Prepared::Local(RateLimitDecision::allowed(u64::MAX), DecisionSource::Nobody);
+        }
+        if count == 0 {
+            let arguments = Arguments::new([]);
+            let request = self.request(Some(Operation::Usage), key, arguments, reply::nothing);
+            return Prepared::Remote(request, None);
         }
         let (window, parse) = (&self.window, S::parse(mode));
         if rate.is_unlimited() {
@@ -289,7 +310,8 @@ impl<S: Strategy> Engine<S> {
             && mode != Mode::Wait
         {
             let ask = Ask { capacity: S::limit(window, rate), count };
-            if let Some(decision) = denial_cache.repeat(key, ask) {
+            if let Some(verdict) = denial_cache.repeat(key, ask) {
+                let decision = self.decision(mode, call, verdict);
                 return Prepared::Local(decision, DecisionSource::DenialCache);
             }
             cacheable = Some((ask, denial_cache.ticket(key)));
@@ -318,7 +340,17 @@ impl<S: Strategy> Engine<S> {
         if let (Some(denial_cache), Some((ask, ticket))) = (&self.denial_cache, cacheable) {
             denial_cache.remember(call.key, ask, ticket, &verdict);
         }
-        Ok((verdict.decision(), DecisionSource::Redis))
+        Ok((self.decision(mode, call, verdict), DecisionSource::Redis))
+    }
+
+    fn decision(&self, mode: Mode, call: &Call<'_>, verdict: Verdict) -> RateLimitDecision {
+        let Call { rate, count, .. } = *call;
+        let counts = count > 0 && mode != Mode::Look;
+        if rate.is_unlimited() {
+            return verdict.decision(u64::MAX, counts).with_remaining(u64::MAX);
+        }
+        let decision = verdict.decision(self.window.capacity(rate), counts);
+        if count > S::limit(&self.window, rate) { decision.never() } else { decision }
     }
 
     /// The decision that the user wants while Redis is away.
@@ -327,11 +359,16 @@ impl<S: Strategy> Engine<S> {
         let Call { key, rate, count } = *call;
         let failure = self.outage(count, failure)?;
         // Of a key that had not been used at all.
-        let at_best = if rate.is_unlimited() || count <= S::limit(&self.window, rate) {
-            RateLimitDecision::allowed(0)
+        let at_best = if rate.is_unlimited() {
+            RateLimitDecision::allowed(u64::MAX)
+        } else if count <= S::limit(&self.window, rate) {
+            RateLimitDecision::allowed(self.window.capacity(rate).saturating_sub(count))
         } else {
-            S::NEVER
+            S::NEVER.with_remaining(self.window.capacity(rate))
         };
+        if count == 0 {
+            return Ok((at_best, DecisionSource::Nobody));
+        }
         let outage_policy = &self.inner.outage_policy;
         match (outage_policy.policy, &outage_policy.local) {
             (OnUnavailable::Error, _) | (OnUnavailable::Local, None) => {
@@ -410,8 +447,8 @@ impl<S: Strategy> Engine<S> {
     fn decline(&self, call: &Call<'_>) {
         if S::FAMILY == Family::Suppressed {
             let count = [Argument::Whole(call.count)];
-            let asked = self.ask(Operation::Decline, call.key, count, reply::recorded);
-            let _ = self.settle(call.count, asked, |_| Ok(()));
+            let asked = self.ask(Operation::Decline, call.key, count, reply::counted);
+            let _ = self.settle(call.count, asked.map(|_| ()), |_| Ok(()));
         }
     }
 

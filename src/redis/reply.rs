@@ -3,81 +3,126 @@
 use ::redis::Value;
 
 use crate::redis::net::failure::Kind;
-use crate::{RateLimitDecision, SuppressedUsage};
+use crate::{Bucket, RateLimitDecision, SuppressedUsage};
 
 type Parsed<T> = Result<T, Kind>;
 
 /// What the server says to a call that is to be decided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Verdict {
-    Fits,
+    /// It does not pass the limit.
+    Fits(Counted),
     /// Above the limit for so many microseconds, with so many units still counted then.
     Later {
         wait_us: u64,
         left: u64,
+        usage: u64,
     },
     Never {
         usage: u64,
     },
-    /// Between the limits.
+    /// Past the soft limit: admitted or declined.
     Drawn {
-        factor: f64,
+        counted: Counted,
         admitted: bool,
+        factor: f64,
     },
     /// Between the limits and declined, not counted: another draw may do.
     Redraw,
 }
 
+/// The usage, with what the call has counted or would have, and the bucket that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) usage: u64,
+    pub(crate) tick: u64,
+}
+
+impl Counted {
+    pub(crate) fn bucket(self) -> Bucket {
+        // The server has no position in a bucket: a tick that begins afresh is taken for the same.
+        Bucket::new(self.tick, 0)
+    }
+}
+
 impl Verdict {
-    pub(crate) fn decision(self) -> RateLimitDecision {
-        match self {
-            Self::Fits => RateLimitDecision::allowed(0),
-            Self::Later { wait_us, left } => {
-                RateLimitDecision::rejected(Some(wait_us.div_ceil(1_000)), left)
+    /// The decision on a call under a rate that allows so many units. `counts`: whether the call has
+    /// counted what was admitted.
+    pub(crate) fn decision(self, capacity: u64, counts: bool) -> RateLimitDecision {
+        let in_bucket = |decision: RateLimitDecision, counted: Counted| {
+            if counts { decision.with_bucket(counted.bucket()) } else { decision }
+        };
+        let (decision, usage) = match self {
+            Self::Fits(counted) => {
+                (in_bucket(RateLimitDecision::allowed(0), counted), counted.usage)
             }
-            Self::Never { usage } => RateLimitDecision::rejected(None, usage),
-            Self::Drawn { factor, admitted } => RateLimitDecision::suppressed(factor, admitted),
+            Self::Later { wait_us, left, usage } => {
+                (RateLimitDecision::rejected(Some(wait_us.div_ceil(1_000)), left), usage)
+            }
+            Self::Never { usage } => (RateLimitDecision::rejected(None, usage), usage),
+            Self::Drawn { counted, admitted, factor } => {
+                let decision = RateLimitDecision::suppressed(factor, admitted);
+                let decision = if admitted { in_bucket(decision, counted) } else { decision };
+                (decision, counted.usage)
+            }
             // Only a waiting thread hears it, and only that it was not admitted.
-            Self::Redraw => RateLimitDecision::suppressed(1.0, false),
-        }
+            Self::Redraw => return RateLimitDecision::suppressed(1.0, false),
+        };
+        decision.with_remaining(capacity.saturating_sub(usage))
     }
 }
 
-/// Absolute: 1, or how long to wait and what counts then, or what counts.
+/// Absolute: what was counted; or how long to wait, what counts then, and what counts; or what counts.
 pub(crate) fn absolute(value: Value) -> Parsed<Verdict> {
-    let Value::BulkString(bytes) = &value else { return recorded(value).map(|()| Verdict::Fits) };
-    match counts(bytes) {
-        [Some(wait_us), Some(left)] => Ok(Verdict::Later { wait_us, left }),
-        [Some(usage), None] => Ok(Verdict::Never { usage }),
-        _ => nonsense(&value),
-    }
-}
-
-/// Suppressed: 1, or whether it was admitted and the factor.
-pub(crate) fn suppressed(value: Value) -> Parsed<Verdict> {
-    let Value::BulkString(bytes) = &value else { return recorded(value).map(|()| Verdict::Fits) };
-    match bytes.split_first() {
-        Some((admitted @ 0..=1, share)) => match share_of(share) {
-            Some(factor) => Ok(Verdict::Drawn { factor, admitted: *admitted == 1 }),
-            None => nonsense(&value),
+    match &value {
+        Value::BulkString(bytes) => match bytes.len() {
+            COUNT => Ok(Verdict::Never { usage: number(bytes) }),
+            LATER => {
+                let (wait_us, rest) = bytes.split_at(COUNT);
+                let (left, usage) = rest.split_at(COUNT);
+                let (wait_us, left, usage) = (number(wait_us), number(left), number(usage));
+                Ok(Verdict::Later { wait_us, left, usage })
+            }
+            _ => counted(value).map(Verdict::Fits),
         },
-        _ => nonsense(&value),
+        _ => counted(value).map(Verdict::Fits),
     }
 }
 
-/// The same for a thread that waits: also -1, or how long to wait and what counts then.
+/// Suppressed: what was counted; past the soft limit also whether it was admitted, and the factor.
+pub(crate) fn suppressed(value: Value) -> Parsed<Verdict> {
+    if let Value::BulkString(bytes) = &value
+        && let Some((counts, [admitted @ 0..=1, factor @ ..])) = bytes.split_at_checked(COUNTED)
+        && let Some(factor) = share(factor)
+    {
+        let (counted, admitted) = (Counted::read(counts), *admitted == 1);
+        return Ok(Verdict::Drawn { counted, admitted, factor });
+    }
+    counted(value).map(Verdict::Fits)
+}
+
+/// The same for a thread that waits: also -1, or how long to wait.
 pub(crate) fn waited(value: Value) -> Parsed<Verdict> {
     match &value {
         Value::Int(-1) => Ok(Verdict::Redraw),
-        Value::BulkString(bytes) if bytes.len() == DOUBLE => absolute(value),
+        Value::BulkString(bytes) if bytes.len() == LATER => absolute(value),
         _ => suppressed(value),
     }
 }
 
-/// 1, or 0 where it would have been too much.
-pub(crate) fn recorded(value: Value) -> Parsed<()> {
-    match value {
-        Value::Int(1) => Ok(()),
+/// What was counted, or 0 where it would have been too much: a count and the bucket, and where more
+/// follows, first a count that is to be taken off.
+pub(crate) fn counted(value: Value) -> Parsed<Counted> {
+    match &value {
+        Value::BulkString(bytes) if ONE_ENDS.contains(&bytes.len()) => Ok(Counted::read(bytes)),
+        Value::BulkString(bytes) if MANY_ENDS.contains(&bytes.len()) => {
+            let Counted { usage: cum, tick } = Counted::read(bytes);
+            let base = number(&bytes[COUNTED..][..COUNT]);
+            match cum.checked_sub(base) {
+                Some(usage) => Ok(Counted { usage, tick }),
+                None => nonsense(&value),
+            }
+        }
         Value::Int(0) => Err(Kind::CountTooLarge),
         _ => nonsense(&value),
     }
@@ -85,12 +130,19 @@ pub(crate) fn recorded(value: Value) -> Parsed<()> {
 
 /// Admitted and declined.
 pub(crate) fn usage(value: Value) -> Parsed<SuppressedUsage> {
-    if let Value::BulkString(bytes) = &value
-        && let [Some(admitted), Some(declined)] = counts(bytes)
-    {
-        return Ok(SuppressedUsage { admitted, declined });
+    match &value {
+        Value::BulkString(bytes) if bytes.len() == 2 * COUNT => {
+            let (admitted, declined) = bytes.split_at(COUNT);
+            Ok(SuppressedUsage { admitted: number(admitted), declined: number(declined) })
+        }
+        _ => nonsense(&value),
     }
-    nonsense(&value)
+}
+
+/// The same, of a call that asks for nothing.
+pub(crate) fn nothing(value: Value) -> Parsed<Verdict> {
+    let SuppressedUsage { admitted, .. } = usage(value)?;
+    Ok(Verdict::Fits(Counted { usage: admitted, tick: 0 }))
 }
 
 pub(crate) fn count(value: Value) -> Parsed<u64> {
@@ -101,8 +153,10 @@ pub(crate) fn count(value: Value) -> Parsed<u64> {
 }
 
 pub(crate) fn factor(value: Value) -> Parsed<f64> {
-    let Value::BulkString(bytes) = &value else { return nonsense(&value) };
-    share_of(bytes).map_or_else(|| nonsense(&value), Ok)
+    match &value {
+        Value::BulkString(bytes) => share(bytes).map_or_else(|| nonsense(&value), Ok),
+        _ => nonsense(&value),
+    }
 }
 
 #[cold]
@@ -110,25 +164,28 @@ fn nonsense<T>(value: &Value) -> Parsed<T> {
     Err(Kind::Protocol { cause: format!("{value:?} is no answer to this") })
 }
 
-fn share_of(bytes: &[u8]) -> Option<f64> {
+fn share(bytes: &[u8]) -> Option<f64> {
     let share = bytes.try_into().ok().map(f64::from_le_bytes);
     share.filter(|share| (0.0..=1.0).contains(share))
 }
 
 /// Bytes of a packed count.
 const COUNT: usize = 7;
-const DOUBLE: usize = 2 * COUNT;
+/// Of a count and a tick.
+const COUNTED: usize = COUNT + 6;
+/// Of the ends of values, or what begins them, as `lua/formats.lua` has them.
+const ONE_ENDS: [usize; 2] = [COUNTED, 35];
+const MANY_ENDS: [usize; 3] = [COUNTED + COUNT, 48, 84];
+/// Of three counts.
+const LATER: usize = 3 * COUNT;
 
-/// One packed count or two; nothing of other lengths.
-fn counts(bytes: &[u8]) -> [Option<u64>; 2] {
-    let count = |bytes: &[u8]| {
-        let mut wide = [0; 8];
-        wide.get_mut(..COUNT)?.copy_from_slice(bytes);
-        Some(u64::from_le_bytes(wide))
-    };
-    match bytes.len() {
-        COUNT => [count(bytes), None],
-        DOUBLE => [count(&bytes[..COUNT]), count(&bytes[COUNT..])],
-        _ => [None, None],
+impl Counted {
+    fn read(bytes: &[u8]) -> Self {
+        Self { usage: number(&bytes[..COUNT]), tick: number(&bytes[COUNT..COUNTED]) }
     }
+}
+
+/// A packed number, of at most 8 bytes.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

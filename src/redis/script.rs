@@ -13,6 +13,7 @@ const WINDOW: &str = include_str!("../../lua/window.lua");
 const JUDGE: &str = include_str!("../../lua/judge.lua");
 const ADD: &str = include_str!("../../lua/add.lua");
 const REFUND: &str = include_str!("../../lua/refund.lua");
+const UNDO: &str = include_str!("../../lua/undo.lua");
 const SUPPRESSED_DECIDE: &str = include_str!("../../lua/suppressed_decide.lua");
 
 // The arguments of an operation, by the names that the parts take.
@@ -22,6 +23,7 @@ const TAKE_LIMITS: &str = "\
     local rate, draw, afresh = ARGV[4] + 0, ARGV[5] + 0, false\n";
 const TAKE_COUNT: &str = "local count = ARGV[1] + 0\n";
 const TAKE_DECLINED: &str = "local count = 0\ndeclined = ARGV[1] + 0\n";
+const TAKE_BUCKET: &str = "local count, bucket = ARGV[1] + 0, ARGV[2] + 0\n";
 const TAKE_GIVEN: &str = "local given = ARGV[1] + 0\n";
 /// Between the limits, whatever the usage.
 const TAKE_RATE: &str = "\
@@ -36,13 +38,21 @@ const WAIT: &str = "\
     if not admitted and total <= hard then return -1 end\n\
     local capacity = hard\n";
 
-const DONE: &str = "return 1\n";
+/// `ADD` has packed it: two counts whose difference is the usage, and the bucket between them.
+const REPLY_COUNTED: &str = "return counted\n";
+/// What `ADD` would leave: the usage with what would be counted, and the bucket.
+const REPLY_FITS: &str = "return pack('<I7I6', usage + count, tick)\n";
 /// Admitted and declined units that count.
 const REPLY_USAGE: &str = "return pack('<I7I7', cum - base, declined and dcum - dbase or 0)\n";
-/// 1 up to the soft limit; else whether it was admitted, and the factor to its last bit.
+/// As `REPLY_COUNTED`; past the soft limit the usage, the bucket, whether the call was admitted, and the
+/// factor to its last bit.
 const REPLY_SUPPRESSED: &str = "\
-    if not factor then return 1 end\n\
-    return pack('<Bd', admitted and 1 or 0, factor)\n";
+    if not factor then return counted end\n\
+    return pack('<I7I6Bd', cum - base, tick, admitted and 1 or 0, factor)\n";
+/// The same of a call that was not counted.
+const REPLY_LOOKED: &str = "\
+    if not factor then return pack('<I7I6', total, tick) end\n\
+    return pack('<I7I6Bd', admitted and total or cum - base, tick, admitted and 1 or 0, factor)\n";
 const REPLY_FACTOR: &str = "return pack('<d', factor)\n";
 
 /// Microseconds, the unit of time of the scripts, in a millisecond.
@@ -59,6 +69,7 @@ pub(crate) enum Operation {
     Usage,
     Record,
     Refund,
+    Undo,
     /// Counts a decline. Suppressed alone, as the next.
     Decline,
     Factor,
@@ -72,13 +83,14 @@ pub(crate) enum Family {
 }
 
 impl Operation {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Inc,
         Self::Look,
         Self::Wait,
         Self::Usage,
         Self::Record,
         Self::Refund,
+        Self::Undo,
         Self::Decline,
         Self::Factor,
     ];
@@ -86,21 +98,24 @@ impl Operation {
     /// How many arguments its script takes, and the parts that come after `lua/window.lua`.
     fn parts(self, family: Family) -> (usize, &'static [&'static str]) {
         match (self, family) {
-            (Self::Inc | Self::Wait, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, ADD, DONE]),
-            (Self::Look, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, DONE]),
+            (Self::Inc | Self::Wait, Family::Absolute) => {
+                (2, &[TAKE_LIMIT, JUDGE, ADD, REPLY_COUNTED])
+            }
+            (Self::Look, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, REPLY_FITS]),
             (Self::Inc, Family::Suppressed) => {
                 (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, DECLINE, ADD, REPLY_SUPPRESSED])
             }
             (Self::Look, Family::Suppressed) => {
-                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, REPLY_SUPPRESSED])
+                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, REPLY_LOOKED])
             }
             (Self::Wait, Family::Suppressed) => {
                 (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, WAIT, JUDGE, ADD, REPLY_SUPPRESSED])
             }
             (Self::Usage, _) => (0, &[REPLY_USAGE]),
-            (Self::Record, _) => (1, &[TAKE_COUNT, ADD, DONE]),
+            (Self::Record, _) => (1, &[TAKE_COUNT, ADD, REPLY_COUNTED]),
             (Self::Refund, _) => (1, &[TAKE_GIVEN, REFUND]),
-            (Self::Decline, _) => (1, &[TAKE_DECLINED, ADD, DONE]),
+            (Self::Undo, _) => (2, &[TAKE_BUCKET, UNDO]),
+            (Self::Decline, _) => (1, &[TAKE_DECLINED, ADD, REPLY_COUNTED]),
             (Self::Factor, _) => (1, &[TAKE_RATE, SUPPRESSED_DECIDE, REPLY_FACTOR]),
         }
     }

@@ -15,7 +15,7 @@ use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT};
 use crate::redis::script::Family;
 use crate::redis::window::Window;
 use crate::{
-    Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+    Bucket, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
 };
 
 /// The Suppressed strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): up to the rate's
@@ -127,6 +127,26 @@ impl RedisSuppressed {
         self.engine.refund(key, count)
     }
 
+    /// Takes up to `count` units back out of the bucket that they were admitted in, which the decision
+    /// has told ([`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for.
+    /// Returns how many: fewer where fewer are left in that bucket, 0 once it has expired. What a refund
+    /// has given back is not given back again.
+    ///
+    /// The bucket is known by its time alone: after a [`reset`](RedisSuppressed::reset), the same moment's
+    /// bucket is taken for the same.
+    ///
+    /// # Errors
+    /// See [`RedisSuppressed`].
+    pub fn undo(
+        &self,
+        key: &str,
+        _rate: &RateLimit,
+        bucket: Bucket,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        self.engine.undo(key, bucket, count)
+    }
+
     /// Forgets the key and all that it has used. Returns whether Redis knew it.
     ///
     /// # Errors
@@ -174,7 +194,7 @@ pub(crate) struct Suppressed;
 
 impl Strategy for Suppressed {
     const FAMILY: Family = Family::Suppressed;
-    const NEVER: RateLimitDecision = RateLimitDecision::suppressed(1.0, false);
+    const NEVER: RateLimitDecision = RateLimitDecision::suppressed(1.0, false).never();
 
     fn arguments(inner: &Inner, window: &Window, call: &Call<'_>) -> Arguments {
         Arguments::new([

@@ -101,11 +101,15 @@ fn what_never_fits_gets_no_hope() {
     for policy in [OnUnavailable::Allow, OnUnavailable::Reject, OnUnavailable::Local] {
         let (_server, mut proxy, limiter) = scene(policy, FOREVER);
         proxy.refuse();
+        // As of a key that was not used. Who stands in goes by half of the rate.
+        let left = if policy == OnUnavailable::Local { 5 } else { 10 };
         for _ in 0..5 {
             let decision = limiter.absolute().inc("key", &ten(), 11).unwrap();
-            assert_eq!(decision, RateLimitDecision::rejected(None, 0), "{policy:?}");
+            let expected = RateLimitDecision::rejected(None, 0).with_remaining(left);
+            assert_eq!(decision, expected, "{policy:?}");
             let decision = limiter.suppressed().inc("key", &ten(), 16).unwrap();
-            assert_eq!(decision, RateLimitDecision::suppressed(1.0, false), "{policy:?}");
+            assert!(!decision.is_allowed() && decision.is_never(), "{policy:?}: {decision:?}");
+            assert_eq!(decision.remaining(), left, "{policy:?}");
         }
     }
 }

@@ -12,9 +12,11 @@ mod agreement;
 mod away;
 mod batches;
 mod certificates;
+mod clocks;
 mod cluster;
 #[cfg(feature = "serde")]
 mod config;
+mod connections;
 mod denials;
 mod faults;
 mod footprint;
@@ -28,6 +30,7 @@ mod scripts;
 mod sentinel;
 mod server;
 mod topologies;
+mod urls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -33,7 +33,17 @@ pub(crate) enum Fault {
     Drip(Duration),
 }
 
+/// What becomes of connections that are there when this is set, and of no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoiled {
+    /// What is sent leads nowhere, as after a router has forgotten the connection.
+    Swallowed,
+    /// The server, whoever it is now, says this in place of any reply.
+    Saying(&'static str),
+}
+
 struct State {
+    spoiled: Mutex<Option<(u64, Spoiled)>>,
     upstream: Mutex<SocketAddr>,
     fault: Mutex<Fault>,
     fault_changed: Condvar,
@@ -60,6 +70,7 @@ impl Proxy {
     /// In front of the server at this port.
     pub(crate) fn to(port: u16) -> Self {
         let state = Arc::new(State {
+            spoiled: Mutex::default(),
             upstream: Mutex::new(at(port)),
             fault: Mutex::new(Fault::None),
             fault_changed: Condvar::new(),
@@ -86,6 +97,11 @@ impl Proxy {
 
     pub(crate) fn set(&self, fault: Fault) {
         self.state.set(fault);
+    }
+
+    /// Spoils the connections that there are. New ones are fine.
+    pub(crate) fn spoil_old(&self, how: Spoiled) {
+        *lock(&self.state.spoiled) = Some((self.seen().connections, how));
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -163,10 +179,10 @@ impl Acceptor {
                 }
                 // Who has gone again by now is no longer of interest.
                 let Ok(client) = client else { continue };
-                state.connections.fetch_add(1, Ordering::Relaxed); // A count.
+                let number = state.connections.fetch_add(1, Ordering::Relaxed); // A count.
                 let upstream = *lock(&state.upstream);
                 match TcpStream::connect(upstream) {
-                    Ok(server) => join(&state, client, server),
+                    Ok(server) => join(&state, number, client, server),
                     // As the server would have it: the connection is there, and ends.
                     Err(_) => _ = client.shutdown(Shutdown::Both),
                 }
@@ -186,7 +202,7 @@ impl Drop for Acceptor {
 }
 
 /// Hands on in both directions, until either side ends.
-fn join(state: &Arc<State>, client: TcpStream, server: TcpStream) {
+fn join(state: &Arc<State>, number: u64, client: TcpStream, server: TcpStream) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
         lock(&state.streams).push(stream.try_clone().unwrap());
@@ -195,11 +211,20 @@ fn join(state: &Arc<State>, client: TcpStream, server: TcpStream) {
     let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
         pump(&from_client, &to_server, |bytes, to| {
+            if up.spoiled(number) == Some(Spoiled::Swallowed) {
+                return true;
+            }
             up.bytes_up.fetch_add(bytes.len() as u64, Ordering::Relaxed); // A count.
             to.write_all(bytes).is_ok()
         });
     });
-    thread::spawn(move || pump(&server, &client, |bytes, to| down.hand_on(bytes, to)));
+    thread::spawn(move || {
+        pump(&server, &client, |bytes, to| match down.spoiled(number) {
+            None => down.hand_on(bytes, to),
+            Some(Spoiled::Swallowed) => true,
+            Some(Spoiled::Saying(text)) => to.write_all(text.as_bytes()).is_ok(),
+        });
+    });
 }
 
 /// Until one of the two ends, or `hand_on` says so; then both are ended.
@@ -218,6 +243,10 @@ impl State {
     fn set(&self, fault: Fault) {
         *lock(&self.fault) = fault;
         self.fault_changed.notify_all();
+    }
+
+    fn spoiled(&self, connection: u64) -> Option<Spoiled> {
+        lock(&self.spoiled).filter(|(end, _)| connection < *end).map(|(_, how)| how)
     }
 
     /// Hands a reply on as the fault has it, and says whether the connection goes on.

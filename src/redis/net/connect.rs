@@ -4,6 +4,8 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::time::Duration;
 
 use ::redis::{Value, cmd};
 use rustls::pki_types::ServerName;
@@ -79,16 +81,18 @@ impl Connector {
         }
         let last = if self.masters_only { "ROLE" } else { "PING" };
         cmd(last).write_packed_command(&mut request);
-        let mut replies = connection
-            .exchange(expected, deadline, |out| out.extend_from_slice(&request))
-            .map_err(unsent)?;
-        for (index, reply) in replies.drain(..).enumerate() {
-            let reply = reply.map_err(unsent)?;
+        let sent = connection.exchange(expected, deadline, |out| out.extend_from_slice(&request));
+        let replies = sent.map_err(|kind| match connection.last_words() {
+            Some(Value::ServerError(error)) => self.scrubbed(Kind::of_server(&error)),
+            _ => unsent(kind),
+        })?;
+        for (index, reply) in replies.into_iter().enumerate() {
+            let reply = reply.map_err(|kind| self.scrubbed(unsent(kind)))?;
             let is_last = index + 1 == expected;
             match reply {
                 // To be asked is not among the rights that we need.
                 Value::ServerError(error) if is_last && error.code() == "NOPERM" => {}
-                Value::ServerError(error) => return Err(Kind::of_server(&error)),
+                Value::ServerError(error) => return Err(self.scrubbed(Kind::of_server(&error))),
                 Value::Array(role) if is_last && self.masters_only => {
                     if !is_text(role.first(), "master") {
                         let cause = "it is not the master any more, or not yet".to_owned();
@@ -96,15 +100,38 @@ impl Connector {
                     }
                 }
                 Value::Okay | Value::SimpleString(_) => {}
-                other => {
-                    let cause = format!("{other:?} to an introduction");
+                // Not repeated: it may repeat the password, as anything that is no Redis may.
+                _ => {
+                    let cause = "it does not answer an introduction as Redis does".to_owned();
                     return Err(Kind::Protocol { cause });
                 }
             }
         }
         Ok(())
     }
+
+    /// Servers repeat a command that they do not know, with its arguments: of `AUTH`, the password. So
+    /// may anything that is no Redis.
+    fn scrubbed(&self, kind: Kind) -> Kind {
+        let cause = kind.to_string();
+        let repeats = |password: &String| {
+            let mut pieces = password.as_bytes().windows(SECRET_PIECE);
+            pieces.any(|piece| cause.as_bytes().windows(SECRET_PIECE).any(|shown| shown == piece))
+        };
+        if !self.password.as_ref().is_some_and(repeats) {
+            return kind;
+        }
+        let cause = "an answer to the introduction that repeats the password, so it is not shown";
+        match kind {
+            Kind::Server { code, .. } => Kind::Server { code, cause: cause.into() },
+            Kind::Io { sent, .. } => Kind::Io { cause: cause.into(), sent },
+            _ => Kind::Protocol { cause: cause.into() },
+        }
+    }
 }
+
+/// So many characters of a password in a row are never shown.
+const SECRET_PIECE: usize = 4;
 
 /// Nothing was asked for yet, so nothing has been done.
 fn unsent(kind: Kind) -> Kind {
@@ -134,6 +161,7 @@ fn open(address: &Address, resolver: &Resolver, deadline: &Deadline) -> io::Resu
                 match TcpStream::connect_timeout(address, left / parts) {
                     Ok(stream) => {
                         stream.set_nodelay(true)?;
+                        keep_alive(&stream)?;
                         return Ok(Socket::Tcp(stream));
                     }
                     Err(error) => problem = error,
@@ -146,6 +174,26 @@ fn open(address: &Address, resolver: &Resolver, deadline: &Deadline) -> io::Resu
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
     }
+}
+
+/// Idle connections say something now and then, so that routers do not forget them, and that the system
+/// notices those that lead nowhere.
+#[cfg(unix)]
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        sockopt::set_tcp_keepidle(stream, Duration::from_secs(15))?;
+        sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+        sockopt::set_tcp_keepcnt(stream, 3)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_alive(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// The standard library has no timeout for this: a listener whose backlog is full makes wait.

@@ -53,6 +53,12 @@ impl Connection {
         self.broken = true;
     }
 
+    /// A reply that came before anything was asked for could be sent, if there is one: a server that
+    /// does not want us says why, and closes the connection.
+    pub(crate) fn last_words(&mut self) -> Option<Value> {
+        self.receive().ok()
+    }
+
     /// Whether the server has closed it meanwhile. Asks only this machine.
     pub(crate) fn is_stale(&self) -> bool {
         match &self.wire {

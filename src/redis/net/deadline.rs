@@ -30,10 +30,16 @@ impl Deadline {
     /// An earlier moment: when half of what is left has passed.
     pub(crate) fn halfway(&self) -> Self {
         let now = Instant::now();
-        Self { prepared: self.prepared, at: now + self.at.saturating_duration_since(now) / 2 }
+        Self { prepared: now, at: now + self.at.saturating_duration_since(now) / 2 }
     }
 
-    /// All that the call was given.
+    /// Whether so much of what was given, at least half, has gone by since then that whoever was asked then
+    /// has had a fair time to answer.
+    pub(crate) fn was_fair_since(&self, asked: Instant) -> bool {
+        asked.elapsed() >= self.whole() / 2
+    }
+
+    /// All that was given.
     pub(crate) fn whole(&self) -> Duration {
         self.at.saturating_duration_since(self.prepared)
     }

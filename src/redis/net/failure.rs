@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     CountTooLarge,
 }
 
-/// Answers of a server that cannot decide now, and that may be otherwise later.
+/// Answers of a server that cannot decide a call now, and that may be otherwise later.
 const PASSING: [&str; 10] = [
     "LOADING",
     "READONLY",
@@ -46,20 +46,50 @@ const PASSING: [&str; 10] = [
     "NOREPLICAS",
     NOT_MASTER,
 ];
+/// Answers of a server that was demoted, has just started, or does not know us any more.
+const WRONG_SERVER: [&str; 7] =
+    ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", NOT_MASTER];
+/// Of a server that is full.
+const MAX_CLIENTS: &str = "max number of clients";
 /// Ours, for a server that Sentinel calls the master, and that does not see itself so.
 pub(crate) const NOT_MASTER: &str = "NOTMASTER";
 
 impl Kind {
-    /// Whether it is a matter of the server being away: such failures open the breaker, and are
+    /// Whether it is a matter of the server being away, for this call at least: such failures are
     /// answered as the user chose.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
             Self::Io { .. } | Self::PoolTimeout { .. } | Self::BreakerOpen { .. } => true,
             Self::Server { code, cause } => {
-                PASSING.contains(&code.as_str()) || cause.contains("max number of clients")
+                PASSING.contains(&code.as_str()) || cause.contains(MAX_CLIENTS)
             }
             Self::Protocol { .. } | Self::CountTooLarge => false,
         }
+    }
+
+    /// Whether the server is away for all calls: such failures open the breaker. A server that will not
+    /// write still rejects what is over its limit, one slot is not the cluster, and a full pool is ours.
+    pub(crate) fn opens_breaker(&self) -> bool {
+        match self {
+            Self::Server { code, cause } => match code.as_str() {
+                "OOM" | "MISCONF" | "NOREPLICAS" | "TRYAGAIN" => false,
+                "CLUSTERDOWN" => cause.contains("is down"),
+                _ => self.is_outage(),
+            },
+            Self::PoolTimeout { .. } => false,
+            _ => self.is_outage(),
+        }
+    }
+
+    /// Whether the server has as many clients as it takes.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Server { cause, .. } if cause.contains(MAX_CLIENTS))
+    }
+
+    /// Whether it says that this is not the server to ask, or not this connection: others that were made
+    /// earlier are no better, and another look at the name may lead elsewhere.
+    pub(crate) fn is_wrong_server(&self) -> bool {
+        matches!(self, Self::Server { code, .. } if WRONG_SERVER.contains(&code.as_str()))
     }
 
     /// Whether the server has certainly not done what it was asked for.

@@ -7,7 +7,7 @@ mod connection;
 pub(crate) mod deadline;
 pub(crate) mod failure;
 pub(crate) mod node;
-mod pool;
+pub(crate) mod pool;
 mod resolve;
 mod socket;
 pub(crate) mod tls;

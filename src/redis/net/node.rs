@@ -1,5 +1,6 @@
 //! One server: its pool, and a breaker that leaves it alone while it fails.
 
+use core::cell::Cell;
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use ::redis::Value;
 use crate::redis::net::breaker::{Breaker, Pass};
 use crate::redis::net::connection::Connection;
 use crate::redis::net::failure::Kind;
-use crate::redis::net::pool::Pool;
+use crate::redis::net::pool::{Bounds, Pool, Retire};
 use crate::redis::net::resolve::Resolver;
 use crate::redis::net::{Address, Connector, Deadline, Failure};
 use crate::redis::request::{Request, ScriptRef};
@@ -20,7 +21,7 @@ pub(crate) type Answer<T> = Result<T, Kind>;
 /// Settings of each node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    pub(crate) pool_size: usize,
+    pub(crate) pool: Bounds,
     /// Failures in a row that open the breaker.
     pub(crate) failures: u32,
     /// Time between probes.
@@ -33,6 +34,15 @@ pub(crate) struct Node {
     resolver: Resolver,
     pool: Pool,
     guard: Guard,
+}
+
+/// What a call says of a server.
+pub(crate) enum Health {
+    Up,
+    /// Why.
+    Down(String),
+    /// Nothing that was not known.
+    Unknown,
 }
 
 /// A breaker with real time, which remembers why it opened.
@@ -52,12 +62,11 @@ impl Guard {
         }
     }
 
-    /// Does it, unless it has failed too often. `failure` is what of its result speaks for an
-    /// outage, if anything.
+    /// Does it, unless it has failed too often. `health`: what its result says of the server.
     pub(crate) fn run<T>(
         &self,
         act: impl FnOnce() -> T,
-        outage: impl FnOnce(&T) -> Option<String>,
+        health: impl FnOnce(&T) -> Health,
     ) -> Result<T, Kind> {
         let pass = self.breaker.ask(self.now());
         if let Pass::Wait(nanos) = pass {
@@ -65,12 +74,13 @@ impl Guard {
             return Err(Kind::BreakerOpen { cause, retry_after: Duration::from_nanos(nanos) });
         }
         let done = act();
-        match outage(&done) {
-            None => self.breaker.succeeded(),
-            Some(cause) => {
+        match health(&done) {
+            Health::Up => self.breaker.succeeded(),
+            Health::Down(cause) => {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = cause;
                 self.breaker.failed(pass, self.now());
             }
+            Health::Unknown => {}
         }
         Ok(done)
     }
@@ -86,7 +96,7 @@ impl Node {
             address,
             connector,
             resolver: Resolver::default(),
-            pool: Pool::new(limits.pool_size),
+            pool: Pool::new(limits.pool),
             guard: Guard::new(limits),
         }
     }
@@ -99,9 +109,7 @@ impl Node {
         asking: bool,
         deadline: Deadline,
     ) -> Result<Vec<Answer<T>>, Failure> {
-        self.guarded(|| {
-            self.lend(deadline, |connection| exchange(connection, requests, asking, deadline))
-        })
+        self.call(deadline, |connection| exchange(connection, requests, asking, deadline))
     }
 
     /// A request that is no script, and is not asked often.
@@ -113,7 +121,7 @@ impl Node {
         let ask = |connection: &mut Connection| {
             connection.exchange(1, deadline, |out| request.write_packed_command(out))
         };
-        let mut answers = self.guarded(|| self.lend(deadline, ask))?;
+        let mut answers = self.call(deadline, ask)?;
         answers.pop().unwrap_or(Ok(Value::Nil)).and_then(said).map_err(|kind| self.failure(kind))
     }
 
@@ -121,27 +129,93 @@ impl Node {
         kind.at(&self.address)
     }
 
-    fn guarded<T>(
-        &self,
-        act: impl FnOnce() -> Result<Vec<Answer<T>>, Kind>,
-    ) -> Result<Vec<Answer<T>>, Failure> {
-        let outage = |done: &Result<Vec<Answer<T>>, Kind>| match done {
-            Err(kind) => kind.is_outage().then(|| kind.to_string()),
-            Ok(answers) => {
-                let failures = answers.iter().filter_map(|answer| answer.as_ref().err());
-                failures.filter(|kind| kind.is_outage()).map(Kind::to_string).next()
-            }
-        };
-        self.guard.run(act, outage).and_then(|done| done).map_err(|kind| self.failure(kind))
-    }
-
-    fn lend<T>(
+    fn call<T>(
         &self,
         deadline: Deadline,
-        act: impl FnOnce(&mut Connection) -> Result<T, Kind>,
-    ) -> Result<T, Kind> {
-        let connect = || self.connector.connect(&self.address, &self.resolver, deadline);
-        self.pool.with(&deadline, connect, act)?
+        act: impl FnOnce(&mut Connection) -> Result<Vec<Answer<T>>, Kind>,
+    ) -> Result<Vec<Answer<T>>, Failure> {
+        if let Err(error) = deadline.left_or_timed_out() {
+            // The server has had no part in that.
+            return Err(self.failure(Kind::of_io(&error, false)));
+        }
+        let called = self.guard.run(|| self.attempt(deadline, act), |called| called.health());
+        called.and_then(|called| called.answers).map_err(|kind| self.failure(kind))
+    }
+
+    fn attempt<T>(
+        &self,
+        deadline: Deadline,
+        act: impl FnOnce(&mut Connection) -> Result<Vec<Answer<T>>, Kind>,
+    ) -> Called<T> {
+        // When the server was asked for something first.
+        let asked = Cell::new(None);
+        let begin = || asked.set(asked.get().or(Some(Instant::now())));
+        let was_hasty = || {
+            deadline.left().is_none() && !asked.get().is_some_and(|at| deadline.was_fair_since(at))
+        };
+        let connect = || {
+            begin();
+            self.connector.connect(&self.address, &self.resolver, deadline)
+        };
+        let used = self.pool.with(&deadline, connect, |connection| {
+            begin();
+            let answers = act(connection);
+            let retire = match lasting(&answers) {
+                Some(kind) if kind.is_wrong_server() => Some(Retire::All),
+                Some(Kind::Io { .. }) if !was_hasty() => Some(Retire::Idle),
+                _ => None,
+            };
+            (answers, retire)
+        });
+        match used {
+            Ok(used) => Called { is_news: !used.was_retired && !was_hasty(), answers: used.result },
+            Err(kind) => Called { is_news: !was_hasty(), answers: Err(kind) },
+        }
+    }
+}
+
+/// What became of a call.
+struct Called<T> {
+    answers: Result<Vec<Answer<T>>, Kind>,
+    /// Whether a failure would say something of the server that was not known: not if it was given hardly
+    /// any time, nor if the connection was one of those that have failed already.
+    is_news: bool,
+}
+
+impl<T> Called<T> {
+    fn health(&self) -> Health {
+        let bad = match &self.answers {
+            Err(kind) => Some(kind),
+            Ok(answers) => {
+                let mut bad = None;
+                for answer in answers {
+                    match answer {
+                        Err(kind) if kind.opens_breaker() => bad = Some(kind),
+                        // It has answered one.
+                        _ => return Health::Up,
+                    }
+                }
+                bad
+            }
+        };
+        match bad {
+            Some(Kind::PoolTimeout { .. }) => Health::Unknown,
+            Some(kind) if !kind.opens_breaker() => Health::Up,
+            Some(_) if !self.is_news => Health::Unknown,
+            Some(kind) => Health::Down(kind.to_string()),
+            None => Health::Up,
+        }
+    }
+}
+
+/// The first failure that speaks against the connection, if any.
+fn lasting<T>(answers: &Result<Vec<Answer<T>>, Kind>) -> Option<&Kind> {
+    match answers {
+        Err(kind) => Some(kind),
+        Ok(answers) => {
+            let mut failures = answers.iter().filter_map(|answer| answer.as_ref().err());
+            failures.find(|kind| kind.is_wrong_server() || matches!(kind, Kind::Io { .. }))
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use crate::redis::net::address::list;
 use crate::redis::net::failure::Kind;
-use crate::redis::net::node::{Answer, Guard, Limits};
+use crate::redis::net::node::{Answer, Guard, Health, Limits};
 use crate::redis::net::url::Deployment;
 use crate::redis::net::{Address, Connector, Deadline, Failure, Node};
 use crate::redis::request::Request;
@@ -254,11 +254,11 @@ impl Router {
         }
         looking.now = true;
         drop(looking);
-        let outage = |found: &Result<Arc<Topology>, Failure>| match found {
-            Err(failure) if failure.kind.is_outage() => Some(failure.kind.to_string()),
-            _ => None,
+        let health = |found: &Result<Arc<Topology>, Failure>| match found {
+            Err(failure) if failure.kind.opens_breaker() => Health::Down(failure.kind.to_string()),
+            _ => Health::Up,
         };
-        let found = self.guard.run(|| self.look(deadline), outage);
+        let found = self.guard.run(|| self.look(deadline), health);
         self.done_looking(matches!(found, Ok(Ok(_))));
         found.unwrap_or_else(|open| Err(open.at(self.name())))
     }

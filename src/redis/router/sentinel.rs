@@ -1,5 +1,6 @@
 //! Asking Sentinels who is the master.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use ::redis::{Value, cmd};
@@ -7,11 +8,16 @@ use ::redis::{Value, cmd};
 use crate::redis::net::address::list;
 use crate::redis::net::failure::Kind;
 use crate::redis::net::node::Limits;
+use crate::redis::net::pool::Bounds;
 use crate::redis::net::{Address, Connector, Deadline, Failure, Node};
 
 /// Sentinels are asked so seldom that nothing is kept of them: each time a connection of its own, and
 /// no breaker.
-const ONCE: Limits = Limits { pool_size: 1, failures: u32::MAX, pause: core::time::Duration::ZERO };
+const ONCE: Limits = Limits {
+    pool: Bounds { size: 1, max_idle: Duration::ZERO, max_lifetime: Duration::ZERO },
+    failures: u32::MAX,
+    pause: Duration::ZERO,
+};
 
 /// The first answer counts. Whether the master still sees itself as one is asked when it is connected
 /// to.

@@ -1,13 +1,12 @@
 //! Faults that the server itself reports, or that change what it holds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use trypema::{Clock, RateLimit};
+use trypema::RateLimit;
 
 use super::Row;
 use super::scene::{Asked, KEY, Scene, ask, builder, counted, describe, then};
+use crate::clocks::Unsteady;
 use crate::cluster::eventually;
 use crate::server::{RedisServer, Setup};
 
@@ -112,13 +111,22 @@ pub(super) fn wrong_password() -> Row {
     }
 }
 
-/// A server's clock that can be set back.
-#[derive(Clone, Default)]
-struct Unsteady(Arc<AtomicU64>);
-
-impl Clock for Unsteady {
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed)) // Set by the same thread.
+/// Redis repeats commands that it does not know; the password among them is not handed on.
+pub(super) fn unknown_auth() -> Row {
+    let mut server = Setup::new().set("rename-command", ["AUTH", "AUTHENTICATE"]).start();
+    let limiter = builder(server.url().replace("//", "//:Passphrase@")).build().unwrap();
+    let asked = ask(&limiter, KEY);
+    assert!(!describe(&asked.answer).contains("Pass"), "passwords are not shown");
+    let counted = counted(&server);
+    // The same server, as it should have been.
+    server = Setup::new().set("requirepass", ["Passphrase"]).start();
+    let right = builder(server.url().replace("//", "//:Passphrase@")).build().unwrap();
+    Row {
+        fault: "a server that does not know `AUTH`, and repeats it",
+        gets: describe(&asked.answer),
+        took: asked.took,
+        counted,
+        then: then(&right),
     }
 }
 
@@ -128,7 +136,7 @@ pub(super) fn stepped_back() -> Row {
     let limiter = builder(scene.proxy.url()).server_time(clock.clone()).build().unwrap();
     let two = RateLimit::per_minute(2.0).unwrap();
     let inc = |key| limiter.absolute().inc(key, &two, 1).unwrap();
-    let set = |ms| clock.0.store(ms, Ordering::Relaxed); // Read by the same thread.
+    let set = |ms: u64| clock.set(1_000 * ms);
     let hour = 3_600_000;
     set(2 * hour);
     assert!(inc("full").is_allowed());
@@ -139,17 +147,15 @@ pub(super) fn stepped_back() -> Row {
         let answer = limiter.absolute().inc(KEY, &two, 1);
         Asked { answer, took: begun.elapsed() }
     };
-    // What was full stays full, until the clock is again where it was, and a minute and a bucket
-    // further; the hint knows.
+    // What was full stays full, for a minute and a bucket from now; the hint knows.
     let rejected = inc("full");
-    let hint = Duration::from_millis(hour + 60_100);
-    assert_eq!(rejected.retry_after(), Some(hint), "{rejected:?}");
+    assert_eq!(rejected.retry_after(), Some(Duration::from_millis(60_100)), "{rejected:?}");
     assert_eq!(limiter.absolute().usage("full").unwrap(), 2);
-    set(2 * hour + 60_099);
+    set(hour + 60_099);
     assert!(!inc("full").is_allowed());
-    set(2 * hour + 60_100);
+    set(hour + 60_100);
     assert!(inc("full").is_allowed());
-    // By now, what was counted on the key an hour ago has expired. It was, then.
+    // By now, what was counted on the key has expired. It was, then.
     set(hour);
     let counted = limiter.absolute().usage(KEY).unwrap();
     Row {

@@ -12,6 +12,7 @@
 // each proves: G7 G8
 
 mod answers;
+mod pool;
 mod scene;
 mod server;
 mod wire;
@@ -87,12 +88,18 @@ const FAULTS: &[fn() -> Row] = &[
     wire::closed_while_idle,
     answers::scripts_flushed,
     answers::failed_over,
+    pool::swallowed,
+    pool::demoted,
     wire::pool_exhausted,
+    pool::pool_too_small,
+    pool::too_many_clients,
     answers::out_of_memory,
+    pool::out_of_memory_but_full,
     answers::read_only,
     answers::busy,
     answers::wrong_type,
     answers::wrong_password,
+    answers::unknown_auth,
     answers::stepped_back,
     answers::evicted,
     server::left_alone,

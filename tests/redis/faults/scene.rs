@@ -117,6 +117,9 @@ pub(super) fn then(limiter: &RedisRateLimiter) -> String {
 /// The variant, what can be told from it, and its message, without what differs from run to run.
 pub(super) fn describe(answer: &Answer) -> String {
     let error = match answer {
+        // Without its fields, some of which differ from run to run.
+        Ok(RateLimitDecision::Allowed { .. }) => return "`Allowed`".into(),
+        Ok(RateLimitDecision::Rejected { .. }) => return "`Rejected`".into(),
         Ok(decision) => return format!("`{decision:?}`"),
         Err(error) => error,
     };

@@ -67,10 +67,15 @@ pub(crate) struct Broken {
 pub(crate) fn broken(root: &Path, bug: &Bug) -> Result<Broken, String> {
     let mut places = Vec::new();
     let told = |error: io::Error| format!("{}: src: {error}", bug.name);
-    for file in sources(&root.join("src")).map_err(told)? {
+    // A type of the same name in another folder may have the same function.
+    let (folder, within) = match bug.within.split_once("::") {
+        Some((folder, rest)) if folder.starts_with(char::is_lowercase) => (folder, rest),
+        _ => ("", bug.within),
+    };
+    for file in sources(&root.join("src").join(folder)).map_err(told)? {
         let text = fs::read_to_string(&file).map_err(told)?;
         places.extend(
-            items(&text, bug.within).into_iter().map(|item| (file.clone(), text.clone(), item)),
+            items(&text, within).into_iter().map(|item| (file.clone(), text.clone(), item)),
         );
     }
     let [(file, text, item)] = &places[..] else {

@@ -161,7 +161,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "inline-blank-on-this-lap",
         breaks: "G1",
         what: "blank slots of a fresh window look announced",
-        within: "Window::new",
+        within: "window::Window::new",
         original: "layout.mark(0, 0, true)",
         seeded: "layout.mark(0, 0, false)",
         by: &[Random("families::alone")],

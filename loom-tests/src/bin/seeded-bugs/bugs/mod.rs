@@ -20,7 +20,8 @@ pub(crate) struct Bug {
     pub(crate) what: &'static str,
     /// The guarantees that it breaks, for `loom-tests/guarantees.sh`.
     pub(crate) breaks: &'static str,
-    /// `Type::function`, `Trait for Type::function`, `function` or `const NAME`.
+    /// `Type::function`, `Trait for Type::function`, `function` or `const NAME`, with
+    /// the folder before it where it is not the only one: `window::Type::function`.
     pub(crate) within: &'static str,
     /// As short as can be. Space, comments and a comma before a closing bracket make no difference.
     pub(crate) original: &'static str,

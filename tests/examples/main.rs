@@ -1,0 +1,6 @@
+//! Parts of the examples, tested here, where `cargo test` finds them.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
+
+mod address;
+#[cfg(feature = "serde")]
+mod limits_from_toml;
