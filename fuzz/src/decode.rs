@@ -2,9 +2,8 @@
 
 use arbitrary::{Result, Unstructured};
 
-use crate::common::ops::{Case, Count, Grid, Op, Period, Rate, Step};
-use crate::common::thinned::HardFactor;
-use crate::common::thinned_trial::{Refresh, ThinnedCase};
+use crate::common::ops::{Case, Count, Grid, Op, Period, Rate, Refresh, Step, Suppression};
+use crate::common::provider::HardFactor;
 
 /// The models take time in the square of the buckets in use, and fuzzing is worth its runs a second.
 const MOST_OPS: usize = 200;
@@ -30,10 +29,10 @@ pub(crate) fn case(bytes: &mut Unstructured<'_>) -> Result<Case> {
             other => other,
         });
     }
-    Ok(Case { grid, start_ns, keys, rates, ops })
+    Ok(Case { grid, start_ns, keys, rates, ops, suppression: Suppression::NONE })
 }
 
-pub(crate) fn thinned_case(bytes: &mut Unstructured<'_>) -> Result<ThinnedCase> {
+pub(crate) fn suppressed_case(bytes: &mut Unstructured<'_>) -> Result<Case> {
     let hard_factor = match bytes.int_in_range(0..=4)? {
         0 => HardFactor::NONE,
         1 => HardFactor { over: 3, under: 2 },
@@ -48,7 +47,8 @@ pub(crate) fn thinned_case(bytes: &mut Unstructured<'_>) -> Result<ThinnedCase> 
         _ => Refresh::Windows(bytes.int_in_range(1..=24)?),
     };
     let seed = bytes.arbitrary::<u16>()?.into();
-    Ok(ThinnedCase { case: case(bytes)?, hard_factor, refresh, seed })
+    let suppression = Suppression { hard_factor, refresh, seed };
+    Ok(Case { suppression, ..case(bytes)? })
 }
 
 fn grid(bytes: &mut Unstructured<'_>) -> Result<Grid> {

@@ -4,22 +4,20 @@ use arbitrary::Unstructured;
 use proptest::test_runner::TestCaseError;
 
 use super::decode;
-use crate::common::Local;
-use crate::common::thinned_provider::LocalThinned;
-use crate::common::thinned_trial::{self, ThinnedTrial};
-use crate::common::trial::{self, Trial};
+use crate::common::trial::{Tally, Trial};
+use crate::common::{Case, LocalAbsolute, LocalSuppressed, Provider};
 
-pub(crate) fn absolute(bytes: &[u8]) -> Result<trial::Tally, TestCaseError> {
-    let case = decode::case(&mut Unstructured::new(bytes)).map_err(no_case)?;
-    Trial::<Local>::run(&case).map_err(|error| TestCaseError::fail(format!("{error}\n{case:?}")))
+pub(crate) fn absolute(bytes: &[u8]) -> Result<Tally, TestCaseError> {
+    run::<LocalAbsolute>(decode::case(&mut Unstructured::new(bytes)))
 }
 
-pub(crate) fn suppressed(bytes: &[u8]) -> Result<thinned_trial::Tally, TestCaseError> {
-    let case = decode::thinned_case(&mut Unstructured::new(bytes)).map_err(no_case)?;
-    ThinnedTrial::<LocalThinned>::run(&case)
-        .map_err(|error| TestCaseError::fail(format!("{error}\n{case:?}")))
+pub(crate) fn suppressed(bytes: &[u8]) -> Result<Tally, TestCaseError> {
+    run::<LocalSuppressed>(decode::suppressed_case(&mut Unstructured::new(bytes)))
 }
 
-fn no_case(error: arbitrary::Error) -> TestCaseError {
-    TestCaseError::fail(format!("every byte string is a case, but: {error}"))
+fn run<P: Provider>(case: arbitrary::Result<Case>) -> Result<Tally, TestCaseError> {
+    let case = case.map_err(|error| {
+        TestCaseError::fail(format!("every byte string is a case, but: {error}"))
+    })?;
+    Trial::<P>::run(&case).map_err(|error| TestCaseError::fail(format!("{error}\n{case:?}")))
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use trypema::{Clock, LocalRateLimiter, Lookup, ManualClock, RateLimit, TrypemaError, Watch};
 
+pub(crate) use super::provider::{SIDES, Side};
 use super::until::until;
 
 /// Threads that have done something, once for each time.
@@ -103,15 +104,6 @@ impl Lookup<Compared> for Ask {
         self.0.clone()
     }
 }
-
-/// The strategies, of which a test picks one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Absolute,
-    Suppressed,
-}
-
-pub(crate) const SIDES: [Side; 2] = [Side::Absolute, Side::Suppressed];
 
 /// A limiter with one key that is waited for. Its hard limit is its soft limit, so that both
 /// strategies admit the same.

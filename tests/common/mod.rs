@@ -9,18 +9,19 @@
     reason = "every test crate compiles all of this and uses some of it"
 )]
 
-pub(crate) mod acts;
+pub(crate) mod answer;
+pub(crate) mod check;
+pub(crate) mod draws;
 pub(crate) mod line;
 pub(crate) mod model;
 pub(crate) mod ops;
+pub(crate) mod plans;
 pub(crate) mod provider;
 pub(crate) mod spans;
-pub(crate) mod thinned;
-pub(crate) mod thinned_provider;
-pub(crate) mod thinned_trial;
 pub(crate) mod trial;
 pub(crate) mod until;
 
-pub(crate) use model::{Answer, Model};
+pub(crate) use answer::Answer;
+pub(crate) use model::Model;
 pub(crate) use ops::{Case, Grid};
-pub(crate) use provider::{Local, Provider};
+pub(crate) use provider::{LocalAbsolute, LocalSuppressed, Provider};

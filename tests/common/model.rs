@@ -1,59 +1,80 @@
-//! The contract of Absolute, as naively as it can be written: a log of units per key.
+//! The contract of both strategies, as naively as it can be written: per key a log of the admitted and
+//! one of the declined units, and the perceived rate that was last computed.
 //!
-//! Nothing here is taken from the library. A key is a list of `(tick, units)`, usage is a sum over
-//! that list, and the hints of a rejection are found by trying one later moment after the other.
+//! Nothing here is taken from the library. A log is a list of `(tick, units)`, usage is a sum over it,
+//! and the hint of a rejection is found by trying one later moment after the other. What is open in
+//! the formula of Suppressed is settled as follows, by the contract's "Settled details": `W` is the
+//! window that was asked for, both in capacities and in `O / W`; how long a unit counts follows the
+//! bucket rule, for the window and for "the last second" alike, which is never more than the window.
 
 use std::collections::BTreeMap;
 
-use trypema::RateLimitDecision;
-
+use super::answer::Answer;
 use super::ops::Grid;
+use super::provider::{HardFactor, Settings};
 
 const MILLI: u128 = 1_000_000;
 
-/// A decision, in a shape that tests can build and compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Allowed,
-    Rejected { retry_after_ms: Option<u64>, remaining_after_waiting: u64 },
+/// A call's rate and count, and the draw that it is to be judged by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask {
+    pub(crate) per_second: f64,
+    /// Of the rate, in the window; `None` is unlimited.
+    pub(crate) capacity: Option<u64>,
+    pub(crate) count: u64,
+    pub(crate) draw: f64,
 }
 
-impl From<RateLimitDecision> for Answer {
-    fn from(decision: RateLimitDecision) -> Self {
-        match decision {
-            RateLimitDecision::Allowed { .. } => Self::Allowed,
-            RateLimitDecision::Rejected { retry_after_ms, remaining_after_waiting, .. } => {
-                Self::Rejected { retry_after_ms, remaining_after_waiting }
-            }
-            other => panic!("Absolute never answers {other:?}"),
-        }
-    }
-}
-
-/// Units admitted together: in which bucket, and how many.
+/// Units counted together: in which bucket, and how many.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     tick: u128,
     units: u64,
 }
 
-/// All keys of a limiter, and its clock.
+#[derive(Debug, Default, Clone)]
+struct Logs {
+    admitted: Vec<Entry>,
+    declined: Vec<Entry>,
+    /// A perceived rate, and when it is no longer good.
+    perceived: Option<(f64, u128)>,
+}
+
+/// What sets Suppressed apart.
+#[derive(Debug, Clone, Copy)]
+struct Suppression {
+    hard_factor: HardFactor,
+    refresh_ns: u128,
+}
+
+/// All keys under a strategy, and the limiter's clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
     bucket_ns: u128,
-    /// The window, rounded up to whole buckets.
+    /// The window asked for, and rounded up to whole buckets.
+    window_ns: u128,
     held_ns: u128,
     /// The most units that the provider lets a window hold.
     most: u64,
+    suppression: Option<Suppression>,
     now_ns: u128,
-    logs: BTreeMap<u8, Vec<Entry>>,
+    keys: BTreeMap<u8, Logs>,
 }
 
 impl Model {
+    /// Absolute.
     pub(crate) fn new(grid: Grid, most: u64) -> Self {
         let bucket_ns = u128::from(grid.bucket_ms) * MILLI;
-        let held_ns = (u128::from(grid.window_ms) * MILLI).div_ceil(bucket_ns) * bucket_ns;
-        Self { bucket_ns, held_ns, most, now_ns: 0, logs: BTreeMap::new() }
+        let window_ns = u128::from(grid.window_ms) * MILLI;
+        let held_ns = window_ns.next_multiple_of(bucket_ns);
+        let keys = BTreeMap::new();
+        Self { bucket_ns, window_ns, held_ns, most, suppression: None, now_ns: 0, keys }
+    }
+
+    pub(crate) fn suppressed(settings: Settings, most: u64) -> Self {
+        let Settings { grid, hard_factor, refresh } = settings;
+        let suppression = Suppression { hard_factor, refresh_ns: refresh.as_nanos() };
+        Self { suppression: Some(suppression), ..Self::new(grid, most) }
     }
 
     pub(crate) fn now_ns(&self) -> u128 {
@@ -70,50 +91,146 @@ impl Model {
         Self { now_ns, ..self.clone() }
     }
 
-    /// `capacity` is that of the rate; `None` is unlimited.
+    // --- decisions -------------------------------------------------------------------------------
+
+    /// [`Model::add`] where nothing is drawn: `capacity` is that of the rate, `None` is unlimited.
     pub(crate) fn inc(&mut self, key: u8, capacity: Option<u64>, count: u64) -> Answer {
-        let answer = self.is_allowed(key, capacity, count);
-        if answer == Answer::Allowed && count > 0 {
-            self.add(key, count);
+        self.add(key, Ask { per_second: 0.0, capacity, count, draw: 0.0 })
+    }
+
+    /// [`Model::judge`] where nothing is drawn.
+    pub(crate) fn is_allowed(&self, key: u8, capacity: Option<u64>, count: u64) -> Answer {
+        self.judge(key, Ask { per_second: 0.0, capacity, count, draw: 0.0 })
+    }
+
+    pub(crate) fn add(&mut self, key: u8, ask: Ask) -> Answer {
+        let answer = self.judge(key, ask);
+        if ask.count == 0 {
+            return answer;
+        }
+        if let Some(Suppression { refresh_ns, .. }) = self.suppression
+            && self.in_zone(key, ask)
+            && !self.keeps_perceived(key)
+        {
+            let until = self.now_ns.saturating_add(refresh_ns);
+            let perceived = Some((self.perceived(key), until));
+            self.keys.entry(key).or_default().perceived = perceived;
+        }
+        if answer.is_allowed() {
+            self.count(key, ask.count, |logs| &mut logs.admitted);
+        } else if self.suppression.is_some() {
+            self.count(key, ask.count, |logs| &mut logs.declined);
         }
         answer
     }
 
-    pub(crate) fn is_allowed(&self, key: u8, capacity: Option<u64>, count: u64) -> Answer {
-        if count == 0 {
-            return Answer::Allowed;
-        }
-        let Some(capacity) = capacity else { return Answer::Allowed };
-        if self.fits(key, self.now_ns, capacity, count) {
-            return Answer::Allowed;
-        }
-        match self.least_wait_ms(key, capacity, count) {
-            Some(ms) => Answer::Rejected {
-                retry_after_ms: Some(ms),
-                remaining_after_waiting: self.usage_at(key, self.now_ns + u128::from(ms) * MILLI),
-            },
-            None => {
-                Answer::Rejected { retry_after_ms: None, remaining_after_waiting: self.usage(key) }
-            }
+    pub(crate) fn judge(&self, key: u8, ask: Ask) -> Answer {
+        let Ask { capacity: Some(capacity), count: 1.., .. } = ask else { return Answer::Allowed };
+        if self.fits(key, self.now_ns, capacity, ask.count) {
+            Answer::Allowed
+        } else if self.suppression.is_none() {
+            self.rejection(key, capacity, ask.count)
+        } else if self.in_zone(key, ask) {
+            let factor = self.zone_factor(key, ask.per_second);
+            Answer::Suppressed { factor, is_allowed: ask.draw >= factor }
+        } else {
+            Answer::Suppressed { factor: 1.0, is_allowed: false }
         }
     }
 
+    /// Usage falls only where a bucket expires, so the first whole millisecond from each expiry on
+    /// is all there is to try.
+    fn rejection(&self, key: u8, capacity: u64, count: u64) -> Answer {
+        let log = self.keys.get(&key).map_or(&[][..], |logs| &logs.admitted);
+        let moments = log.iter().map(|entry| self.expiry(entry)).chain([self.now_ns]);
+        let mut waits = moments
+            .map(|moment| moment.saturating_sub(self.now_ns).div_ceil(MILLI))
+            .collect::<Vec<_>>();
+        waits.sort_unstable();
+        waits.dedup();
+        let fits = |wait: &u128| self.fits(key, self.now_ns + wait * MILLI, capacity, count);
+        let wait = waits.into_iter().find(fits).and_then(|wait| u64::try_from(wait).ok());
+        let then_ns = self.now_ns + u128::from(wait.unwrap_or(0)) * MILLI;
+        Answer::Rejected {
+            retry_after_ms: wait,
+            remaining_after_waiting: self.usage_at(key, then_ns),
+        }
+    }
+
+    fn fits(&self, key: u8, then_ns: u128, capacity: u64, count: u64) -> bool {
+        let total = u128::from(self.usage_at(key, then_ns)) + u128::from(count);
+        total <= u128::from(capacity.min(self.most))
+    }
+
+    /// Whether the call is to be drawn for.
+    pub(crate) fn in_zone(&self, key: u8, ask: Ask) -> bool {
+        let (Some(suppression), Some(capacity)) = (self.suppression, ask.capacity) else {
+            return false;
+        };
+        let hard = suppression.hard_factor.of(capacity);
+        ask.count > 0
+            && !self.fits(key, self.now_ns, capacity, ask.count)
+            && self.fits(key, self.now_ns, hard, ask.count)
+    }
+
+    /// The factor that a call in the zone meets: by the perceived rate that is kept, if it is good.
+    pub(crate) fn zone_factor(&self, key: u8, per_second: f64) -> f64 {
+        let kept = self.keys.get(&key).and_then(|logs| logs.perceived);
+        match kept {
+            Some((perceived, _)) if self.keeps_perceived(key) => factor(per_second, perceived),
+            _ => self.suppression_factor(key, per_second),
+        }
+    }
+
+    /// Whether a perceived rate is kept for the key, and still good.
+    pub(crate) fn keeps_perceived(&self, key: u8) -> bool {
+        let kept = self.keys.get(&key).and_then(|logs| logs.perceived);
+        kept.is_some_and(|(_, until)| self.now_ns < until)
+    }
+
+    pub(crate) fn suppression_factor(&self, key: u8, per_second: f64) -> f64 {
+        factor(per_second, self.perceived(key))
+    }
+
+    /// The greater of the rates over the window and over its last second, in units per second.
+    fn perceived(&self, key: u8) -> f64 {
+        let Some(logs) = self.keys.get(&key) else { return 0.0 };
+        let observed = |held_ns: u128| {
+            let units = |log| u128::from(self.sum(log, self.now_ns, held_ns));
+            (units(&logs.admitted) + units(&logs.declined)) as f64
+        };
+        // What counts for a second rounded up to whole buckets is a rate over that time.
+        let recent_ns = self.window_ns.min(1_000 * MILLI).next_multiple_of(self.bucket_ns);
+        let over_window = observed(self.held_ns) / (self.window_ns as f64 / 1e9);
+        let over_recent = observed(recent_ns) / (recent_ns as f64 / 1e9);
+        over_window.max(over_recent)
+    }
+
+    // --- counts ----------------------------------------------------------------------------------
+
+    /// Admitted.
     pub(crate) fn usage(&self, key: u8) -> u64 {
         self.usage_at(key, self.now_ns)
     }
 
+    /// Admitted and declined.
+    pub(crate) fn counts(&self, key: u8) -> (u64, u64) {
+        let declined = self.keys.get(&key).map_or(&[][..], |logs| &logs.declined);
+        (self.usage(key), self.sum(declined, self.now_ns, self.held_ns))
+    }
+
     pub(crate) fn record(&mut self, key: u8, count: u64) -> bool {
         if count > 0 {
-            self.add(key, count);
+            self.count(key, count, |logs| &mut logs.admitted);
         }
         true
     }
 
-    /// Oldest first.
+    /// Admitted units, oldest first.
     pub(crate) fn refund(&mut self, key: u8, count: u64) -> u64 {
         self.drop_expired(key);
         let mut left = count;
-        for entry in self.logs.get_mut(&key).into_iter().flatten() {
+        for entry in self.keys.get_mut(&key).into_iter().flat_map(|logs| &mut logs.admitted) {
             let taken = left.min(entry.units);
             entry.units -= taken;
             left -= taken;
@@ -122,57 +239,49 @@ impl Model {
     }
 
     pub(crate) fn reset(&mut self, key: u8) -> bool {
-        self.logs.remove(&key).is_some()
+        self.keys.remove(&key).is_some()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
     }
 
     /// Keys for which there is state, whether or not any of it still counts.
     pub(crate) fn len(&self) -> usize {
-        self.logs.len()
+        self.keys.len()
     }
 
     /// When the oldest, and when the newest units of a key expire.
     pub(crate) fn expiries(&self, key: u8) -> Option<(u128, u128)> {
-        let log = self.logs.get(&key)?;
-        Some((self.expiry(log.first()?), self.expiry(log.last()?)))
+        let logs = self.keys.get(&key)?;
+        let all = || logs.admitted.iter().chain(&logs.declined).map(|entry| self.expiry(entry));
+        Some((all().min()?, all().max()?))
     }
 
+    fn usage_at(&self, key: u8, then_ns: u128) -> u64 {
+        self.keys.get(&key).map_or(0, |logs| self.sum(&logs.admitted, then_ns, self.held_ns))
+    }
+
+    fn sum(&self, log: &[Entry], then_ns: u128, held_ns: u128) -> u64 {
+        let counts = |entry: &&Entry| then_ns < (entry.tick + 1) * self.bucket_ns + held_ns;
+        log.iter().filter(counts).map(|entry| entry.units).sum()
+    }
+
+    /// The bucket rule: until the end of its bucket is older than the window.
     fn expiry(&self, entry: &Entry) -> u128 {
         (entry.tick + 1) * self.bucket_ns + self.held_ns
     }
 
-    fn usage_at(&self, key: u8, then_ns: u128) -> u64 {
-        let log = self.logs.get(&key).into_iter().flatten();
-        log.filter(|entry| then_ns < self.expiry(entry)).map(|entry| entry.units).sum()
-    }
-
-    fn fits(&self, key: u8, then_ns: u128, capacity: u64, count: u64) -> bool {
-        u128::from(self.usage_at(key, then_ns)) + u128::from(count)
-            <= u128::from(capacity.min(self.most))
-    }
-
-    /// Usage falls only where a bucket expires, so the first whole millisecond from each expiry on
-    /// is all there is to try.
-    fn least_wait_ms(&self, key: u8, capacity: u64, count: u64) -> Option<u64> {
-        let log = self.logs.get(&key).into_iter().flatten();
-        let moments = log.map(|entry| self.expiry(entry)).chain([self.now_ns]);
-        let mut waits = moments
-            .map(|moment| moment.saturating_sub(self.now_ns).div_ceil(MILLI))
-            .collect::<Vec<_>>();
-        waits.sort_unstable();
-        waits.dedup();
-        let fits = |wait: &u128| self.fits(key, self.now_ns + wait * MILLI, capacity, count);
-        waits.into_iter().find(fits).and_then(|wait| u64::try_from(wait).ok())
-    }
-
     /// Where the sum would be more than a window holds, it is clipped to that, and all of it
     /// counts until the units just added expire.
-    fn add(&mut self, key: u8, count: u64) {
+    fn count(&mut self, key: u8, count: u64, log: impl Fn(&mut Logs) -> &mut Vec<Entry>) {
         self.drop_expired(key);
-        let tick = self.now_ns / self.bucket_ns;
-        let usage = self.usage(key);
-        let log = self.logs.entry(key).or_default();
-        if u128::from(usage) + u128::from(count) > u128::from(self.most) {
-            *log = vec![Entry { tick, units: self.most }];
+        let (tick, most) = (self.now_ns / self.bucket_ns, self.most);
+        let log = log(self.keys.entry(key).or_default());
+        // Whatever has expired is gone from it.
+        let usage = log.iter().map(|entry| u128::from(entry.units)).sum::<u128>();
+        if usage + u128::from(count) > u128::from(most) {
+            *log = vec![Entry { tick, units: most }];
         } else {
             log.push(Entry { tick, units: count });
         }
@@ -181,8 +290,15 @@ impl Model {
     /// Time does not go back, so what has expired never counts again.
     fn drop_expired(&mut self, key: u8) {
         let (now_ns, bucket_ns, held_ns) = (self.now_ns, self.bucket_ns, self.held_ns);
-        if let Some(log) = self.logs.get_mut(&key) {
-            log.retain(|entry| now_ns < (entry.tick + 1) * bucket_ns + held_ns);
+        let counts = |entry: &Entry| now_ns < (entry.tick + 1) * bucket_ns + held_ns;
+        if let Some(logs) = self.keys.get_mut(&key) {
+            logs.admitted.retain(counts);
+            logs.declined.retain(counts);
         }
     }
+}
+
+/// `clamp(1 - rate / perceived, 0, 1)`; where nothing is perceived, nothing is turned away.
+fn factor(per_second: f64, perceived: f64) -> f64 {
+    if perceived == 0.0 { 0.0 } else { (1.0 - per_second / perceived).clamp(0.0, 1.0) }
 }

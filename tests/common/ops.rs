@@ -5,10 +5,13 @@
 //! still means something once shrinking has removed half of it.
 
 use core::fmt;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use trypema::RateLimit;
+
+use super::provider::{HardFactor, Settings};
 
 /// Window and bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +21,55 @@ pub(crate) struct Grid {
 }
 
 #[derive(Clone)]
-pub(crate) struct Case {
+pub(crate) struct Case<O = Op> {
     pub(crate) grid: Grid,
     pub(crate) start_ns: u64,
     pub(crate) keys: u8,
     pub(crate) rates: Vec<Rate>,
-    pub(crate) ops: Vec<Op>,
+    pub(crate) ops: Vec<O>,
+    pub(crate) suppression: Suppression,
+}
+
+/// On what else Suppressed depends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suppression {
+    pub(crate) hard_factor: HardFactor,
+    pub(crate) refresh: Refresh,
+    /// Draws follow from it.
+    pub(crate) seed: u64,
+}
+
+impl Suppression {
+    pub(crate) const NONE: Self =
+        Self { hard_factor: HardFactor::NONE, refresh: Refresh::Nanos(0), seed: 0 };
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refresh {
+    Nanos(u64),
+    /// So many eighths of the window.
+    Windows(u8),
+}
+
+impl<O> Case<O> {
+    pub(crate) fn settings(&self) -> Settings {
+        let Self { grid, suppression: Suppression { hard_factor, refresh, .. }, .. } = *self;
+        let refresh = match refresh {
+            Refresh::Nanos(nanos) => Duration::from_nanos(nanos),
+            Refresh::Windows(eighths) => {
+                Duration::from_millis(grid.window_ms) * u32::from(eighths) / 8
+            }
+        };
+        Settings { grid, hard_factor, refresh }
+    }
 }
 
 /// One operation a line, since that is what is read when a case has failed.
-impl fmt::Debug for Case {
+impl<O: fmt::Debug> fmt::Debug for Case<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { grid, start_ns, keys, rates, ops } = self;
-        write!(f, "{grid:?}, start_ns: {start_ns}, keys: {keys}, rates: {rates:?}, ops:")?;
+        let Self { grid, start_ns, keys, rates, ops, suppression } = self;
+        write!(f, "{grid:?}, {suppression:?}, start_ns: {start_ns}, keys: {keys}, ")?;
+        write!(f, "rates: {rates:?}, ops:")?;
         ops.iter().enumerate().try_for_each(|(index, op)| write!(f, "\n{index:5}  {op:?}"))
     }
 }
@@ -73,6 +112,21 @@ pub(crate) enum Op {
     Reset {
         key: u8,
     },
+    // These are for both strategies at once, see `plans.rs`.
+    Clear,
+    Cleanup(Stale),
+    /// Sets the clock back by so many milliseconds, which is to be ignored.
+    SetBack(u64),
+}
+
+/// For how long a key must have been idle.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stale {
+    Zero,
+    Millis(u64),
+    /// So many eighths of the window.
+    Windows(u8),
+    Forever,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -242,6 +296,29 @@ pub(crate) fn additions(most_ops: usize) -> impl Strategy<Value = Case> {
     case(vec(rate(), 1), addition(), most_ops)
 }
 
+/// The same cases for Suppressed.
+pub(crate) fn suppressed(cases: impl Strategy<Value = Case>) -> impl Strategy<Value = Case> {
+    let refresh = prop_oneof![
+        2 => Just(Refresh::Nanos(0)),
+        4 => Just(Refresh::Nanos(100_000_000)),
+        1 => (1..=2_000_000_000_u64).prop_map(Refresh::Nanos),
+        2 => (1..=24_u8).prop_map(Refresh::Windows),
+        1 => Just(Refresh::Nanos(u64::MAX)),
+    ];
+    let fraction = |over, under| HardFactor { over, under };
+    let hard_factor = prop_oneof![
+        1 => Just(HardFactor::NONE),
+        4 => Just(fraction(3, 2)),
+        4 => (11..=30_u64).prop_map(move |tenths| fraction(tenths, 10)),
+        2 => (1..=64_u64).prop_map(move |whole| fraction(whole, 1)),
+        1 => (65..=128_u64).prop_map(move |parts| fraction(parts, 64)),
+        1 => Just(fraction(1 << 60, 1)),
+    ];
+    (cases, hard_factor, refresh, any::<u64>()).prop_map(|(case, hard_factor, refresh, seed)| {
+        Case { suppression: Suppression { hard_factor, refresh, seed }, ..case }
+    })
+}
+
 fn case(
     rates: impl Strategy<Value = Vec<Rate>>,
     op: impl Strategy<Value = Op>,
@@ -249,8 +326,16 @@ fn case(
 ) -> impl Strategy<Value = Case> {
     // Up to 50 years: the later half of them has ticks that are negative, in most widths.
     let start = prop_oneof![Just(0), 0..(50 * 365 * 86_400_000_000_000_u64)];
-    (grid(), start, 1..=3_u8, rates, vec(op, 1..=most_ops))
-        .prop_map(|(grid, start_ns, keys, rates, ops)| Case { grid, start_ns, keys, rates, ops })
+    (grid(), start, 1..=3_u8, rates, vec(op, 1..=most_ops)).prop_map(
+        |(grid, start_ns, keys, rates, ops)| Case {
+            grid,
+            start_ns,
+            keys,
+            rates,
+            ops,
+            suppression: Suppression::NONE,
+        },
+    )
 }
 
 fn grid() -> impl Strategy<Value = Grid> {

@@ -1,20 +1,68 @@
-//! The providers under test, behind one face.
+//! The providers under test, behind one face. Nowhere else do the suites call the library.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use trypema::{LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
 
+use super::draws::Told;
 use super::ops::Grid;
 use super::trial::LATEST_NS;
 
-/// The Absolute strategy of some provider, with keys by number and a clock that the test moves.
-/// What can fail in a provider fails the test here.
-pub(crate) trait Provider {
+/// The strategies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Absolute,
+    Suppressed,
+}
+
+pub(crate) const SIDES: [Side; 2] = [Side::Absolute, Side::Suppressed];
+
+/// A hard limit factor as a fraction, so that the hard limit can be taken in whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HardFactor {
+    pub(crate) over: u64,
+    pub(crate) under: u64,
+}
+
+impl HardFactor {
+    pub(crate) const NONE: Self = Self { over: 1, under: 1 };
+
+    pub(crate) fn as_f64(self) -> f64 {
+        self.over as f64 / self.under as f64
+    }
+
+    pub(crate) fn of(self, capacity: u64) -> u64 {
+        let hard = u128::from(capacity) * u128::from(self.over) / u128::from(self.under);
+        u64::try_from(hard).unwrap_or(u64::MAX)
+    }
+}
+
+/// The settings that a limiter is built with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) grid: Grid,
+    pub(crate) hard_factor: HardFactor,
+    pub(crate) refresh: Duration,
+}
+
+/// A strategy of some provider, with keys by number and a clock that the test moves. What can fail in
+/// a provider fails the test here.
+pub(crate) trait Provider: Sized {
+    const SIDE: Side;
     /// The latest moment that it is tried at, in nanoseconds.
     const LATEST_NS: u128 = LATEST_NS;
+    /// The shortest time that it can tell, in nanoseconds.
+    const GRAIN_NS: u128 = 1;
 
     /// A limiter without keys, at time zero.
-    fn start(grid: Grid) -> Self;
+    fn build(settings: Settings, draws: Arc<Told>) -> Self;
+
+    /// [`Provider::build`] where nothing is drawn.
+    fn start(grid: Grid) -> Self {
+        let refresh = Duration::from_millis(100);
+        Self::build(Settings { grid, hard_factor: HardFactor::NONE, refresh }, Arc::default())
+    }
 
     /// The most units that a window can hold.
     fn most(grid: Grid) -> u64;
@@ -24,7 +72,20 @@ pub(crate) trait Provider {
 
     fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision;
     fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision;
-    fn usage(&self, key: u8) -> u64;
+
+    /// Of Suppressed.
+    fn suppression_factor(&self, _key: u8, _rate: &RateLimit) -> f64 {
+        unreachable!("Absolute suppresses nothing")
+    }
+
+    /// Units admitted, and declined.
+    fn counts(&self, key: u8) -> (u64, u64);
+
+    /// Units admitted.
+    fn usage(&self, key: u8) -> u64 {
+        self.counts(key).0
+    }
+
     fn record(&self, key: u8, count: u64) -> bool;
     fn refund(&self, key: u8, count: u64) -> u64;
     fn reset(&self, key: u8) -> bool;
@@ -33,7 +94,21 @@ pub(crate) trait Provider {
     fn len(&self) -> usize;
 }
 
-const NAMES: [&str; 3] = ["alice", "bob", "a key too long to be stored inline, as some are"];
+/// One of the first three is too long to be stored inline.
+const NAMES: [&str; 12] = [
+    "alice",
+    "bob",
+    "a key too long to be stored inline, as some are",
+    "key 3",
+    "key 4",
+    "key 5",
+    "key 6",
+    "key 7",
+    "key 8",
+    "key 9",
+    "key 10",
+    "key 11",
+];
 
 /// The table in the docs of the builder's `bucket`: with at most so many buckets, a window holds
 /// less than 2 to this power.
@@ -49,62 +124,93 @@ const LOCAL_WIDTHS: [(u64, u32); 9] = [
     (524_285, 24),
 ];
 
-/// The in-process provider.
-pub(crate) struct Local {
-    limiter: LocalRateLimiter,
-    clock: ManualClock,
+fn most_in_process(grid: Grid) -> u64 {
+    let buckets = grid.window_ms.div_ceil(grid.bucket_ms);
+    let (_, bits) = LOCAL_WIDTHS
+        .into_iter()
+        .find(|&(most_buckets, _)| buckets <= most_buckets)
+        .expect("grids under test are valid");
+    (1 << bits) - 1
 }
 
-impl Provider for Local {
-    fn start(grid: Grid) -> Self {
-        let clock = ManualClock::new();
-        let limiter = LocalRateLimiter::builder()
-            .window(Duration::from_millis(grid.window_ms))
-            .bucket(Duration::from_millis(grid.bucket_ms))
-            .clock(clock.clone())
-            .build()
-            .expect("grids under test are valid");
-        Self { limiter, clock }
-    }
-
-    fn most(grid: Grid) -> u64 {
-        let buckets = grid.window_ms.div_ceil(grid.bucket_ms);
-        let (_, bits) = LOCAL_WIDTHS
-            .into_iter()
-            .find(|&(most_buckets, _)| buckets <= most_buckets)
-            .expect("grids under test are valid");
-        (1 << bits) - 1
-    }
-
-    fn set_time(&self, now: Duration) {
-        self.clock.set(now);
-    }
-
-    fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        self.limiter.absolute().inc(NAMES[usize::from(key)], rate, count)
-    }
-
-    fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
-        self.limiter.absolute().is_allowed(NAMES[usize::from(key)], rate, count)
-    }
-
-    fn usage(&self, key: u8) -> u64 {
-        self.limiter.absolute().usage(NAMES[usize::from(key)])
-    }
-
-    fn record(&self, key: u8, count: u64) -> bool {
-        self.limiter.absolute().record(NAMES[usize::from(key)], count)
-    }
-
-    fn refund(&self, key: u8, count: u64) -> u64 {
-        self.limiter.absolute().refund(NAMES[usize::from(key)], count)
-    }
-
-    fn reset(&self, key: u8) -> bool {
-        self.limiter.absolute().reset(NAMES[usize::from(key)])
-    }
-
-    fn len(&self) -> usize {
-        self.limiter.len()
-    }
+/// A limiter in this process, and its clock.
+pub(crate) fn in_process(settings: Settings, draws: Arc<Told>) -> (LocalRateLimiter, ManualClock) {
+    let clock = ManualClock::new();
+    let limiter = LocalRateLimiter::builder()
+        .window(Duration::from_millis(settings.grid.window_ms))
+        .bucket(Duration::from_millis(settings.grid.bucket_ms))
+        .hard_limit_factor(settings.hard_factor.as_f64())
+        .suppression_refresh(settings.refresh)
+        .clock(clock.clone())
+        .random(draws)
+        .build()
+        .expect("settings under test are valid");
+    (limiter, clock)
 }
+
+macro_rules! in_process {
+    ($name:ident: $side:ident, $strategy:ident, $counts:expr $(, $suppression:item)?) => {
+        /// A strategy of the in-process provider.
+        pub(crate) struct $name {
+            pub(crate) limiter: LocalRateLimiter,
+            pub(crate) clock: ManualClock,
+        }
+
+        impl Provider for $name {
+            const SIDE: Side = Side::$side;
+
+            fn build(settings: Settings, draws: Arc<Told>) -> Self {
+                let (limiter, clock) = in_process(settings, draws);
+                Self { limiter, clock }
+            }
+
+            fn most(grid: Grid) -> u64 {
+                most_in_process(grid)
+            }
+
+            fn set_time(&self, now: Duration) {
+                self.clock.set(now);
+            }
+
+            fn inc(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+                self.limiter.$strategy().inc(NAMES[usize::from(key)], rate, count)
+            }
+
+            fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
+                self.limiter.$strategy().is_allowed(NAMES[usize::from(key)], rate, count)
+            }
+
+            $($suppression)?
+
+            fn counts(&self, key: u8) -> (u64, u64) {
+                $counts(self.limiter.$strategy().usage(NAMES[usize::from(key)]))
+            }
+
+            fn record(&self, key: u8, count: u64) -> bool {
+                self.limiter.$strategy().record(NAMES[usize::from(key)], count)
+            }
+
+            fn refund(&self, key: u8, count: u64) -> u64 {
+                self.limiter.$strategy().refund(NAMES[usize::from(key)], count)
+            }
+
+            fn reset(&self, key: u8) -> bool {
+                self.limiter.$strategy().reset(NAMES[usize::from(key)])
+            }
+
+            fn len(&self) -> usize {
+                self.limiter.len()
+            }
+        }
+    };
+}
+
+in_process!(LocalAbsolute: Absolute, absolute, |usage| (usage, 0));
+in_process!(
+    LocalSuppressed: Suppressed,
+    suppressed,
+    |usage: trypema::SuppressedUsage| (usage.admitted, usage.declined),
+    fn suppression_factor(&self, key: u8, rate: &RateLimit) -> f64 {
+        self.limiter.suppressed().suppression_factor(NAMES[usize::from(key)], rate)
+    }
+);

@@ -1,65 +1,85 @@
 //! Runs a case on a provider and on the model side by side, and compares every answer.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use trypema::RateLimit;
 
-use super::ops::{Count, Op, Step};
-use super::{Answer, Case, Model, Provider};
+use super::answer::{Answer, same_factor};
+use super::draws::{Draws, Told};
+use super::model::{Ask, Model};
+use super::ops::{Case, Count, Op, Step};
+use super::provider::{Provider, Side};
 
 /// Moments under test stay below 400 years, unless the provider says otherwise: a clock of 64 bits
 /// holds 584, and what happens near its end is not part of these comparisons.
 pub(crate) const LATEST_NS: u128 = 400 * 365 * 86_400_000_000_000;
 const MILLI: u128 = 1_000_000;
 
-/// What a run met with, so that a property can tell whether its cases were worth running.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Tally {
-    pub(crate) allowed: u64,
-    pub(crate) to_be_retried: u64,
-    pub(crate) never: u64,
-    pub(crate) waited_for: u64,
-    pub(crate) refunds: u64,
-    pub(crate) filled_up: u64,
-}
+/// How often a run met with what, so that a property can tell whether its cases were worth running.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.allowed += other.allowed;
-        self.to_be_retried += other.to_be_retried;
-        self.never += other.never;
-        self.waited_for += other.waited_for;
-        self.refunds += other.refunds;
-        self.filled_up += other.filled_up;
+    pub(crate) fn met(&mut self, what: &'static str, times: u64) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, times)| self.met(what, *times));
+    }
+
+    /// A property whose cases never meet what it is about holds, and says nothing.
+    pub(crate) fn assert_more_than(&self, times: u64, whats: &[&str]) {
+        for what in whats {
+            let met = self.0.get(what).copied().unwrap_or(0);
+            assert!(met > times, "{what} {met} times, not {times}: {self:?}");
+        }
+    }
+
+    /// The same of a property's cases of a strategy.
+    pub(crate) fn assert_worthwhile(&self, side: Side, cases: u64) {
+        if cases < 100 {
+            return;
+        }
+        self.assert_more_than(cases, &["allowed"]);
+        self.assert_more_than(cases / 4, &["refunded"]);
+        match side {
+            Side::Absolute => {
+                self.assert_more_than(cases, &["to be retried"]);
+                self.assert_more_than(cases / 4, &["never", "waited for"]);
+                self.assert_more_than(cases / 20, &["filled up"]);
+            }
+            Side::Suppressed => {
+                self.assert_more_than(cases, &["let through", "suppressed", "above hard"]);
+                self.assert_more_than(cases / 4, &["by a kept rate"]);
+            }
+        }
     }
 }
 
-pub(crate) struct Trial<'a, P> {
-    provider: P,
-    model: Model,
+/// A strategy of a provider, and the model of it.
+pub(crate) struct Trial<P> {
+    pub(crate) provider: P,
+    pub(crate) model: Model,
+    told: Arc<Told>,
+    draws: Draws,
     most: u64,
-    case: &'a Case,
     rates: Vec<(RateLimit, Option<u64>)>,
-    tally: Tally,
+    pub(crate) tally: Tally,
 }
 
-impl<'a, P: Provider> Trial<'a, P> {
+impl<P: Provider> Trial<P> {
     /// Runs all of the case, and fails where provider and model differ.
-    pub(crate) fn run(case: &'a Case) -> Result<Tally, TestCaseError> {
-        let most = P::most(case.grid);
-        let mut trial = Self {
-            provider: P::start(case.grid),
-            model: Model::new(case.grid, most),
-            most,
-            case,
-            rates: case.rates.iter().map(|rate| rate.resolve(case.grid)).collect(),
-            tally: Tally::default(),
-        };
+    pub(crate) fn run(case: &Case) -> Result<Tally, TestCaseError> {
+        let told = Arc::new(Told::default());
+        let mut trial = Self::new(P::build(case.settings(), Arc::clone(&told)), told, case);
         trial.go_to(case.start_ns.into());
         for (index, op) in case.ops.iter().enumerate() {
             let started_ns = trial.model.now_ns();
-            trial.apply(*op).and_then(|()| trial.compare_keys()).map_err(|error| {
+            trial.apply(case, *op).and_then(|()| trial.compare_keys(case)).map_err(|error| {
                 TestCaseError::fail(format!(
                     "op {index}, {op:?}, begun at {started_ns} ns: {error}"
                 ))
@@ -68,62 +88,96 @@ impl<'a, P: Provider> Trial<'a, P> {
         Ok(trial.tally)
     }
 
-    fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
+    pub(crate) fn new<O>(provider: P, told: Arc<Told>, case: &Case<O>) -> Self {
+        let most = P::most(case.grid);
+        let model = match P::SIDE {
+            Side::Absolute => Model::new(case.grid, most),
+            Side::Suppressed => Model::suppressed(case.settings(), most),
+        };
+        let rates = case.rates.iter().map(|rate| rate.resolve(case.grid)).collect();
+        let draws = Draws::new(case.suppression.seed);
+        Self { provider, model, told, draws, most, rates, tally: Tally::default() }
+    }
+
+    fn apply(&mut self, case: &Case, op: Op) -> Result<(), TestCaseError> {
+        let known = |key: u8| key % case.keys;
         match op {
             Op::Inc { key, rate, count } => {
-                self.inc(self.key(key), rate, self.count(rate, count))?;
+                self.inc(known(key), rate, self.count(rate, count))?;
             }
             Op::IsAllowed { key, rate, count } => {
-                self.is_allowed(self.key(key), rate, self.count(rate, count))?;
+                self.is_allowed(known(key), rate, self.count(rate, count))?;
             }
             Op::IncPatiently { key, rate, count } => {
-                self.inc_patiently(self.key(key), rate, self.count(rate, count))?;
+                self.inc_patiently(known(key), rate, self.count(rate, count))?;
             }
             Op::Spread { key, rate, count, buckets } => {
                 for _ in 0..buckets {
-                    self.inc(self.key(key), rate, self.count(rate, count))?;
-                    self.advance(Step::Edge { buckets: 1, off_ns: 0 });
+                    self.inc(known(key), rate, self.count(rate, count))?;
+                    self.advance(case, Step::Edge { buckets: 1, off_ns: 0 });
                 }
             }
-            Op::Advance(step) => self.advance(step),
-            Op::Record { key, count } => {
-                let (key, count) = (self.key(key), self.count(0, count));
-                self.tally.filled_up += u64::from(count > self.most - self.model.usage(key));
-                prop_assert_eq!(self.provider.record(key, count), self.model.record(key, count));
-            }
-            Op::Refund { key, count } => {
-                let (key, count) = (self.key(key), self.count(0, count));
-                let expected = self.model.refund(key, count);
-                self.tally.refunds += u64::from(expected > 0);
-                prop_assert_eq!(self.provider.refund(key, count), expected, "units refunded");
-            }
+            Op::Advance(step) => self.advance(case, step),
+            Op::Record { key, count } => self.record(known(key), self.count(0, count))?,
+            Op::Refund { key, count } => self.refund(known(key), self.count(0, count))?,
             Op::Reset { key } => {
-                let key = self.key(key);
+                let key = known(key);
                 prop_assert_eq!(self.provider.reset(key), self.model.reset(key), "known to reset");
             }
+            other => unreachable!("{other:?} is for both strategies at once"),
         }
         Ok(())
     }
 
-    fn inc(&mut self, key: u8, rate: u8, count: u64) -> Result<Answer, TestCaseError> {
-        let (limit, capacity) = self.rate(rate);
-        let answer = Answer::from(self.provider.inc(key, &limit, count));
-        let expected = self.model.inc(key, capacity, count);
-        prop_assert_eq!(answer, expected, "inc({}, {}, {})", key, limit, count);
-        match answer {
-            Answer::Allowed => self.tally.allowed += 1,
-            Answer::Rejected { retry_after_ms: Some(_), .. } => self.tally.to_be_retried += 1,
-            Answer::Rejected { retry_after_ms: None, .. } => self.tally.never += 1,
+    pub(crate) fn inc(&mut self, key: u8, rate: u8, count: u64) -> Result<Answer, TestCaseError> {
+        let (limit, ask, in_zone) = self.ask(key, rate, count);
+        if in_zone {
+            let fresh = self.model.suppression_factor(key, ask.per_second);
+            let kept = self.model.zone_factor(key, ask.per_second);
+            self.tally.met("by a kept rate", u64::from(!same_factor(fresh, kept)));
         }
+        let answer = Answer::from(self.provider.inc(key, &limit, count));
+        let expected = self.model.add(key, ask);
+        prop_assert_eq!(answer, expected, "inc({}, {}, {})", key, limit, count);
+        self.check_draws(in_zone)?;
+        let fate = match answer {
+            Answer::Allowed => "allowed",
+            Answer::Rejected { retry_after_ms: Some(_), .. } => "to be retried",
+            Answer::Rejected { retry_after_ms: None, .. } => "never",
+            Answer::Suppressed { is_allowed: true, .. } => "let through",
+            Answer::Suppressed { .. } if in_zone => "suppressed",
+            Answer::Suppressed { .. } => "above hard",
+        };
+        self.tally.met(fate, 1);
         Ok(answer)
     }
 
-    fn is_allowed(&self, key: u8, rate: u8, count: u64) -> Result<Answer, TestCaseError> {
-        let (limit, capacity) = self.rate(rate);
+    pub(crate) fn is_allowed(
+        &mut self,
+        key: u8,
+        rate: u8,
+        count: u64,
+    ) -> Result<Answer, TestCaseError> {
+        let (limit, ask, in_zone) = self.ask(key, rate, count);
         let answer = Answer::from(self.provider.is_allowed(key, &limit, count));
-        let expected = self.model.is_allowed(key, capacity, count);
+        let expected = self.model.judge(key, ask);
         prop_assert_eq!(answer, expected, "is_allowed({}, {}, {})", key, limit, count);
+        self.check_draws(in_zone)?;
         Ok(answer)
+    }
+
+    pub(crate) fn record(&mut self, key: u8, count: u64) -> Result<(), TestCaseError> {
+        let is_filled = count > self.most - self.model.usage(key);
+        self.tally.met("filled up", u64::from(is_filled));
+        prop_assert_eq!(self.provider.record(key, count), self.model.record(key, count));
+        Ok(())
+    }
+
+    pub(crate) fn refund(&mut self, key: u8, count: u64) -> Result<(), TestCaseError> {
+        let expected = self.model.refund(key, count);
+        self.tally.met("refunded", u64::from(expected > 0));
+        prop_assert_eq!(self.provider.refund(key, count), expected, "units refunded");
+        Ok(())
     }
 
     /// The hint as a caller would use it: one millisecond earlier is too early, then it fits.
@@ -144,35 +198,68 @@ impl<'a, P: Provider> Trial<'a, P> {
         prop_assert_eq!(self.provider.usage(key), remaining_after_waiting);
         prop_assert_eq!(self.is_allowed(key, rate, count)?, Answer::Allowed);
         prop_assert_eq!(self.inc(key, rate, count)?, Answer::Allowed);
-        self.tally.waited_for += 1;
+        self.tally.met("waited for", 1);
         Ok(())
     }
 
-    /// What can be seen of every key without changing it.
-    fn compare_keys(&self) -> Result<(), TestCaseError> {
-        for key in 0..self.case.keys {
-            prop_assert_eq!(self.provider.usage(key), self.model.usage(key), "usage of {}", key);
+    /// Settles the next draw: not one so near the factor that rounding would decide.
+    fn ask(&mut self, key: u8, rate: u8, count: u64) -> (RateLimit, Ask, bool) {
+        let (limit, capacity) = self.rate(rate);
+        let per_second = limit.as_per_second();
+        let mut ask = Ask { per_second, capacity, count, draw: self.draws.next() };
+        let in_zone = self.model.in_zone(key, ask);
+        let factor = if in_zone { self.model.zone_factor(key, per_second) } else { 0.0 };
+        if factor > 0.0 && (ask.draw - factor).abs() < 1e-9 {
+            ask.draw = if factor < 0.5 { factor + 0.25 } else { factor - 0.25 };
+        }
+        self.told.next_is(ask.draw);
+        self.told.take_draws();
+        (limit, ask, in_zone)
+    }
+
+    /// One draw for a call, however it is tried; where nothing hangs on it, none is as good. Absolute
+    /// never draws.
+    fn check_draws(&self, in_zone: bool) -> Result<(), TestCaseError> {
+        let draws = self.told.take_draws();
+        let most = u64::from(P::SIDE == Side::Suppressed);
+        prop_assert!(draws <= most && (draws == 1 || !in_zone), "{} draws", draws);
+        Ok(())
+    }
+
+    /// All that can be seen of a key without asking for anything.
+    pub(crate) fn compare_key(&self, key: u8) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.provider.counts(key), self.model.counts(key), "usage of {}", key);
+        Ok(())
+    }
+
+    /// All that can be seen of every key without changing it.
+    fn compare_keys(&mut self, case: &Case) -> Result<(), TestCaseError> {
+        for key in 0..case.keys {
+            self.compare_key(key)?;
+            for (limit, _) in self.rates.iter().filter(|_| P::SIDE == Side::Suppressed) {
+                let factor = self.provider.suppression_factor(key, limit);
+                let expected = self.model.suppression_factor(key, limit.as_per_second());
+                let is_same = same_factor(factor, expected);
+                prop_assert!(is_same, "factor({key}, {limit}) = {factor}, not {expected}");
+            }
             self.is_allowed(key, 0, 1)?;
         }
         prop_assert_eq!(self.provider.len(), self.model.len(), "keys held");
         Ok(())
     }
 
-    fn advance(&mut self, step: Step) {
-        let expiries = |key| self.model.expiries(self.key(key));
-        self.go_to(step.resolve(self.case.grid, self.model.now_ns(), expiries));
+    fn advance(&mut self, case: &Case, step: Step) {
+        let expiries = |key| self.model.expiries(key % case.keys);
+        self.go_to(step.resolve(case.grid, self.model.now_ns(), expiries));
     }
 
     /// Steps back, and steps out of range, are not taken.
-    fn go_to(&mut self, then_ns: u128) {
+    pub(crate) fn go_to(&mut self, then_ns: u128) {
+        let then_ns = then_ns / P::GRAIN_NS * P::GRAIN_NS;
         if (self.model.now_ns()..=P::LATEST_NS).contains(&then_ns) {
             self.model.set_time(then_ns);
             self.provider.set_time(duration(then_ns));
         }
-    }
-
-    fn key(&self, key: u8) -> u8 {
-        key % self.case.keys
     }
 
     fn rate(&self, rate: u8) -> (RateLimit, Option<u64>) {
@@ -180,7 +267,12 @@ impl<'a, P: Provider> Trial<'a, P> {
     }
 
     fn count(&self, rate: u8, count: Count) -> u64 {
-        count.resolve(self.rate(rate).1.unwrap_or(self.most), self.most)
+        self.count_or(self.most, rate, count)
+    }
+
+    /// The count, by this capacity where the rate is unlimited.
+    pub(crate) fn count_or(&self, capacity: u64, rate: u8, count: Count) -> u64 {
+        count.resolve(self.rate(rate).1.unwrap_or(capacity), self.most)
     }
 }
 

@@ -93,11 +93,12 @@ fn agree(
             })
             .collect();
         let answers = strategy(&batched).inc_many(&calls);
-        let expected: Vec<_> = calls
-            .iter()
-            .map(|(key, rate, count)| strategy(&single).inc(key, rate, *count))
-            .collect();
-        assert_eq!(format!("{answers:?}"), format!("{expected:?}"));
+        assert_eq!(answers.len(), calls.len());
+        for (index, (answer, (key, rate, count))) in answers.iter().zip(&calls).enumerate() {
+            let expected = strategy(&single).inc(key, rate, *count);
+            let call = format!("call {index} of {}: {count} on {key} at {rate}", calls.len());
+            assert_eq!(format!("{answer:?}"), format!("{expected:?}"), "{call}");
+        }
         clock.advance(Duration::from_millis(*pause));
     }
     for key in (0..12).map(|key| format!("key {key}")) {

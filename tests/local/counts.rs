@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use trypema::RateLimit;
 
-use crate::common::{Answer, Grid, Local, Provider};
+use crate::common::{Answer, Grid, LocalAbsolute, Provider};
 
 const GRID: Grid = Grid { window_ms: 1_000, bucket_ms: 100 };
 
@@ -208,7 +208,7 @@ fn a_window_taken_whole_is_neither_forgotten_nor_stuck<P: Provider>() {
 // proves: G3
 #[test]
 fn decisions_say_whether_and_when() {
-    let limiter = Local::start(GRID);
+    let limiter = LocalAbsolute::start(GRID);
     let rate = per_second(5.0);
     let (allowed, full, too_much) =
         (limiter.inc(0, &rate, 5), limiter.inc(0, &rate, 1), limiter.inc(0, &rate, 6));
@@ -235,7 +235,7 @@ macro_rules! suite {
     };
 }
 
-suite! { local: super::Local:
+suite! { local: super::LocalAbsolute:
     nothing_asked_is_allowed_and_leaves_no_trace,
     more_than_the_capacity_is_never_allowed,
     a_capacity_of_zero_allows_nothing,

@@ -43,7 +43,7 @@ enum Act {
 }
 
 /// What was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Said {
     Decision(Answer),
     Units(u64),

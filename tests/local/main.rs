@@ -4,10 +4,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod absolute;
 mod acquire;
 mod acquire_order;
 mod acquire_room;
+mod agreement;
 mod batches;
 #[cfg(feature = "serde")]
 mod config;

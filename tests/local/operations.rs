@@ -10,19 +10,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::acts::{Act, KEYS, Plan, Side, Stale, plans};
-use crate::common::ops::Count;
-use crate::common::thinned::{Ask, Fate, HardFactor, Thinned};
-use crate::common::thinned_provider::Told;
-use crate::common::thinned_trial::Draws;
-use crate::common::trial::{LATEST_NS, duration};
-use crate::common::{Answer, Local, Model, Provider};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
-use trypema::{LocalRateLimiter, ManualClock, RateLimit};
+use trypema::{LocalRateLimiter, ManualClock};
+
+use crate::common::check::{asked_for, check};
+use crate::common::draws::Told;
+use crate::common::ops::{Case, Count, Op, Stale};
+use crate::common::plans::{Act, KEYS, plans};
+use crate::common::provider::{Provider, Side, in_process};
+use crate::common::trial::{LATEST_NS, Trial, duration};
+use crate::common::{LocalAbsolute, LocalSuppressed};
 
 const CASES: u32 = 10_000;
-const HARD_FACTOR: HardFactor = HardFactor { over: 3, under: 2 };
 
 /// Whether there is state for a key that was added to at this time, as far as is certain: removal
 /// goes by buckets, so near the edge it may go either way.
@@ -43,187 +42,133 @@ struct Met {
     begun_afresh: u64,
 }
 
-struct Trial<'a> {
-    plan: &'a Plan,
+/// Both strategies of a limiter.
+struct Both<'a> {
+    case: &'a Case<Act>,
     limiter: LocalRateLimiter,
     clock: ManualClock,
-    told: Arc<Told>,
-    draws: Draws,
-    absolute: Model,
-    suppressed: Thinned,
+    absolute: Trial<LocalAbsolute>,
+    suppressed: Trial<LocalSuppressed>,
     traces: BTreeMap<(Side, u8), Trace>,
-    most: u64,
     met: Met,
 }
 
-impl<'a> Trial<'a> {
-    fn run(plan: &'a Plan) -> Result<Met, TestCaseError> {
-        let (window, most) = (Duration::from_millis(plan.grid.window_ms), Local::most(plan.grid));
-        let (clock, told) = (ManualClock::new(), Arc::new(Told::default()));
-        let refresh = window * plan.refresh / 8;
-        let limiter = LocalRateLimiter::builder()
-            .window(window)
-            .bucket(Duration::from_millis(plan.grid.bucket_ms))
-            .hard_limit_factor(HARD_FACTOR.as_f64())
-            .suppression_refresh(refresh)
-            .clock(clock.clone())
-            .random(Arc::clone(&told))
-            .build()
-            .unwrap();
-        let refresh_ns = u64::try_from(refresh.as_nanos()).unwrap();
-        let mut trial = Self {
-            plan,
+/// The same call of either trial.
+macro_rules! of {
+    ($both:expr, $side:expr, $trial:ident => $call:expr) => {
+        match $side {
+            Side::Absolute => {
+                let $trial = &mut $both.absolute;
+                $call
+            }
+            Side::Suppressed => {
+                let $trial = &mut $both.suppressed;
+                $call
+            }
+        }
+    };
+}
+
+impl<'a> Both<'a> {
+    fn run(case: &'a Case<Act>) -> Result<Met, TestCaseError> {
+        let told = Arc::new(Told::default());
+        let (limiter, clock) = in_process(case.settings(), Arc::clone(&told));
+        let (of_absolute, of_suppressed) = (limiter.clone(), limiter.clone());
+        let absolute = LocalAbsolute { limiter: of_absolute, clock: clock.clone() };
+        let suppressed = LocalSuppressed { limiter: of_suppressed, clock: clock.clone() };
+        let mut both = Self {
+            case,
             limiter,
             clock,
-            told,
-            draws: Draws::new(plan.seed),
-            absolute: Model::new(plan.grid, most),
-            suppressed: Thinned::new(plan.grid, HARD_FACTOR, refresh_ns, most),
+            absolute: Trial::new(absolute, Arc::clone(&told), case),
+            suppressed: Trial::new(suppressed, told, case),
             traces: BTreeMap::new(),
-            most,
             met: Met::default(),
         };
-        for (index, act) in plan.acts.iter().enumerate() {
-            trial
-                .perform(*act)
-                .and_then(|()| trial.compare())
+        for (index, act) in case.ops.iter().enumerate() {
+            both.perform(*act)
+                .and_then(|()| both.compare())
                 .map_err(|error| TestCaseError::fail(format!("act {index}, {act:?}: {error}")))?;
         }
-        Ok(trial.met)
+        Ok(both.met)
     }
 
-    fn perform(&mut self, act: Act) -> Result<(), TestCaseError> {
-        match act {
-            Act::Inc(side, key, rate, count) => {
+    fn perform(&mut self, (side, op): Act) -> Result<(), TestCaseError> {
+        match op {
+            Op::Inc { key, rate, count } => {
                 let count = self.count(rate, count);
-                if self.ask(side, key, rate, count, true)? && count > 0 {
+                let answer = of!(self, side, trial => trial.inc(key, rate, count))?;
+                if count > 0 && answer.is_allowed() {
                     self.added(side, key);
+                } else if side == Side::Suppressed && !answer.is_allowed() {
+                    self.declined(key);
                 }
             }
-            Act::IsAllowed(side, key, rate, count) => {
-                self.ask(side, key, rate, self.count(rate, count), false)?;
+            Op::IsAllowed { key, rate, count } => {
+                let count = self.count(rate, count);
+                of!(self, side, trial => trial.is_allowed(key, rate, count))?;
             }
-            Act::Record(side, key, count) => {
+            Op::Record { key, count } => {
                 let count = self.count(0, count);
-                let recorded = match side {
-                    Side::Absolute => {
-                        self.absolute.record(key, count);
-                        self.limiter.absolute().record(&name(key), count)
-                    }
-                    Side::Suppressed => {
-                        self.suppressed.record(key, count);
-                        self.limiter.suppressed().record(&name(key), count)
-                    }
-                };
-                prop_assert!(recorded);
+                of!(self, side, trial => trial.record(key, count))?;
                 if count > 0 {
                     self.added(side, key);
                 }
             }
-            Act::Refund(side, key, count) => {
+            Op::Refund { key, count } => {
                 let count = self.count(0, count);
-                let (given, expected) = match side {
-                    Side::Absolute => (
-                        self.limiter.absolute().refund(&name(key), count),
-                        self.absolute.refund(key, count),
-                    ),
-                    Side::Suppressed => (
-                        self.limiter.suppressed().refund(&name(key), count),
-                        self.suppressed.refund(key, count),
-                    ),
-                };
-                prop_assert_eq!(given, expected, "units refunded");
+                of!(self, side, trial => trial.refund(key, count))?;
             }
-            Act::Reset(side, key) => {
-                let known = match side {
-                    Side::Absolute => {
-                        self.absolute.reset(key);
-                        self.limiter.absolute().reset(&name(key))
-                    }
-                    Side::Suppressed => {
-                        self.suppressed.reset(key);
-                        self.limiter.suppressed().reset(&name(key))
-                    }
-                };
+            Op::Reset { key } => {
+                let known = self.reset(side, key);
                 match self.traces.remove(&(side, key)) {
                     None => prop_assert!(!known, "nothing was known of it"),
                     Some(trace) => prop_assert!(known || !trace.certain, "it was known"),
                 }
             }
-            Act::Clear => {
+            Op::Clear => {
                 self.limiter.clear();
-                (0..KEYS).for_each(|key| _ = self.absolute.reset(key));
-                self.suppressed.clear();
+                self.absolute.model.clear();
+                self.suppressed.model.clear();
                 self.traces.clear();
             }
-            Act::Cleanup(stale) => self.cleanup(stale)?,
-            Act::Advance(step) => {
-                let expiries = |key| self.absolute.expiries(key).or(self.suppressed.expiries(key));
-                let then_ns = step.resolve(self.plan.grid, self.now_ns(), expiries);
-                if (self.now_ns()..LATEST_NS).contains(&then_ns) {
-                    self.clock.set(duration(then_ns));
-                    self.absolute.set_time(then_ns);
-                    self.suppressed.set_time(then_ns);
+            Op::Cleanup(stale) => self.cleanup(stale)?,
+            Op::Advance(step) => {
+                let (absolute, suppressed) = (&self.absolute.model, &self.suppressed.model);
+                let expiries = |key| absolute.expiries(key).or(suppressed.expiries(key));
+                let then_ns = step.resolve(self.case.grid, self.now_ns(), expiries);
+                if then_ns < LATEST_NS {
+                    self.absolute.go_to(then_ns);
+                    self.suppressed.go_to(then_ns);
                 }
             }
-            Act::SetBack(ms) => {
+            Op::SetBack(ms) => {
                 let then_ns = self.now_ns().saturating_sub(u128::from(ms) * 1_000_000);
                 self.clock.set(duration(then_ns));
+            }
+            other @ (Op::IncPatiently { .. } | Op::Spread { .. }) => {
+                unreachable!("{other:?} is for one strategy")
             }
         }
         Ok(())
     }
 
-    /// Asks both, and returns whether the call was admitted.
-    fn ask(
-        &mut self,
-        side: Side,
-        key: u8,
-        rate: u8,
-        count: u64,
-        inc: bool,
-    ) -> Result<bool, TestCaseError> {
-        let (limit, capacity) = self.rate(rate);
-        let (name, what) = (name(key), format!("{side:?} {inc} {key} {limit} {count}"));
-        match side {
-            Side::Absolute => {
-                let handle = self.limiter.absolute();
-                let (answer, expected) = if inc {
-                    (handle.inc(&name, &limit, count), self.absolute.inc(key, capacity, count))
-                } else {
-                    let expected = self.absolute.is_allowed(key, capacity, count);
-                    (handle.is_allowed(&name, &limit, count), expected)
-                };
-                prop_assert_eq!(Answer::from(answer), expected, "{}", what);
-                Ok(expected == Answer::Allowed)
-            }
-            Side::Suppressed => {
-                let per_second = limit.as_per_second();
-                let mut ask = Ask { per_second, capacity, count, draw: self.draws.next() };
-                ask.draw = clear_of(self.suppressed.zone_factor(key, per_second), ask.draw);
-                self.told.next_is(ask.draw);
-                let handle = self.limiter.suppressed();
-                let (answer, expected) = if inc {
-                    (handle.inc(&name, &limit, count), self.suppressed.inc(key, ask))
-                } else {
-                    let expected = self.suppressed.is_allowed(key, ask);
-                    (handle.is_allowed(&name, &limit, count), expected)
-                };
-                prop_assert_eq!(Fate::from(answer), expected, "{}", what);
-                let admitted =
-                    matches!(expected, Fate::Allowed | Fate::Suppressed { is_allowed: true, .. });
-                if inc && !admitted {
-                    // A decline makes a state where there was none, but keeps none from going
-                    // stale: that goes by admissions.
-                    let now_ns = self.now_ns();
-                    let begun = Trace { earliest_ns: now_ns, added_ns: now_ns, certain: true };
-                    let trace = self.traces.entry((side, key)).or_insert(begun);
-                    if !trace.certain {
-                        *trace = Trace { earliest_ns: trace.earliest_ns, ..begun };
-                    }
-                }
-                Ok(admitted)
-            }
+    /// Whether the limiter knew the key.
+    fn reset(&mut self, side: Side, key: u8) -> bool {
+        of!(self, side, trial => {
+            trial.model.reset(key);
+            trial.provider.reset(key)
+        })
+    }
+
+    /// A decline makes a state where there was none, but keeps none from going stale: that goes by
+    /// admissions.
+    fn declined(&mut self, key: u8) {
+        let now_ns = self.now_ns();
+        let begun = Trace { earliest_ns: now_ns, added_ns: now_ns, certain: true };
+        let trace = self.traces.entry((Side::Suppressed, key)).or_insert(begun);
+        if !trace.certain {
+            *trace = Trace { earliest_ns: trace.earliest_ns, ..begun };
         }
     }
 
@@ -236,7 +181,7 @@ impl<'a> Trial<'a> {
     }
 
     fn cleanup(&mut self, stale: Stale) -> Result<(), TestCaseError> {
-        let grid = self.plan.grid;
+        let grid = self.case.grid;
         let (window, bucket_ns) =
             (Duration::from_millis(grid.window_ms), u128::from(grid.bucket_ms) * 1_000_000);
         let stale_after = match stale {
@@ -286,10 +231,9 @@ impl<'a> Trial<'a> {
             let uncertain = |trace: Option<&Trace>| trace.is_some_and(|trace| !trace.certain);
             if uncertain(self.traces.get(&(Side::Suppressed, key)))
                 && !self.counts(Side::Suppressed, key)
-                && self.suppressed.keeps_perceived(key)
+                && self.suppressed.model.keeps_perceived(key)
             {
-                self.limiter.suppressed().reset(&name(key));
-                self.suppressed.reset(key);
+                self.reset(Side::Suppressed, key);
                 self.traces.remove(&(Side::Suppressed, key));
             }
         }
@@ -297,18 +241,17 @@ impl<'a> Trial<'a> {
 
     /// Whether any units count on the key.
     fn counts(&self, side: Side, key: u8) -> bool {
-        match side {
-            Side::Absolute => self.absolute.usage(key) > 0,
-            Side::Suppressed => self.suppressed.usage(key) != (0, 0),
-        }
+        let counts = match side {
+            Side::Absolute => self.absolute.model.counts(key),
+            Side::Suppressed => self.suppressed.model.counts(key),
+        };
+        counts != (0, 0)
     }
 
     fn compare(&mut self) -> Result<(), TestCaseError> {
         for key in 0..KEYS {
-            let name = name(key);
-            let usage = self.limiter.suppressed().usage(&name);
-            prop_assert_eq!((usage.admitted, usage.declined), self.suppressed.usage(key));
-            prop_assert_eq!(self.limiter.absolute().usage(&name), self.absolute.usage(key));
+            self.suppressed.compare_key(key)?;
+            self.absolute.compare_key(key)?;
         }
         let certain = self.traces.values().filter(|trace| trace.certain).count();
         let (len, held) = (self.limiter.len(), certain..=self.traces.len());
@@ -318,47 +261,22 @@ impl<'a> Trial<'a> {
     }
 
     fn now_ns(&self) -> u128 {
-        self.absolute.now_ns()
-    }
-
-    fn rate(&self, rate: u8) -> (RateLimit, Option<u64>) {
-        self.plan.rates[usize::from(rate) % self.plan.rates.len()].resolve(self.plan.grid)
+        self.absolute.model.now_ns()
     }
 
     fn count(&self, rate: u8, count: Count) -> u64 {
-        // Not to the brim of what a window can hold: that is what `suppressed.rs` tries.
-        count.resolve(self.rate(rate).1.unwrap_or(9), self.most).min(1_000_000)
+        // Not to the brim of what a window can hold: that is what `agreement.rs` tries.
+        self.absolute.count_or(9, rate, count).min(1_000_000)
     }
-}
-
-/// A draw that rounding cannot put on the other side of the factor.
-fn clear_of(factor: f64, draw: f64) -> f64 {
-    match (draw - factor).abs() {
-        near if near < 1e-9 && factor > 0.0 => (factor + 0.5) % 1.0,
-        _ => draw,
-    }
-}
-
-fn name(key: u8) -> String {
-    format!("key {key}")
 }
 
 // proves (property): G1 G2 G3 G5 suppression
 #[test]
 fn cleanup_changes_no_answer() {
-    let default = Config::default();
-    let asked = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { CASES };
-    let kept_in = FileFailurePersistence::Direct("tests/proptest-regressions/operations.txt");
-    let mut runner = TestRunner::new(Config {
-        cases: asked,
-        failure_persistence: Some(Box::new(kept_in)),
-        max_shrink_iters: 200_000,
-        max_shrink_time: 120_000,
-        ..default
-    });
     let met = Cell::new(Met::default());
-    let run = runner.run(&plans(), |plan| {
-        let (case, sum) = (Trial::run(&plan)?, met.get());
+    let kept_in = "tests/proptest-regressions/operations.txt";
+    let cases = check(asked_for(CASES), kept_in, 200_000, &plans(), |case| {
+        let (case, sum) = (Both::run(case)?, met.get());
         met.set(Met {
             removed: sum.removed + case.removed,
             kept: sum.kept + case.kept,
@@ -367,11 +285,8 @@ fn cleanup_changes_no_answer() {
         });
         Ok(())
     });
-    if let Err(failure) = run {
-        panic!("{failure}");
-    }
     // A property whose cases never meet what it is about holds, and says nothing.
-    let (met, cases) = (met.get(), u64::from(asked));
+    let met = met.get();
     if cases >= 100 {
         assert!(met.removed > 2 * cases && met.kept > 2 * cases, "{met:?}");
         assert!(met.begun_afresh > 2 * cases && met.unclear < met.removed, "{met:?}");

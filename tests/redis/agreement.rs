@@ -6,100 +6,56 @@
 
 // each proves: G1 G2 G3 G9
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use trypema::RateLimit;
 
-use crate::common::ops::cases;
-use crate::common::thinned_trial::{Tally as ThinnedTally, ThinnedTrial, thinned_cases};
-use crate::common::trial::{Tally, Trial};
+use crate::common::check::{agrees_with_the_model, asked_for};
+use crate::common::ops::{cases, suppressed};
+use crate::common::provider::Side;
 use crate::common::{Answer, Grid, Provider};
 use crate::over_redis::{Absolute, Cached, MOST, REPEATED, Suppressed};
 
-/// Runs so many cases, or as many as the environment says, and returns how many.
-pub(crate) fn check<S: Strategy>(
-    cases: u32,
-    kept_in: &'static str,
-    strategy: &S,
-    trial: impl Fn(&S::Value) -> Result<(), TestCaseError>,
-) -> u64 {
-    let default = Config::default();
-    let asked = std::env::var_os("PROPTEST_CASES").map_or(cases, |_| default.cases);
-    let mut runner = TestRunner::new(Config {
-        cases: asked,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept_in))),
-        // A case is some milliseconds of round trips.
-        max_shrink_iters: 20_000,
-        max_shrink_time: 120_000,
-        ..default
-    });
-    let run = runner.run(strategy, |case| trial(&case));
-    if let Err(failure) = run {
-        panic!("{failure}");
-    }
-    u64::from(asked)
-}
+/// A case is some milliseconds of round trips.
+pub(crate) const SHRINK_ITERS: u32 = 20_000;
 
-fn absolute<P: Provider>(number: u32, most_ops: usize, kept_in: &'static str) {
-    let tally = Cell::new(Tally::default());
-    let run = check(number, kept_in, &cases(most_ops), |case| {
-        let mut sum = tally.get();
-        sum.add(Trial::<P>::run(case)?);
-        tally.set(sum);
-        Ok(())
-    });
-    // A property whose cases never meet what it is about holds, and says nothing.
-    let tally = tally.get();
-    if run >= 100 {
-        assert!(tally.allowed > run && tally.to_be_retried > run, "{tally:?}");
-        assert!(tally.never > run / 4 && tally.waited_for > run / 4, "{tally:?}");
-        assert!(tally.refunds > run / 4 && tally.filled_up > run / 20, "{tally:?}");
+fn agrees<P: Provider>(number: u32, most_ops: usize, kept_in: &'static str) {
+    let number = asked_for(number);
+    match P::SIDE {
+        Side::Absolute => {
+            agrees_with_the_model::<P>(number, kept_in, SHRINK_ITERS, &cases(most_ops));
+        }
+        Side::Suppressed => {
+            let cases = suppressed(cases(most_ops));
+            agrees_with_the_model::<P>(number, kept_in, SHRINK_ITERS, &cases);
+        }
     }
 }
 
 #[test]
 fn short_cases_agree() {
-    absolute::<Absolute>(1_500, 60, "tests/proptest-regressions/redis-short.txt");
+    agrees::<Absolute>(1_500, 60, "tests/proptest-regressions/redis-short.txt");
 }
 
 #[test]
 fn long_cases_agree() {
-    absolute::<Absolute>(16, 1_500, "tests/proptest-regressions/redis-long.txt");
+    agrees::<Absolute>(16, 1_500, "tests/proptest-regressions/redis-long.txt");
 }
 
 #[test]
 fn repeated_denials_agree() {
-    absolute::<Cached>(800, 60, "tests/proptest-regressions/redis-denials.txt");
+    agrees::<Cached>(800, 60, "tests/proptest-regressions/redis-denials.txt");
     assert!(REPEATED.get() > 800, "{} repeated", REPEATED.get());
-}
-
-fn suppressed(cases: u32, most_ops: usize, kept_in: &'static str) {
-    let tally = Cell::new(ThinnedTally::default());
-    let run = check(cases, kept_in, &thinned_cases(most_ops), |case| {
-        let mut sum = tally.get();
-        sum.add(ThinnedTrial::<Suppressed>::run(case)?);
-        tally.set(sum);
-        Ok(())
-    });
-    let tally = tally.get();
-    if run >= 100 {
-        assert!(tally.allowed > run && tally.let_through > run, "{tally:?}");
-        assert!(tally.thinned_out > run && tally.above_hard > run, "{tally:?}");
-        assert!(tally.by_kept_rate > run / 4 && tally.refunds > run / 4, "{tally:?}");
-    }
 }
 
 #[test]
 fn short_cases_of_suppressed_agree() {
-    suppressed(1_500, 60, "tests/proptest-regressions/redis-suppressed.txt");
+    agrees::<Suppressed>(1_500, 60, "tests/proptest-regressions/redis-suppressed.txt");
 }
 
 #[test]
 fn long_cases_of_suppressed_agree() {
-    suppressed(12, 800, "tests/proptest-regressions/redis-suppressed-long.txt");
+    agrees::<Suppressed>(12, 800, "tests/proptest-regressions/redis-suppressed-long.txt");
 }
 
 /// A sum of two counts near the most there can be is no longer exact; a hint must not hang on one.

@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use trypema::RateLimit;
 
-use crate::agreement::check;
+use crate::agreement::SHRINK_ITERS;
+use crate::common::check::{asked_for, check};
 use crate::common::trial::duration;
 use crate::common::{Answer, Grid, Model, Provider};
 use crate::over_redis::{Absolute, NAMES};
@@ -30,7 +31,8 @@ fn batches_agree_with_the_model() {
         assert_eq!(rate.capacity(duration(1_000_000_000)), capacity);
         rate
     });
-    check(400, "tests/proptest-regressions/redis-batches.txt", &batches(), |batches| {
+    let kept_in = "tests/proptest-regressions/redis-batches.txt";
+    check(asked_for(400), kept_in, SHRINK_ITERS, &batches(), |batches| {
         let (provider, mut model) = (Absolute::start(GRID), Model::new(GRID, u64::MAX));
         for (step_ms, batch) in batches {
             let now_ns = model.now_ns() + u128::from(*step_ms) * 1_000_000;

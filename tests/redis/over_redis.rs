@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use trypema::{ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
 
-use crate::common::thinned_provider::{Settings, ThinnedProvider, Told};
+use crate::common::draws::Told;
+use crate::common::provider::{Settings, Side};
 use crate::common::until::FOREVER;
 use crate::common::{Grid, Provider};
 use crate::server::{RedisServer, ask};
@@ -131,10 +132,12 @@ pub(crate) struct Absolute {
 }
 
 impl Provider for Absolute {
+    const SIDE: Side = Side::Absolute;
     const LATEST_NS: u128 = LATEST_NS;
 
-    fn start(grid: Grid) -> Self {
-        let (limiter, clock) = empty(|builder| builder.denial_cache(Duration::ZERO), grid);
+    fn build(settings: Settings, draws: Arc<Told>) -> Self {
+        let settled = |builder: Builder| builder.denial_cache(Duration::ZERO).random(draws);
+        let (limiter, clock) = empty(settled, settings.grid);
         Self { limiter, clock }
     }
 
@@ -165,8 +168,8 @@ impl Provider for Absolute {
         answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
     }
 
-    fn usage(&self, key: u8) -> u64 {
-        self.limiter.absolute().usage(NAMES[usize::from(key)]).unwrap()
+    fn counts(&self, key: u8) -> (u64, u64) {
+        (self.limiter.absolute().usage(NAMES[usize::from(key)]).unwrap(), 0)
     }
 
     fn record(&self, key: u8, count: u64) -> bool {
@@ -202,9 +205,10 @@ thread_local! {
 }
 
 impl Provider for Cached {
+    const SIDE: Side = Side::Absolute;
     const LATEST_NS: u128 = LATEST_NS;
 
-    fn start(grid: Grid) -> Self {
+    fn build(Settings { grid, .. }: Settings, _: Arc<Told>) -> Self {
         let (limiter, clock) = empty(|builder| builder.denial_cache(FOREVER), grid);
         let cached = Absolute { limiter, clock: clock.clone() };
         let (limiter, _) =
@@ -233,8 +237,8 @@ impl Provider for Cached {
         self.not_late(answer, self.asked.is_allowed(key, rate, count))
     }
 
-    fn usage(&self, key: u8) -> u64 {
-        self.cached.usage(key)
+    fn counts(&self, key: u8) -> (u64, u64) {
+        self.cached.counts(key)
     }
 
     fn record(&self, key: u8, count: u64) -> bool {
@@ -280,13 +284,14 @@ pub(crate) struct Suppressed {
     clock: ManualClock,
 }
 
-impl ThinnedProvider for Suppressed {
+impl Provider for Suppressed {
+    const SIDE: Side = Side::Suppressed;
     const LATEST_NS: u128 = LATEST_NS;
     // Buckets are whole milliseconds, and hints are rounded up to them. But how long a perceived
     // rate is kept shows to the microsecond.
     const GRAIN_NS: u128 = 1_000;
 
-    fn start(settings: Settings, draws: Arc<Told>) -> Self {
+    fn build(settings: Settings, draws: Arc<Told>) -> Self {
         let (limiter, clock) = empty(
             |builder| {
                 builder
@@ -331,7 +336,7 @@ impl ThinnedProvider for Suppressed {
         self.limiter.suppressed().suppression_factor(NAMES[usize::from(key)], rate).unwrap()
     }
 
-    fn usage(&self, key: u8) -> (u64, u64) {
+    fn counts(&self, key: u8) -> (u64, u64) {
         let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)]).unwrap();
         (usage.admitted, usage.declined)
     }

@@ -12,7 +12,7 @@ use trypema::{
     ManualClock, RateLimit, RateLimitDecision, RedisAbsolute, RedisRateLimiter, TrypemaError,
 };
 
-use crate::common::thinned_trial::Draws;
+use crate::common::draws::Draws;
 use crate::common::until::FOREVER;
 use crate::common::{Answer, Grid, Model};
 use crate::server::RedisServer;

@@ -3,53 +3,18 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::Grid;
-use super::ops::{Count, Period, Rate, Step};
+use super::ops::{Case, Count, Grid, Op, Period, Rate, Refresh, Stale, Step, Suppression};
+use super::provider::{HardFactor, Side};
 
 /// Keys are numbered from 0 to below this.
 pub(crate) const KEYS: u8 = 12;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    Absolute,
-    Suppressed,
-}
+pub(crate) const HARD_FACTOR: HardFactor = HardFactor { over: 3, under: 2 };
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Act {
-    Inc(Side, u8, u8, Count),
-    IsAllowed(Side, u8, u8, Count),
-    Record(Side, u8, Count),
-    Refund(Side, u8, Count),
-    Reset(Side, u8),
-    Clear,
-    Cleanup(Stale),
-    Advance(Step),
-    /// Sets the clock back by so many milliseconds, which is to be ignored.
-    SetBack(u64),
-}
+/// An operation, and the strategy it is done to.
+pub(crate) type Act = (Side, Op);
 
-/// For how long a key must have been idle.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Stale {
-    Zero,
-    Millis(u64),
-    /// So many eighths of the window.
-    Windows(u8),
-    Forever,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) grid: Grid,
-    /// In eighths of the window.
-    pub(crate) refresh: u32,
-    pub(crate) rates: Vec<Rate>,
-    pub(crate) seed: u64,
-    pub(crate) acts: Vec<Act>,
-}
-
-pub(crate) fn plans() -> impl Strategy<Value = Plan> {
+pub(crate) fn plans() -> impl Strategy<Value = Case<Act>> {
     let grid = prop::sample::select(vec![
         (1_000, 100),
         (10, 10),
@@ -68,9 +33,13 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
         1 => Just(Rate::Unlimited),
     ];
     // A perceived rate that is kept for longer than the window is lost when its key is forgotten.
-    let refresh = 0..=8_u32;
-    (grid, refresh, vec(rate, 1..=3), any::<u64>(), vec(act(), 1..=120))
-        .prop_map(|(grid, refresh, rates, seed, acts)| Plan { grid, refresh, rates, seed, acts })
+    let refresh = (0..=8_u8).prop_map(Refresh::Windows);
+    (grid, refresh, vec(rate, 1..=3), any::<u64>(), vec(act(), 1..=120)).prop_map(
+        |(grid, refresh, rates, seed, ops)| {
+            let suppression = Suppression { hard_factor: HARD_FACTOR, refresh, seed };
+            Case { grid, start_ns: 0, keys: KEYS, rates, ops, suppression }
+        },
+    )
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -100,15 +69,17 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (1..=24_u8).prop_map(Stale::Windows),
         1 => Just(Stale::Forever),
     ];
+    let (asked, given) = ((key(), 0..=2_u8, count()), (key(), count()));
+    let both = |op| (Side::Absolute, op);
     prop_oneof![
-        24 => (side(), key(), 0..=2_u8, count()).prop_map(|(s, k, r, c)| Act::Inc(s, k, r, c)),
-        2 => (side(), key(), 0..=2_u8, count()).prop_map(|(s, k, r, c)| Act::IsAllowed(s, k, r, c)),
-        2 => (side(), key(), count()).prop_map(|(s, k, c)| Act::Record(s, k, c)),
-        2 => (side(), key(), count()).prop_map(|(s, k, c)| Act::Refund(s, k, c)),
-        2 => (side(), key()).prop_map(|(s, k)| Act::Reset(s, k)),
-        1 => Just(Act::Clear),
-        6 => stale.prop_map(Act::Cleanup),
-        9 => step.prop_map(Act::Advance),
-        1 => (0..=100_000_u64).prop_map(Act::SetBack),
+        24 => (side(), asked.clone()).prop_map(|(side, (key, rate, count))| (side, Op::Inc { key, rate, count })),
+        2 => (side(), asked).prop_map(|(side, (key, rate, count))| (side, Op::IsAllowed { key, rate, count })),
+        2 => (side(), given.clone()).prop_map(|(side, (key, count))| (side, Op::Record { key, count })),
+        2 => (side(), given).prop_map(|(side, (key, count))| (side, Op::Refund { key, count })),
+        2 => (side(), key()).prop_map(|(side, key)| (side, Op::Reset { key })),
+        1 => Just(both(Op::Clear)),
+        6 => stale.prop_map(move |stale| both(Op::Cleanup(stale))),
+        9 => step.prop_map(move |step| both(Op::Advance(step))),
+        1 => (0..=100_000_u64).prop_map(move |ms| both(Op::SetBack(ms))),
     ]
 }
