@@ -59,10 +59,10 @@ fn decisions_are_counted_by_outcome_and_strategy() {
     assert!(absolute.record("key", 1));
 
     assert_eq!(outcomes(&absolute.stats()), [1, 4, 0, 0, 2]);
-    let thinned = suppressed.stats();
-    assert_eq!(outcomes(&thinned), [1, 0, 1, 4, 0]);
+    let held_back = suppressed.stats();
+    assert_eq!(outcomes(&held_back), [1, 0, 1, 4, 0]);
     assert_eq!(outcomes(&limiter.stats()), [2, 4, 1, 4, 2]);
-    assert_eq!((absolute.stats().keys, thinned.keys, limiter.stats().keys), (1, 1, 2));
+    assert_eq!((absolute.stats().keys, held_back.keys, limiter.stats().keys), (1, 1, 2));
 }
 
 /// From many threads, some of which are gone when the sum is taken.

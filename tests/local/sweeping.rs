@@ -114,10 +114,13 @@ fn no_window_overflows_while_keys_are_forgotten() {
         let (admitted, removed) = hammer(&limiter, &rate, sweeper);
         let length = u64::try_from(window.as_nanos()).unwrap() / 1_000 * 999;
         for (key, [absolute, suppressed]) in KEYS.iter().zip(&admitted) {
-            let (most, most_thinned) =
+            let (most, most_suppressed) =
                 (most_within(absolute, length), most_within(suppressed, length));
             assert!(most <= soft, "{sweeper:?}, {key}: {most} units in a window of {soft}");
-            assert!(most_thinned <= hard, "{sweeper:?}, {key}: {most_thinned} units, of {hard}");
+            assert!(
+                most_suppressed <= hard,
+                "{sweeper:?}, {key}: {most_suppressed} units, of {hard}"
+            );
             assert!(absolute.len() + suppressed.len() > 100, "{sweeper:?}, {key}: hardly used");
         }
         // Both strategies of each key were idle every 12 ms or so.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use trypema::{Bucket, Clock, RateLimit, RateLimitDecision, RedisRateLimiter};
 
-use crate::common::thinned_trial::Draws;
+use crate::common::draws::Draws;
 use crate::common::until::FOREVER;
 use crate::server::RedisServer;
 

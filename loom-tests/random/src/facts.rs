@@ -129,8 +129,8 @@ fn decisions_say_what_they_are() {
     assert_eq!(rejected.retry_after(), Some(millis(7)));
     assert!(!rejected.is_never() && RateLimitDecision::rejected(None, 0).is_never());
     for is_allowed in [true, false] {
-        let thinned = RateLimitDecision::suppressed(0.5, is_allowed);
-        assert_eq!((thinned.is_allowed(), thinned.retry_after()), (is_allowed, None));
+        let declined = RateLimitDecision::suppressed(0.5, is_allowed);
+        assert_eq!((declined.is_allowed(), declined.retry_after()), (is_allowed, None));
     }
 }
 
