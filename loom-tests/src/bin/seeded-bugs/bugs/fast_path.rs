@@ -90,7 +90,7 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G2",
         what: "the fast path counts what was given back",
         within: "Window::fast_path",
-        original: "|| note.is_refund()",
+        original: "|| note.is_list()",
         seeded: "",
         by: &[Random("families::alone")],
     },

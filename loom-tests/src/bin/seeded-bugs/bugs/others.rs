@@ -8,9 +8,9 @@ pub(super) const BUGS: &[Bug] = &[
         name: "hint-one-mark-late",
         breaks: "G3",
         what: "the wait that is told ends a mark too late",
-        within: "holder",
-        original: ">= wanted;",
-        seeded: "> wanted;",
+        within: "retry_hint",
+        original: ">= excess",
+        seeded: "> excess",
         by: &[Random("families::alone")],
     },
     Bug {
