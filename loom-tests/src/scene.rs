@@ -1,7 +1,7 @@
 //! What models act on, and what they do there.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::window::{Layout, Limit, Outcome, Timeline, Window};
+use crate::window::{Layout, Limit, MarkId, Outcome, Timeline, Window};
 
 /// One call. Times are ticks.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,12 @@ pub(crate) enum Act {
     Usage(u64),
     /// Gives so many units back at this tick.
     Refund(u64, u64),
+    /// Gives so many units back at this tick, of the bucket of an addition of the set-up: its number.
+    Undo(u64, usize, u64),
+    /// Adds so many units at this tick, and undoes that if it is admitted.
+    Regret(u64, u64),
+    /// Has retirements fail that have begun before this tick.
+    HoldUp(u64),
     /// Retires the key if it is idle at this tick.
     Sweep(u64),
     /// Forgets the key.
@@ -42,6 +48,14 @@ pub(crate) enum Answer {
 impl Answer {
     pub(crate) fn is_admitted(&self) -> bool {
         matches!(self, Self::Decision(Outcome::Admitted { .. }))
+    }
+
+    /// The bucket that it was counted in.
+    pub(crate) fn mark(&self) -> MarkId {
+        match self {
+            Self::Decision(Outcome::Admitted { mark, .. }) => *mark,
+            other => panic!("{other:?} was not admitted"),
+        }
     }
 
     pub(crate) fn is_rejected(&self) -> bool {
@@ -66,6 +80,8 @@ pub(crate) struct Lone {
     pub(crate) timeline: Timeline,
     pub(crate) limit: u64,
     pub(crate) window: Window,
+    /// The buckets of the set-up's additions.
+    marks: Vec<MarkId>,
 }
 
 impl Lone {
@@ -78,10 +94,10 @@ impl Lone {
         let first = before.first().map_or(10, |(tick, _)| *tick);
         let timeline = Timeline::new(layout);
         let window = Window::new(&timeline, first);
-        let scene = Self { timeline, limit, window };
+        let mut scene = Self { timeline, limit, window, marks: Vec::new() };
         for &(now, count) in before {
             let answer = scene.act(Act::Add(now, count));
-            assert!(answer.is_admitted(), "set-up: {now}, {count}: {answer:?}");
+            scene.marks.push(answer.mark());
         }
         scene
     }
@@ -94,18 +110,29 @@ impl Lone {
 impl Scene for Lone {
     fn act(&self, act: Act) -> Answer {
         if let Act::All(acts) = act {
-            let (last, before) = acts.split_last().expect("at least one");
-            for &act in before {
-                let _ = self.act(act);
-            }
-            return self.act(*last);
+            return one_after_the_other(self, acts);
         }
-        act_on(&self.window, &self.timeline, self.limit, act).expect("nobody kills the window")
+        act_on(&self.window, &self.timeline, self.limit, &self.marks, act)
+            .expect("nobody kills the window")
     }
 }
 
+fn one_after_the_other(scene: &impl Scene, acts: &[Act]) -> Answer {
+    let (last, before) = acts.split_last().expect("at least one");
+    for &act in before {
+        let _ = scene.act(act);
+    }
+    scene.act(*last)
+}
+
 /// The act on a window; `None` if that is dead.
-fn act_on(window: &Window, timeline: &Timeline, limit: u64, act: Act) -> Option<Answer> {
+fn act_on(
+    window: &Window,
+    timeline: &Timeline,
+    limit: u64,
+    marks: &[MarkId],
+    act: Act,
+) -> Option<Answer> {
     let decided = |outcome| match outcome {
         Outcome::Dead => None,
         outcome => Some(Answer::Decision(outcome)),
@@ -121,6 +148,16 @@ fn act_on(window: &Window, timeline: &Timeline, limit: u64, act: Act) -> Option<
         Act::Look(now, count) => decided(window.peek(timeline, now, count, Limit::Within(limit))),
         Act::Usage(now) => window.usage(timeline, now).map(Answer::Units),
         Act::Refund(now, count) => window.refund(timeline, now, count).map(Answer::Units),
+        Act::Undo(now, number, count) => {
+            window.undo(timeline, now, marks[number], count).map(Answer::Units)
+        }
+        Act::Regret(now, count) => match window.add(timeline, now, count, Limit::Within(limit)) {
+            Outcome::Admitted { mark, .. } => {
+                window.undo(timeline, now, mark, count).map(Answer::Units)
+            }
+            outcome => decided(outcome),
+        },
+        Act::HoldUp(now) => window.hold_up(timeline, now).map(|()| Answer::Done(true)),
         Act::Sweep(now) => Some(Answer::Done(window.retire(timeline, now, 0, || true))),
         Act::Reset => Some(Answer::Done(window.kill(timeline))),
         Act::Collect => {
@@ -148,21 +185,29 @@ pub(crate) struct OneKeyMap {
     current: AtomicU64,
     /// States handed out so far.
     used: AtomicU64,
+    /// The buckets of the set-up's additions.
+    marks: Vec<MarkId>,
 }
 
 impl OneKeyMap {
     pub(crate) fn new(span: u64, limit: u64, before: &[(u64, u64)]) -> Self {
         let timeline = Timeline::new(Layout::for_span(span));
-        let scene = Self {
+        // Of generations of their own, as they are when the one before has ended with units in it.
+        let state = |_| {
+            timeline.begin_generation();
+            Window::new(&timeline, 0)
+        };
+        let mut scene = Self {
             limit,
-            states: core::array::from_fn(|_| Window::new(&timeline, 0)),
+            states: core::array::from_fn(state),
             current: AtomicU64::new(0),
             used: AtomicU64::new(0),
             timeline,
+            marks: Vec::new(),
         };
         for &(now, count) in before {
             let answer = scene.act(Act::Add(now, count));
-            assert!(answer.is_admitted(), "set-up: {now}, {count}: {answer:?}");
+            scene.marks.push(answer.mark());
         }
         scene
     }
@@ -182,15 +227,23 @@ impl OneKeyMap {
 
 impl Scene for OneKeyMap {
     fn act(&self, act: Act) -> Answer {
+        if let Act::All(acts) = act {
+            return one_after_the_other(self, acts);
+        }
         loop {
             // Acquire: as papaya's lookup and iteration.
             let mut number = self.current.load(Ordering::Acquire);
             if number == 0 {
                 match act {
                     Act::Sweep(_) | Act::Reset | Act::Collect => return Answer::Done(false),
-                    Act::Usage(_) | Act::Refund(..) => return Answer::Units(0),
-                    Act::Add(..) | Act::Insist(..) | Act::Fill(_) | Act::Look(..) | Act::All(_) => {
-                    }
+                    Act::Usage(_) | Act::Refund(..) | Act::Undo(..) => return Answer::Units(0),
+                    Act::HoldUp(_) => return Answer::Done(false),
+                    Act::Add(..)
+                    | Act::Insist(..)
+                    | Act::Regret(..)
+                    | Act::Fill(_)
+                    | Act::Look(..)
+                    | Act::All(_) => {}
                 }
                 // Relaxed: only hands out numbers.
                 let fresh = 1 + self.used.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +254,7 @@ impl Scene for OneKeyMap {
                     .map_or_else(|found| found, |_| fresh);
             }
             let state = self.state(number);
-            let answer = act_on(state, &self.timeline, self.limit, act);
+            let answer = act_on(state, &self.timeline, self.limit, &self.marks, act);
             if matches!(act, Act::Sweep(_) | Act::Reset) || answer.is_none() {
                 self.unlink(number);
             }

@@ -55,7 +55,7 @@ impl Timeline {
     }
 
     /// To be called before the kill of a window with marks inside.
-    pub(in crate::window) fn begin_generation(&self) {
+    pub(crate) fn begin_generation(&self) {
         // Relaxed: as for the floor.
         self.ends.generation.fetch_add(1, Ordering::Relaxed);
     }

@@ -12,6 +12,7 @@ mod rings;
 mod slot_pool;
 mod stale;
 mod striped;
+mod undo;
 mod wait_queue;
 mod wrap;
 
