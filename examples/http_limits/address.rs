@@ -14,7 +14,9 @@ pub(crate) struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
     /// From networks such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`.
-    pub(crate) fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    pub(crate) fn parse<'a>(
+        networks: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidNetwork> {
         networks.into_iter().map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 
@@ -85,10 +87,14 @@ struct Network {
     bits: u32,
 }
 
-impl FromStr for Network {
-    type Err = String;
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no network, such as 10.0.0.0/8 or fd00::/8")]
+pub(crate) struct InvalidNetwork(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -98,7 +104,7 @@ impl FromStr for Network {
             let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
             (bits <= most).then_some(Self { address, bits })
         });
-        network.ok_or_else(|| format!("{text:?} is no network, such as 10.0.0.0/8 or fd00::/8"))
+        network.ok_or_else(|| InvalidNetwork(text.to_owned()))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::redis::net::node::Limits;
 use crate::redis::net::pool::Bounds;
 use crate::redis::net::tls::{Certificates, Tls};
 use crate::redis::net::url::{Deployment, Target};
-use crate::redis::router::Router;
+use crate::redis::router::{AddressMap, Router};
 use crate::redis::script::Settings;
 use crate::redis::{OnUnavailable, RedisRateLimiter};
 use crate::window::Layout;
@@ -41,6 +41,7 @@ pub struct RedisRateLimiterBuilder {
     pool_size: usize,
     max_idle: Duration,
     max_lifetime: Duration,
+    address_map: Option<AddressMap>,
     deadline: Duration,
     on_unavailable: OnUnavailable,
     local_share: f64,
@@ -67,6 +68,7 @@ impl RedisRateLimiterBuilder {
             pool_size: 16,
             max_idle: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(1_800),
+            address_map: None,
             deadline: Duration::from_millis(500),
             on_unavailable: OnUnavailable::Error,
             local_share: 1.0,
@@ -144,6 +146,17 @@ impl RedisRateLimiterBuilder {
     /// at the same moment. Afterwards another look is taken at the name of the server.
     pub fn max_lifetime(mut self, time: Duration) -> Self {
         self.max_lifetime = time;
+        self
+    }
+
+    /// For a cluster, or a master, that is reached by other addresses than it tells of itself, as behind NAT: from a
+    /// host and port as Redis or a Sentinel tells them to those that lead there from here. `None` leaves them as
+    /// they are. Default: all are left as they are. Those of the URL are never mapped.
+    pub fn address_map(
+        mut self,
+        map: impl Fn(&str, u16) -> Option<(String, u16)> + Send + Sync + 'static,
+    ) -> Self {
+        self.address_map = Some(Arc::new(map));
         self
     }
 
@@ -320,10 +333,10 @@ impl RedisRateLimiterBuilder {
             max_idle: self.max_idle,
             max_lifetime: self.max_lifetime,
         };
-        let limits = Limits { pool, failures, pause };
+        let limits = Limits { pool, failures, pause, deadline: self.deadline, is_impatient: false };
         let inner = Inner {
             prefix: self.prefix,
-            router: Router::new(target.deployment, limits, connector, scouts),
+            router: Router::new(target.deployment, limits, connector, scouts, self.address_map),
             deadline: self.deadline,
             outage_policy: OutagePolicy { policy: self.on_unavailable, local, share, pause },
             random: self.random,

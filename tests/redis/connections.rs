@@ -248,3 +248,19 @@ fn a_key_that_cannot_be_written_is_no_outage_of_the_server() {
         assert!(inc("new").unwrap().is_allowed());
     }
 }
+
+/// A server that knows no script learns each of those in a batch.
+#[test]
+fn a_batch_may_need_several_scripts() {
+    let server = RedisServer::start();
+    let limiter = builder(server.url()).deadline(FOREVER).build().unwrap();
+    let (limited, unlimited) = (plenty(), RateLimit::unlimited());
+    let calls =
+        [("a", &unlimited, 1), ("b", &limited, 1), ("a", &unlimited, 1), ("b", &limited, 1)];
+    for _ in 0..2 {
+        let answers = limiter.absolute().inc_many(&calls);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        let _: () = server.ask("SCRIPT FLUSH");
+    }
+    assert_eq!(limiter.absolute().usage("a").unwrap(), 4);
+}

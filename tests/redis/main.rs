@@ -22,6 +22,7 @@ mod faults;
 mod footprint;
 mod gateway;
 mod harness;
+mod lookups;
 mod over_redis;
 mod ports;
 mod processes;

@@ -90,6 +90,10 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// New connections are to the server at this port.
     pub(crate) fn lead_to(&self, port: u16) {
         *lock(&self.state.upstream) = at(port);

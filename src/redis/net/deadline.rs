@@ -33,6 +33,11 @@ impl Deadline {
         Self { prepared: now, at: now + self.at.saturating_duration_since(now) / 2 }
     }
 
+    /// The same moment, of which all that is left is given to whoever is asked next.
+    pub(crate) fn rest(&self) -> Self {
+        Self { prepared: Instant::now(), at: self.at }
+    }
+
     /// Whether so much of what was given, at least half, has gone by since then that whoever was asked then
     /// has had a fair time to answer.
     pub(crate) fn was_fair_since(&self, asked: Instant) -> bool {

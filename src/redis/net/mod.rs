@@ -6,6 +6,7 @@ pub(crate) mod connect;
 mod connection;
 pub(crate) mod deadline;
 pub(crate) mod failure;
+pub(crate) mod guard;
 pub(crate) mod node;
 pub(crate) mod pool;
 mod resolve;

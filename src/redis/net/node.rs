@@ -2,14 +2,17 @@
 
 use core::cell::Cell;
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
-use ::redis::Value;
+use ::redis::{Value, cmd};
 
-use crate::redis::net::breaker::{Breaker, Pass};
+use crate::redis::net::breaker::Pass;
 use crate::redis::net::connection::Connection;
 use crate::redis::net::failure::Kind;
+use crate::redis::net::guard::{Guard, Health};
 use crate::redis::net::pool::{Bounds, Pool, Retire};
 use crate::redis::net::resolve::Resolver;
 use crate::redis::net::{Address, Connector, Deadline, Failure};
@@ -26,6 +29,10 @@ pub(crate) struct Limits {
     pub(crate) failures: u32,
     /// Time between probes.
     pub(crate) pause: Duration,
+    /// How long a probe may take that no call waits for.
+    pub(crate) deadline: Duration,
+    /// Whether one failure that has taken all of its time is enough to open the breaker.
+    pub(crate) is_impatient: bool,
 }
 
 pub(crate) struct Node {
@@ -34,60 +41,11 @@ pub(crate) struct Node {
     resolver: Resolver,
     pool: Pool,
     guard: Guard,
-}
-
-/// What a call says of a server.
-pub(crate) enum Health {
-    Up,
-    /// Why.
-    Down(String),
-    /// Nothing that was not known.
-    Unknown,
-}
-
-/// A breaker with real time, which remembers why it opened.
-pub(crate) struct Guard {
-    breaker: Breaker,
-    origin: Instant,
-    last: Mutex<String>,
-}
-
-impl Guard {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let pause = u64::try_from(limits.pause.as_nanos()).unwrap_or(u64::MAX);
-        Self {
-            breaker: Breaker::new(limits.failures, pause),
-            origin: Instant::now(),
-            last: Mutex::new(String::new()),
-        }
-    }
-
-    /// Does it, unless it has failed too often. `health`: what its result says of the server.
-    pub(crate) fn run<T>(
-        &self,
-        act: impl FnOnce() -> T,
-        health: impl FnOnce(&T) -> Health,
-    ) -> Result<T, Kind> {
-        let pass = self.breaker.ask(self.now());
-        if let Pass::Wait(nanos) = pass {
-            let cause = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            return Err(Kind::BreakerOpen { cause, retry_after: Duration::from_nanos(nanos) });
-        }
-        let done = act();
-        match health(&done) {
-            Health::Up => self.breaker.succeeded(),
-            Health::Down(cause) => {
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = cause;
-                self.breaker.failed(pass, self.now());
-            }
-            Health::Unknown => {}
-        }
-        Ok(done)
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
+    deadline: Duration,
+    /// It has answered once.
+    is_proven: AtomicBool,
+    /// A thread sees whether it answers again.
+    is_probed: AtomicBool,
 }
 
 impl Node {
@@ -98,13 +56,16 @@ impl Node {
             resolver: Resolver::default(),
             pool: Pool::new(limits.pool),
             guard: Guard::new(limits),
+            deadline: limits.deadline,
+            is_proven: AtomicBool::new(false),
+            is_probed: AtomicBool::new(false),
         }
     }
 
     /// Asks all of it in one round trip; in two where the server does not know a script. `asking`:
     /// for keys that are on their way to this node of a cluster.
     pub(crate) fn ask<T>(
-        &self,
+        self: &Arc<Self>,
         requests: &[&Request<'_, T>],
         asking: bool,
         deadline: Deadline,
@@ -114,7 +75,7 @@ impl Node {
 
     /// A request that is no script, and is not asked often.
     pub(crate) fn ask_plainly(
-        &self,
+        self: &Arc<Self>,
         request: &::redis::Cmd,
         deadline: Deadline,
     ) -> Result<Value, Failure> {
@@ -125,12 +86,18 @@ impl Node {
         answers.pop().unwrap_or(Ok(Value::Nil)).and_then(said).map_err(|kind| self.failure(kind))
     }
 
+    /// Whether it has ever answered.
+    pub(crate) fn is_proven(&self) -> bool {
+        // Relaxed: a hint of whether to wait for it.
+        self.is_proven.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn failure(&self, kind: Kind) -> Failure {
         kind.at(&self.address)
     }
 
     fn call<T>(
-        &self,
+        self: &Arc<Self>,
         deadline: Deadline,
         act: impl FnOnce(&mut Connection) -> Result<Vec<Answer<T>>, Kind>,
     ) -> Result<Vec<Answer<T>>, Failure> {
@@ -138,8 +105,47 @@ impl Node {
             // The server has had no part in that.
             return Err(self.failure(Kind::of_io(&error, false)));
         }
-        let called = self.guard.run(|| self.attempt(deadline, act), |called| called.health());
-        called.and_then(|called| called.answers).map_err(|kind| self.failure(kind))
+        let pass = self.guard.enter().map_err(|open| self.failure(open))?;
+        if pass == Pass::Probe && self.guard.was_slow() && self.probe_apart() {
+            return Err(self.failure(self.guard.open(self.guard.pause)));
+        }
+        let called = self.attempt(deadline, act);
+        self.told(pass, called.health());
+        called.answers.map_err(|kind| self.failure(kind))
+    }
+
+    fn told(&self, pass: Pass, health: Health) {
+        if let Health::Up = health {
+            // Relaxed: see `is_proven`.
+            self.is_proven.store(true, Ordering::Relaxed);
+        }
+        self.guard.leave(pass, health);
+    }
+
+    /// Sees on a thread of its own whether the server answers again, so that no call waits for one that
+    /// hangs. False if there is no thread to be had.
+    fn probe_apart(self: &Arc<Self>) -> bool {
+        // Relaxed, all of them: there need not be two, and nothing else depends on it.
+        if self.is_probed.swap(true, Ordering::Relaxed) {
+            return true;
+        }
+        let node = Arc::clone(self);
+        let probe = move || {
+            let deadline = Deadline::after(node.deadline);
+            let ping = |connection: &mut Connection| {
+                let replies =
+                    connection.exchange(1, deadline, |out| cmd("PING").write_packed_command(out));
+                Ok(replies?.into_iter().map(|reply| reply.and_then(said)).collect())
+            };
+            let health = node.attempt(deadline, ping).health();
+            node.told(Pass::Probe, health);
+            node.is_probed.store(false, Ordering::Relaxed); // As above.
+        };
+        let begun = thread::Builder::new().name("trypema-probe".into()).spawn(probe).is_ok();
+        if !begun {
+            self.is_probed.store(false, Ordering::Relaxed); // As above.
+        }
+        begun
     }
 
     fn attempt<T>(
@@ -167,9 +173,12 @@ impl Node {
             };
             (answers, retire)
         });
+        let is_slow = deadline.left().is_none();
         match used {
-            Ok(used) => Called { is_news: !used.was_retired && !was_hasty(), answers: used.result },
-            Err(kind) => Called { is_news: !was_hasty(), answers: Err(kind) },
+            Ok(used) => {
+                Called { is_news: !used.was_retired && !was_hasty(), is_slow, answers: used.result }
+            }
+            Err(kind) => Called { is_news: !was_hasty(), is_slow, answers: Err(kind) },
         }
     }
 }
@@ -180,6 +189,7 @@ struct Called<T> {
     /// Whether a failure would say something of the server that was not known: not if it was given hardly
     /// any time, nor if the connection was one of those that have failed already.
     is_news: bool,
+    is_slow: bool,
 }
 
 impl<T> Called<T> {
@@ -202,7 +212,7 @@ impl<T> Called<T> {
             Some(Kind::PoolTimeout { .. }) => Health::Unknown,
             Some(kind) if !kind.opens_breaker() => Health::Up,
             Some(_) if !self.is_news => Health::Unknown,
-            Some(kind) => Health::Down(kind.to_string()),
+            Some(kind) => Health::Down { cause: kind.to_string(), is_slow: self.is_slow },
             None => Health::Up,
         }
     }
@@ -230,11 +240,18 @@ fn exchange<T>(
     let each = if asking { 2 } else { 1 };
     let mut send = |which: &[usize], first: ScriptRef| -> Result<Vec<Answer<T>>, Kind> {
         let replies = connection.exchange(which.len() * each, deadline, |out| {
-            for (nth, index) in which.iter().enumerate() {
+            // Of each script. Few.
+            let mut named = Vec::new();
+            for index in which {
                 if asking {
                     out.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
                 }
-                requests[*index].write(if nth == 0 { first } else { ScriptRef::Hash }, out);
+                let hash = requests[*index].script.map(|script| &script.hash);
+                let by = if named.contains(&hash) { ScriptRef::Hash } else { first };
+                if by == ScriptRef::Text {
+                    named.push(hash);
+                }
+                requests[*index].write(by, out);
             }
         })?;
         let last_of_each = replies.into_iter().skip(each - 1).step_by(each);
@@ -250,7 +267,7 @@ fn exchange<T>(
     };
     let all = (0..requests.len()).collect::<Vec<_>>();
     let mut answers = send(&all, ScriptRef::Hash)?;
-    // The server has done nothing of what it has no script for. It learns it from the first.
+    // The server has done nothing of what it has no script for. It learns each from the first.
     let unknown =
         all.into_iter().filter(|index| is_unknown_script(&answers[*index])).collect::<Vec<_>>();
     if !unknown.is_empty() {

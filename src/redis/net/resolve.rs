@@ -1,18 +1,30 @@
 //! Names to addresses, within a time.
 //!
-//! The system's resolver has no deadline, so it runs on a thread of its own, and whoever needs its
-//! answer waits for as long as he may. A thread that is still at it serves the next caller too, so
-//! that there is one for a name at most.
+//! The system's resolver has no deadline, so it runs on a thread of its own, and a caller that needs its
+//! answer waits for as long as it may. A look-up that is under way serves the next caller too, unless one
+//! has given up on it: then it may hang for long, and names may be known again. A few threads for a
+//! name are the most there can be.
 
+use core::time::Duration;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use std::{io, thread};
 
 use crate::redis::net::Deadline;
 
-#[derive(Debug, Default)]
+/// So many look-ups of a name are begun as soon as callers have given up on those before.
+const AT_ONCE: usize = 4;
+/// Of more, up to `MOST`, each begins so long after the one before it.
+const PAUSE: Duration = Duration::from_secs(5);
+const MOST: usize = 8;
+
+type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+#[derive(Debug)]
 pub(crate) struct Resolver {
     shared: Arc<Shared>,
+    look_up: LookUp,
 }
 
 #[derive(Debug, Default)]
@@ -23,14 +35,34 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    asking: bool,
+    /// Look-ups under way.
+    asking: usize,
+    /// The number of the one that was begun last, and when that was.
+    newest: (u64, Option<Instant>),
+    /// Nobody waits for it any more.
+    is_given_up: bool,
+    /// Of the look-up that the answer is from.
+    answered: u64,
     /// Counts answers, so that a waiter knows a new one from an old one.
     answers: u64,
     answer: Option<Result<Vec<SocketAddr>, String>>,
+    /// The last addresses that there were.
+    known: Option<Vec<SocketAddr>>,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::by(|host, port| (host, port).to_socket_addrs().map(Iterator::collect))
+    }
 }
 
 impl Resolver {
-    /// The addresses of a host, of which there is always the same one for a resolver.
+    fn by(look_up: LookUp) -> Self {
+        Self { shared: Arc::default(), look_up }
+    }
+
+    /// The addresses of a host, of which there is always the same one for a resolver. Where they cannot be
+    /// had in half of the time, or not at all, those that it had last.
     pub(crate) fn resolve(
         &self,
         host: &str,
@@ -42,36 +74,69 @@ impl Resolver {
         }
         let mut state = self.shared.lock();
         let before = state.answers;
-        if !state.asking {
-            state.asking = true;
-            let (shared, host) = (Arc::clone(&self.shared), host.to_owned());
-            let ask = move || {
-                let found = (host.as_str(), port).to_socket_addrs();
-                let answer = found.map(Iterator::collect).map_err(|error| error.to_string());
-                let mut state = shared.lock();
-                state.asking = false;
-                state.answers += 1;
-                state.answer = Some(answer);
-                shared.changed.notify_all();
-            };
-            if let Err(error) = thread::Builder::new().name("trypema-resolve".into()).spawn(ask) {
-                state.asking = false;
-                return Err(error);
-            }
+        if state.is_look_up_due() {
+            self.begin(&mut state, host, port)?;
         }
+        let patience = if state.known.is_some() { deadline.halfway() } else { *deadline };
         while state.answers == before {
-            let left = deadline.left_or_timed_out()?;
+            let Some(left) = patience.left() else {
+                state.is_given_up = true;
+                return state.known.clone().ok_or_else(|| io::ErrorKind::TimedOut.into());
+            };
             (state, _) = self
                 .shared
                 .changed
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        match &state.answer {
-            Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
-            Some(Err(cause)) => Err(io::Error::other(cause.clone())),
+        match (&state.answer, &state.known) {
+            (Some(Ok(addresses)), _) if !addresses.is_empty() => Ok(addresses.clone()),
+            (_, Some(known)) => Ok(known.clone()),
+            (Some(Err(cause)), None) => Err(io::Error::other(cause.clone())),
             _ => Err(io::Error::other(format!("{host} has no address"))),
         }
+    }
+
+    fn begin(&self, state: &mut State, host: &str, port: u16) -> io::Result<()> {
+        let number = state.newest.0 + 1;
+        let (shared, host, look_up) = (Arc::clone(&self.shared), host.to_owned(), self.look_up);
+        let ask = move || {
+            let answer = look_up(&host, port).map_err(|error| error.to_string());
+            shared.lock().take(number, answer);
+            shared.changed.notify_all();
+        };
+        thread::Builder::new().name("trypema-resolve".into()).spawn(ask)?;
+        state.asking += 1;
+        state.newest = (number, Some(Instant::now()));
+        state.is_given_up = false;
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_look_up_due(&self) -> bool {
+        if self.asking == 0 {
+            return true;
+        }
+        let is_next = self.newest.1.is_none_or(|begun| begun.elapsed() >= PAUSE);
+        self.is_given_up && (self.asking < AT_ONCE || self.asking < MOST && is_next)
+    }
+
+    /// What a look-up has found.
+    fn take(&mut self, number: u64, answer: Result<Vec<SocketAddr>, String>) {
+        self.asking -= 1;
+        // An older one knows less than one that was answered, and its failure less than one under way.
+        if number < self.answered || answer.is_err() && number < self.newest.0 {
+            return;
+        }
+        if let Ok(addresses) = &answer
+            && !addresses.is_empty()
+        {
+            self.known = Some(addresses.clone());
+        }
+        self.answered = number;
+        self.answers += 1;
+        self.answer = Some(answer);
     }
 }
 
@@ -79,5 +144,70 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that could panic runs while it is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_millis(20))
+    }
+
+    /// The most threads that hanging look-ups take, however many calls there are.
+    #[test]
+    fn look_ups_that_hang_are_few() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let resolver = Resolver::by(|_, _| {
+            BEGUN.fetch_add(1, SeqCst);
+            loop {
+                thread::park();
+            }
+        });
+        for _ in 0..20 {
+            let error = resolver.resolve("name", 1, &soon()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        }
+        assert!(BEGUN.load(SeqCst) <= AT_ONCE, "{BEGUN:?}");
+    }
+
+    /// A call that comes when names are known again does not wait for a look-up from before that.
+    #[test]
+    fn nobody_waits_for_a_look_up_that_was_given_up() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let resolver = Resolver::by(|_, port| {
+            if BEGUN.fetch_add(1, SeqCst) < 2 {
+                loop {
+                    thread::park();
+                }
+            }
+            Ok(vec![([127, 0, 0, 1], port).into()])
+        });
+        for _ in 0..2 {
+            assert!(resolver.resolve("name", 1, &soon()).is_err());
+        }
+        let long = Deadline::after(Duration::from_secs(60));
+        assert_eq!(resolver.resolve("name", 1, &long).unwrap(), [([127, 0, 0, 1], 1).into()]);
+    }
+
+    /// Names that are not known any more, or not in time, are as they were.
+    #[test]
+    fn what_was_known_is_known() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let resolver = Resolver::by(|_, port| match BEGUN.fetch_add(1, SeqCst) {
+            0 => Ok(vec![([127, 0, 0, 1], port).into()]),
+            1 => Err(io::ErrorKind::NotFound.into()),
+            _ => loop {
+                thread::park();
+            },
+        });
+        let long = Deadline::after(Duration::from_secs(60));
+        for deadline in [long, long, soon()] {
+            let found = resolver.resolve("name", 1, &deadline).unwrap();
+            assert_eq!(found, [([127, 0, 0, 1], 1).into()]);
+        }
     }
 }

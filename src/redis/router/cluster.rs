@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use ::redis::{Value, cmd};
 
+use crate::redis::net::address::list;
 use crate::redis::net::failure::Kind;
 use crate::redis::net::{Address, Deadline, Failure, Node};
 use crate::redis::router::topology::{SLOTS, Topology};
+use crate::redis::router::{AddressMap, mapped};
 
 /// Where a node has sent us, and whether for this one question only.
-pub(crate) fn redirection(kind: &Kind, from: &Address) -> Option<(Address, bool)> {
+pub(crate) fn redirection(
+    kind: &Kind,
+    from: &Address,
+    map: Option<&AddressMap>,
+) -> Option<(Address, bool)> {
     let Kind::Server { code, cause } = kind else { return None };
     let asking = match code.as_str() {
         "MOVED" => false,
@@ -18,17 +24,22 @@ pub(crate) fn redirection(kind: &Kind, from: &Address) -> Option<(Address, bool)
     };
     // "MOVED 3999 127.0.0.1:6381"
     let (host, port) = cause.split_whitespace().nth(2)?.rsplit_once(':')?;
-    Some((address(host, port.parse().ok()?, from)?, asking))
+    Some((address(host, port.parse().ok()?, from, map)?, asking))
 }
 
-/// Asks one node after the other, those first that are known.
+/// Asks one node after the other, those first that are known, until one knows who has each slot. One that
+/// was removed from the cluster, or never joined it, knows of few slots or none, and says so with
+/// confidence: so where nobody knows of all, the answer that knows of most counts, and what is known
+/// already counts as one.
 pub(crate) fn topology(
-    known: &[Arc<Node>],
+    known: Option<Arc<Topology>>,
     seeds: &[Address],
+    map: Option<&AddressMap>,
     node: impl Fn(&Address) -> Arc<Node>,
     deadline: Deadline,
-) -> Result<Topology, Failure> {
-    let mut candidates = known.iter().map(|node| node.address.clone()).collect::<Vec<_>>();
+) -> Result<Arc<Topology>, Failure> {
+    let nodes = known.as_ref().map_or(&[][..], |known| known.nodes());
+    let mut candidates = nodes.iter().map(|node| node.address.clone()).collect::<Vec<_>>();
     for seed in seeds {
         if !candidates.contains(seed) {
             candidates.push(seed.clone());
@@ -37,32 +48,50 @@ pub(crate) fn topology(
     // Not always the same one first: it may be the one that is lost.
     let first = if candidates.is_empty() { 0 } else { fastrand::usize(..candidates.len()) };
     candidates.rotate_left(first);
-    let mut problem = None;
+    let (mut best, mut problem) = (None, None);
     for (index, candidate) in candidates.iter().enumerate() {
         let asked = node(candidate);
         let is_last = index + 1 == candidates.len();
-        let until = if is_last { deadline } else { deadline.halfway() };
+        let until = if is_last { deadline.rest() } else { deadline.halfway() };
         let answer = asked.ask_plainly(cmd("CLUSTER").arg("SLOTS"), until).and_then(|reply| {
-            let ranges = ranges(&reply, candidate, &node);
+            let ranges = ranges(&reply, candidate, map, &node);
             ranges.ok_or_else(|| {
                 let cause = format!("{reply:?} to CLUSTER SLOTS");
                 asked.failure(Kind::Protocol { cause })
             })
         });
         match answer {
-            Ok(ranges) => return Ok(Topology::of_ranges(&ranges)),
+            Ok(ranges) => {
+                let found = Topology::of_ranges(&ranges);
+                let count = found.slots_owned();
+                if count == usize::from(SLOTS) {
+                    return Ok(Arc::new(found));
+                }
+                if best.as_ref().is_none_or(|(most, _)| *most < count) {
+                    best = Some((count, found));
+                }
+            }
             Err(failure) => problem = Some(failure),
         }
     }
-    Err(problem.unwrap_or_else(|| {
-        Kind::Protocol { cause: "a cluster of no nodes".into() }.at("a cluster")
-    }))
+    match (best, known) {
+        (Some((count, _)), Some(known)) if known.slots_owned() > count => Ok(known),
+        (Some((1.., found)), _) => Ok(Arc::new(found)),
+        (Some(_), _) if problem.is_none() => {
+            let cause = "none of its nodes knows of any slot".to_owned();
+            Err(Kind::Server { code: "CLUSTERDOWN".into(), cause }.at(list(seeds)))
+        }
+        _ => Err(problem.unwrap_or_else(|| {
+            Kind::Protocol { cause: "a cluster of no nodes".into() }.at("a cluster")
+        })),
+    }
 }
 
 /// `None`: not a reply to `CLUSTER SLOTS`.
 fn ranges(
     reply: &Value,
     from: &Address,
+    map: Option<&AddressMap>,
     node: impl Fn(&Address) -> Arc<Node>,
 ) -> Option<Vec<(u16, u16, Arc<Node>)>> {
     let Value::Array(entries) = reply else { return None };
@@ -83,7 +112,7 @@ fn ranges(
         };
         let Value::Int(port) = master.get(1)? else { return None };
         // A node may not know how another is reached; then nor do we.
-        if let Some(address) = address(host, u16::try_from(*port).ok()?, from) {
+        if let Some(address) = address(host, u16::try_from(*port).ok()?, from, map) {
             ranges.push((first, last, node(&address)));
         }
     }
@@ -91,12 +120,12 @@ fn ranges(
 }
 
 /// Nodes leave their own host away when they do not know it: it is where they were asked.
-fn address(host: &str, port: u16, from: &Address) -> Option<Address> {
+fn address(host: &str, port: u16, from: &Address, map: Option<&AddressMap>) -> Option<Address> {
     let host = match (host, from) {
         ("?", _) => return None,
         ("", Address::Tcp { host, .. }) => host.clone(),
         ("", Address::Unix(_)) => return None,
         (host, _) => host.trim_matches(['[', ']']).to_owned(),
     };
-    Some(Address::Tcp { host, port })
+    Some(mapped(map, host, port))
 }

@@ -8,37 +8,38 @@
 //! Calls are sent again to another server only if the first one has certainly not done what it was
 //! asked for: it said so, or nothing was sent.
 
+mod ask;
 mod cluster;
 mod sentinel;
 mod topology;
 
 use core::time::Duration;
 use std::collections::HashMap;
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread;
 use std::time::Instant;
 
 use crate::redis::net::address::list;
 use crate::redis::net::failure::Kind;
-use crate::redis::net::node::{Answer, Guard, Health, Limits};
+use crate::redis::net::guard::{Guard, Health};
+use crate::redis::net::node::Limits;
 use crate::redis::net::url::Deployment;
 use crate::redis::net::{Address, Connector, Deadline, Failure, Node};
-use crate::redis::request::Request;
+use crate::redis::router::sentinel::Sentinels;
 use crate::redis::router::topology::Topology;
 
 /// Calls look again at most this often, while there is a topology to go on with.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
-/// How often a call may be sent elsewhere: more is a cluster at odds with itself.
-const MOST_HOPS: usize = 5;
+/// From an address as the servers tell it to one by which they can be reached from here; `None`: it is the
+/// same.
+pub(crate) type AddressMap = Arc<dyn Fn(&str, u16) -> Option<(String, u16)> + Send + Sync>;
 
 pub(crate) struct Router {
     deployment: Deployment,
     limits: Limits,
     connector: Arc<Connector>,
-    /// To Sentinels, which have passwords of their own.
-    scouts: Arc<Connector>,
+    sentinels: Option<Sentinels>,
+    address_map: Option<AddressMap>,
     /// All that was ever in a topology, with their pools. Few: servers do not change address often.
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
     topology: RwLock<Option<Arc<Topology>>>,
@@ -62,8 +63,16 @@ impl Router {
         limits: Limits,
         connector: Connector,
         scouts: Connector,
+        address_map: Option<AddressMap>,
     ) -> Self {
         let connector = Arc::new(connector);
+        let sentinels = match &deployment {
+            // They have passwords of their own.
+            Deployment::Sentinel { sentinels, service } => {
+                Some(Sentinels::new(sentinels, service, &Arc::new(scouts), &limits))
+            }
+            _ => None,
+        };
         let topology = match &deployment {
             Deployment::Single(address) => {
                 let node = Node::new(address.clone(), Arc::clone(&connector), &limits);
@@ -75,7 +84,8 @@ impl Router {
             deployment,
             limits,
             connector,
-            scouts: Arc::new(scouts),
+            sentinels,
+            address_map,
             nodes: Mutex::new(HashMap::new()),
             topology: RwLock::new(topology),
             doubtful: AtomicBool::new(false),
@@ -83,95 +93,6 @@ impl Router {
             looked: Condvar::new(),
             guard: Guard::new(&limits),
         }
-    }
-
-    /// Asks the server of a key.
-    pub(crate) fn ask<T>(
-        &self,
-        request: &Request<'_, T>,
-        deadline: Deadline,
-    ) -> Result<T, Failure> {
-        let topology = self.topology(deadline)?;
-        let node = topology.owner(&request.key).ok_or_else(|| self.nobody())?;
-        let answer = match node.ask(&[request], false, deadline) {
-            Ok(mut answers) => answers.pop().unwrap_or_else(|| Err(no_answer())),
-            Err(failure) => Err(failure.kind),
-        };
-        self.settle(request, Arc::clone(node), answer, deadline)
-    }
-
-    /// Asks for many, each server once.
-    pub(crate) fn ask_many<T: Send>(
-        &self,
-        requests: &[Request<'_, T>],
-        deadline: Deadline,
-    ) -> Vec<Result<T, Failure>> {
-        let topology = match self.topology(deadline) {
-            Ok(topology) => topology,
-            Err(failure) => return requests.iter().map(|_| Err(failure.clone())).collect(),
-        };
-        let groups = topology.by_owner(requests.iter().map(|request| request.key.as_str()));
-        let answers = ask_each(&groups, requests, deadline);
-        let mut results = requests.iter().map(|_| None).collect::<Vec<_>>();
-        for ((node, which), answers) in groups.into_iter().zip(answers) {
-            for (index, answer) in which.into_iter().zip(answers) {
-                let settled = self.settle(&requests[index], Arc::clone(node), answer, deadline);
-                results[index] = Some(settled);
-            }
-        }
-        results.into_iter().map(|result| result.unwrap_or_else(|| Err(self.nobody()))).collect()
-    }
-
-    /// Follows where the server has sent us, and doubts the topology where it has failed.
-    fn settle<T>(
-        &self,
-        request: &Request<'_, T>,
-        mut node: Arc<Node>,
-        mut answer: Answer<T>,
-        deadline: Deadline,
-    ) -> Result<T, Failure> {
-        if matches!(self.deployment, Deployment::Single(_)) {
-            return answer.map_err(|kind| node.failure(kind));
-        }
-        for _ in 0..MOST_HOPS {
-            let kind = match answer {
-                Ok(parsed) => return Ok(parsed),
-                Err(kind) => kind,
-            };
-            let (next, asking) = match cluster::redirection(&kind, &node.address) {
-                Some((address, asking)) => {
-                    let next = self.node(&address);
-                    if !asking {
-                        self.doubt();
-                        self.learn(&request.key, &next);
-                    }
-                    (next, asking)
-                }
-                None => {
-                    if kind.is_outage() {
-                        self.doubt();
-                    }
-                    let moved = kind.is_known_undone() && kind.is_outage();
-                    match moved.then(|| self.owner_now(&request.key, deadline)).flatten() {
-                        Some(next) if next.address != node.address => (next, false),
-                        _ => return Err(node.failure(kind)),
-                    }
-                }
-            };
-            node = next;
-            answer = match node.ask(&[request], asking, deadline) {
-                Ok(mut answers) => answers.pop().unwrap_or_else(|| Err(no_answer())),
-                Err(failure) => Err(failure.kind),
-            };
-        }
-        answer.map_err(|kind| node.failure(kind))
-    }
-
-    /// Who has the key, after another look if one is due.
-    fn owner_now(&self, key: &str, deadline: Deadline) -> Option<Arc<Node>> {
-        deadline.left()?;
-        let topology = self.topology(deadline).ok()?;
-        topology.owner(key).cloned()
     }
 
     fn doubt(&self) {
@@ -183,8 +104,7 @@ impl Router {
         self.topology.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, topology: Topology) -> Arc<Topology> {
-        let topology = Arc::new(topology);
+    fn replace(&self, topology: Arc<Topology>) -> Arc<Topology> {
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) =
             Some(Arc::clone(&topology));
         topology
@@ -255,26 +175,35 @@ impl Router {
         looking.now = true;
         drop(looking);
         let health = |found: &Result<Arc<Topology>, Failure>| match found {
-            Err(failure) if failure.kind.opens_breaker() => Health::Down(failure.kind.to_string()),
+            Err(failure) if failure.kind.opens_breaker() => {
+                Health::Down { cause: failure.kind.to_string(), is_slow: false }
+            }
             _ => Health::Up,
         };
-        let found = self.guard.run(|| self.look(deadline), health);
+        let found = match &self.sentinels {
+            // Each has a breaker of its own.
+            Some(_) => Ok(self.look(deadline)),
+            None => self.guard.run(|| self.look(deadline), health),
+        };
         self.done_looking(matches!(found, Ok(Ok(_))));
         found.unwrap_or_else(|open| Err(open.at(self.name())))
     }
 
     fn look(&self, deadline: Deadline) -> Result<Arc<Topology>, Failure> {
-        let topology = match &self.deployment {
-            Deployment::Single(address) => Topology::of_one(self.node(address)),
-            Deployment::Sentinel { sentinels, service } => {
-                let master = sentinel::master(sentinels, service, &self.scouts, deadline)?;
-                Topology::of_one(self.node(&master))
+        let topology = match (&self.deployment, &self.sentinels) {
+            (Deployment::Cluster { seeds }, _) => {
+                let (known, map) = (self.current(), self.address_map.as_ref());
+                cluster::topology(known, seeds, map, |address| self.node(address), deadline)?
             }
-            Deployment::Cluster { seeds } => {
-                let known = self.current();
-                let known = known.as_ref().map_or(&[][..], |topology| topology.nodes());
-                cluster::topology(known, seeds, |address| self.node(address), deadline)?
+            (_, Some(sentinels)) => {
+                let master = match sentinels.master(deadline)? {
+                    Address::Tcp { host, port } => mapped(self.address_map.as_ref(), host, port),
+                    unix @ Address::Unix(_) => unix,
+                };
+                Arc::new(Topology::of_one(self.node(&master)))
             }
+            // There is but one, and it is known from the beginning.
+            (_, None) => return self.current().ok_or_else(|| no_answer().at(self.name())),
         };
         self.keep_only(&topology);
         Ok(self.replace(topology))
@@ -315,37 +244,10 @@ impl Router {
     }
 }
 
-/// Asks each node for its part of the requests, all at the same time: one that hangs takes the time
-/// of no other.
-fn ask_each<T: Send>(
-    groups: &[(&Arc<Node>, Vec<usize>)],
-    requests: &[Request<'_, T>],
-    deadline: Deadline,
-) -> Vec<Vec<Answer<T>>> {
-    let ask = |(node, which): &(&Arc<Node>, Vec<usize>)| {
-        let asked = which.iter().map(|index| &requests[*index]).collect::<Vec<_>>();
-        match node.ask(&asked, false, deadline) {
-            Ok(answers) => answers,
-            Err(failure) => which.iter().map(|_| Err(failure.kind.clone())).collect(),
-        }
-    };
-    let Some((here, elsewhere)) = groups.split_first() else { return Vec::new() };
-    thread::scope(|scope| {
-        let started = elsewhere.iter().map(|group| {
-            let named = thread::Builder::new().name("trypema-batch".into());
-            (group, named.spawn_scoped(scope, || ask(group)))
-        });
-        let started = started.collect::<Vec<_>>();
-        let mut answers = vec![ask(here)];
-        for (group, started) in started {
-            // Where there is no thread to be had, one after the other.
-            answers.push(match started {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                Err(_) => ask(group),
-            });
-        }
-        answers
-    })
+/// An address as it is reached from here.
+pub(crate) fn mapped(map: Option<&AddressMap>, host: String, port: u16) -> Address {
+    let (host, port) = map.and_then(|map| map(&host, port)).unwrap_or((host, port));
+    Address::Tcp { host, port }
 }
 
 fn no_answer() -> Kind {

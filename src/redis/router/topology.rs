@@ -41,31 +41,24 @@ impl Topology {
         &self.nodes
     }
 
+    /// How many slots have a node.
+    pub(crate) fn slots_owned(&self) -> usize {
+        self.slots.iter().flatten().filter(|index| **index != NOBODY).count()
+    }
+
     pub(crate) fn owner(&self, key: &str) -> Option<&Arc<Node>> {
         self.nodes.get(self.index(key))
     }
 
-    /// The same but for a key's slot, if it has slots.
+    /// The same but for a key's slot, if it has slots, and another node has that one.
     pub(crate) fn with_owner(&self, key: &str, node: &Arc<Node>) -> Option<Self> {
+        if self.owner(key).is_some_and(|known| known.address == node.address) {
+            return None;
+        }
         let mut better = Self { nodes: self.nodes.clone(), slots: self.slots.clone() };
         let index = better.index_of(node);
         *better.slots.as_mut()?.get_mut(slot_of(key))? = index;
         Some(better)
-    }
-
-    /// Keys by their nodes: the indices of each, in order. Keys that nobody has are left out.
-    pub(crate) fn by_owner<'a>(
-        &self,
-        keys: impl Iterator<Item = &'a str>,
-    ) -> Vec<(&Arc<Node>, Vec<usize>)> {
-        let mut groups = self.nodes.iter().map(|node| (node, Vec::new())).collect::<Vec<_>>();
-        for (index, key) in keys.enumerate() {
-            if let Some((_, group)) = groups.get_mut(self.index(key)) {
-                group.push(index);
-            }
-        }
-        groups.retain(|(_, group)| !group.is_empty());
-        groups
     }
 
     fn index(&self, key: &str) -> usize {

@@ -12,6 +12,7 @@
 // each proves: G7 G8
 
 mod answers;
+mod lookups;
 mod pool;
 mod scene;
 mod server;
@@ -102,6 +103,10 @@ const FAULTS: &[fn() -> Row] = &[
     answers::unknown_auth,
     answers::stepped_back,
     answers::evicted,
+    lookups::stale_sentinel,
+    lookups::all_hangs,
+    lookups::seeds_that_know_nothing,
+    lookups::slot_moved,
     server::left_alone,
 ];
 
