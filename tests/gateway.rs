@@ -116,11 +116,15 @@ fn answers_carry_the_exact_status_and_time() -> Outcome {
     let gateway = gateway(&clock)?;
     let ask = |headers| get(gateway.address(), headers);
     let alice = "X-Client: alice\r\n";
-    let admitted = ["HTTP/1.1 200 OK", TEXT, "hello, alice\n"];
+    let policy = "RateLimit-Policy: \"requests\";q=2;w=1";
+    let admitted = |left| {
+        let limit = format!("RateLimit: \"requests\";r={left}");
+        ["HTTP/1.1 200 OK", TEXT, policy, &limit, "hello, alice\n"].map(str::to_owned)
+    };
 
-    assert_eq!(ask(alice)?, admitted);
+    assert_eq!(ask(alice)?, admitted(1));
     clock.advance(ms(30));
-    assert_eq!(ask(alice)?, admitted);
+    assert_eq!(ask(alice)?, admitted(0));
     clock.advance(ms(5));
     // The first unit is in the bucket from 0 to 20 ms, and goes with its end: at 1,020 ms.
     assert_eq!(
@@ -128,6 +132,8 @@ fn answers_carry_the_exact_status_and_time() -> Outcome {
         [
             "HTTP/1.1 429 Too Many Requests",
             TEXT,
+            policy,
+            "RateLimit: \"requests\";r=0;t=1",
             "Retry-After: 1",
             "Retry-After-Ms: 985",
             "too many requests: come back in 985 ms, with 1 of 2 left then\n",
@@ -135,9 +141,9 @@ fn answers_carry_the_exact_status_and_time() -> Outcome {
     );
     clock.advance(ms(984));
     let too_early = ask(alice)?;
-    assert_eq!(too_early[2..4], ["Retry-After: 1", "Retry-After-Ms: 1"]);
+    assert_eq!(too_early[4..6], ["Retry-After: 1", "Retry-After-Ms: 1"]);
     clock.advance(ms(1));
-    assert_eq!(ask(alice)?, admitted);
+    assert_eq!(ask(alice)?, admitted(0));
     Ok(gateway.stop()?)
 }
 
@@ -146,9 +152,13 @@ fn seconds_are_rounded_up() -> Outcome {
     let clock = ManualClock::new();
     let gateway = gateway(&clock)?;
     // Without a name it is the address that is limited.
-    assert_eq!(get(gateway.address(), "")?, ["HTTP/1.1 200 OK", TEXT, "hello, 127.0.0.1\n"]);
+    let admitted = get(gateway.address(), "")?;
+    assert_eq!((&*admitted[0], &*admitted[4]), ("HTTP/1.1 200 OK", "hello, 127.0.0.1\n"));
     let rejected = get(gateway.address(), "")?;
-    assert_eq!(rejected[2..4], ["Retry-After: 2", "Retry-After-Ms: 1020"]);
+    assert_eq!(
+        rejected[3..6],
+        ["RateLimit: \"requests\";r=0;t=2", "Retry-After: 2", "Retry-After-Ms: 1020",]
+    );
     Ok(gateway.stop()?)
 }
 
@@ -161,6 +171,8 @@ fn what_can_never_be_admitted_is_not_told_to_come_back() -> Outcome {
         [
             "HTTP/1.1 429 Too Many Requests",
             TEXT,
+            "RateLimit-Policy: \"requests\";q=0;w=1",
+            "RateLimit: \"requests\";r=0",
             "never: a rate of 59/minute allows no request in a window of 1s\n",
         ]
     );
@@ -179,7 +191,8 @@ fn a_name_cannot_pass_for_an_address_and_bad_clients_do_no_harm() -> Outcome {
         TcpStream::connect(gateway.address())?.write_all(garbage.as_bytes())?;
     }
     let answer = get(gateway.address(), "X-Client: bob\r\n")?;
-    assert_eq!(answer, ["HTTP/1.1 200 OK", TEXT, "hello, bob\n"]);
+    let (policy, limit) = ("RateLimit-Policy: \"requests\";q=1;w=1", "RateLimit: \"requests\";r=0");
+    assert_eq!(answer, ["HTTP/1.1 200 OK", TEXT, policy, limit, "hello, bob\n"]);
     Ok(gateway.stop()?)
 }
 

@@ -4,27 +4,32 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use tiny_http::{Header, Response, StatusCode};
-use trypema::{RateLimit, RateLimitDecision};
+use trypema::{RateLimitDecision, TrypemaError};
+
+use super::rules::Rules;
 
 /// What a client is told.
 pub(crate) struct Answer {
     status: u16,
-    /// How long to wait before asking again, where that helps.
+    /// Where the client stands; and, of those, how long to wait before asking again.
+    headers: Vec<(&'static str, String)>,
+    /// The same wait to the millisecond.
     retry_after: Option<Duration>,
     text: String,
 }
 
 impl Answer {
-    /// 200 for what was admitted, else 429.
+    /// 200 for what was admitted, else 429. Both tell the client where it stands.
     pub(crate) fn to(
         decision: &RateLimitDecision,
         client: &str,
-        rate: &RateLimit,
-        window: Duration,
-    ) -> Self {
+        rules: &Rules,
+    ) -> Result<Self, TrypemaError> {
+        let headers = rules.headers(client)?.of(decision).collect();
         if decision.is_allowed() {
-            return Self { status: 200, retry_after: None, text: format!("hello, {client}\n") };
+            return Ok(Self { headers, ..Self::plain(200, &format!("hello, {client}\n")) });
         }
+        let (rate, window) = (rules.rate(client), rules.window);
         let text = match *decision {
             RateLimitDecision::Rejected {
                 retry_after_ms: Some(wait),
@@ -40,42 +45,43 @@ impl Answer {
             }
             _ => format!("never: a rate of {rate} allows no request in a window of {window:?}\n"),
         };
-        Self { status: 429, retry_after: decision.retry_after(), text }
+        Ok(Self { status: 429, headers, retry_after: decision.retry_after(), text })
+    }
+
+    fn plain(status: u16, text: &str) -> Self {
+        Self { status, headers: Vec::new(), retry_after: None, text: text.to_owned() }
     }
 
     pub(crate) fn healthy() -> Self {
-        Self { status: 200, retry_after: None, text: "in good health\n".to_owned() }
+        Self::plain(200, "in good health\n")
     }
 
     /// 503: the limits are somewhere else, and nobody answers there.
     pub(crate) fn undecided() -> Self {
-        let text = "the limits are out of reach, try again\n".to_owned();
-        Self { status: 503, retry_after: None, text }
+        Self::plain(503, "the limits are out of reach, try again\n")
     }
 
     /// For a client whose name is none.
     pub(crate) fn unreadable_name() -> Self {
-        let text = "X-Client takes 1 to 64 letters, digits, - and _\n".to_owned();
-        Self { status: 400, retry_after: None, text }
+        Self::plain(400, "X-Client takes 1 to 64 letters, digits, - and _\n")
     }
 
     pub(crate) fn into_response(self) -> Response<Cursor<Vec<u8>>> {
         let mut response =
             Response::from_string(self.text).with_status_code(StatusCode(self.status));
+        for (name, value) in self.headers {
+            response = with(response, name, &value);
+        }
         if let Some(wait) = self.retry_after {
-            // HTTP's own header counts whole seconds. Rounded down it would have clients back
-            // before it helps, and 0 would have them back at once.
-            let seconds = wait.as_millis().div_ceil(1_000).max(1);
-            response = with(response, "Retry-After", seconds);
             // For those who can make use of it: the time that the limiter gave.
-            response = with(response, "Retry-After-Ms", wait.as_millis());
+            response = with(response, "Retry-After-Ms", &wait.as_millis().to_string());
         }
         response
     }
 }
 
-fn with(response: Response<Cursor<Vec<u8>>>, name: &str, value: u128) -> Response<Cursor<Vec<u8>>> {
-    match Header::from_bytes(name, value.to_string()) {
+fn with(response: Response<Cursor<Vec<u8>>>, name: &str, value: &str) -> Response<Cursor<Vec<u8>>> {
+    match Header::from_bytes(name, value) {
         Ok(header) => response.with_header(header),
         // Only what is not ASCII is refused.
         Err(()) => response,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use trypema::headers::RateLimitHeaders;
 use trypema::{RateLimit, TrypemaError};
 
 use super::settings::Settings;
@@ -30,6 +31,11 @@ impl Rules {
             default: settings.default_rate.parse::<RateLimit>()?,
             known,
         })
+    }
+
+    /// What the replies to a client tell of its limit.
+    pub(crate) fn headers(&self, client: &str) -> Result<RateLimitHeaders, TrypemaError> {
+        RateLimitHeaders::new("requests", self.rate(client), self.window)
     }
 
     /// The rate of a client. It goes along with every call to the limiter, which keeps none of

@@ -143,19 +143,21 @@ impl Shared {
         let before = self.clock.now();
         let decision = self.limits.limiter().inc(client, rate, 1);
         let after = self.clock.now();
-        let decision = match decision {
-            Ok(decision) => decision,
+        let answer = decision.and_then(|decision| {
+            if let Some(ledger) = &self.ledger {
+                ledger.note(client, Call::new(before, after, &decision));
+            }
+            Answer::to(&decision, client, &self.rules)
+        });
+        match answer {
+            Ok(answer) => answer,
             // Nobody could say whether it may. Whom to let through then is for a gateway to
             // choose (`OnUnavailable`); this one says that it is not the client's fault.
             Err(error) => {
                 eprintln!("gateway: {client} was not decided on: {error}");
-                return Answer::undecided();
+                Answer::undecided()
             }
-        };
-        if let Some(ledger) = &self.ledger {
-            ledger.note(client, Call::new(before, after, &decision));
         }
-        Answer::to(&decision, client, rate, self.rules.window)
     }
 }
 

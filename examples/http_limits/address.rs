@@ -14,9 +14,7 @@ pub(crate) struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
     /// From networks such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`.
-    pub(crate) fn parse<'a>(
-        networks: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, InvalidNetwork> {
+    pub(crate) fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         networks.into_iter().map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 
@@ -87,14 +85,10 @@ struct Network {
     bits: u32,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no network, such as 10.0.0.0/8 or fd00::/8")]
-pub(crate) struct InvalidNetwork(String);
-
 impl FromStr for Network {
-    type Err = InvalidNetwork;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -104,7 +98,7 @@ impl FromStr for Network {
             let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
             (bits <= most).then_some(Self { address, bits })
         });
-        network.ok_or_else(|| InvalidNetwork(text.to_owned()))
+        network.ok_or_else(|| format!("{text:?} is no network, such as 10.0.0.0/8 or fd00::/8"))
     }
 }
 

@@ -14,6 +14,8 @@ use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use crate::common::trial::Tally;
 
 /// Runs a target on all that is kept for it, which is written in hex, an input a line.
@@ -46,6 +48,24 @@ fn rates_are_read_as_the_grammar_says() {
     let outcomes = replay("rate", rates::check);
     let read = outcomes.iter().filter(|read| **read).count();
     assert!(read > ENOUGH && outcomes.len() - read > ENOUGH, "{read} of {}", outcomes.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Texts put together of the grammar's parts, and of others, of which many make a rate.
+    // proves (property): rates input
+    #[test]
+    fn texts_of_parts_are_read_as_the_grammar_says(
+        count in "[0-9]{1,3}|[0-9]\\.[0-9]|1e[0-9]|\\.5|-1||0",
+        per in "/| / | per |  PER\t| per|per ||//",
+        number in "[0-9]{0,4}|00[1-9]|1\\.5|1e3|[0-9]{15,21}",
+        space in " ?| {0,3}|\u{2003}",
+        unit in "m?s|msecs?|milliseconds?|secs?|m|mins?|minutes?|hr?|hours?|d|days?|wk?|weeks?|[a-z]{0,3}",
+        more in "(/s|x| s|5)?",
+    ) {
+        rates::check(format!("{count}{per}{number}{space}{unit}{more}").as_bytes())?;
+    }
 }
 
 // proves (property): G1 G2 G3 G9

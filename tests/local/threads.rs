@@ -25,8 +25,14 @@ impl Random {
     }
 }
 
+/// So many rounds, calls or keys; a few under Miri, which takes a thousand times as long.
+const fn scaled(number: u64, under_miri: u64) -> u64 {
+    if cfg!(miri) { under_miri } else { number }
+}
+
 /// Runs so many threads, which begin together, and collects what each of them returns.
 fn together<T: Send>(threads: u64, work: impl Fn(Random) -> T + Sync) -> Vec<T> {
+    let threads = threads.min(scaled(threads, 3));
     let begin = Barrier::new(usize::try_from(threads).unwrap());
     let (begin, work) = (&begin, &work);
     thread::scope(|scope| {
@@ -125,8 +131,8 @@ fn no_window_of_real_time_holds_more_than_the_capacity() {
 // proves: G1 G3
 #[test]
 fn exactly_the_capacity_is_admitted_while_the_clock_stands_still() {
-    for round in 0..40 {
-        let grid = Grid { window_ms: 1_000, bucket_ms: [1_000, 100, 7][round % 3] };
+    for round in 0..scaled(40, 6) {
+        let grid = Grid { window_ms: 1_000, bucket_ms: [1_000, 100, 7][(round % 3) as usize] };
         let clock = ManualClock::new();
         // A fresh key, or one with expired units in it.
         let (limiter, rate) = (limiter(grid, Some(&clock)), allowing(500, grid));
@@ -243,7 +249,7 @@ fn a_moving_clock_lets_nothing_through_twice() {
 // proves: G1
 #[test]
 fn every_key_is_counted_once_however_many_threads_bring_it() {
-    const KEYS: u64 = 3_000;
+    const KEYS: u64 = scaled(3_000, 40);
     let grid = Grid { window_ms: 1_000, bucket_ms: 100 };
     let clock = ManualClock::new();
     let (limiter, rate) = (limiter(grid, Some(&clock)), allowing(5, grid));
@@ -271,14 +277,14 @@ fn every_key_is_counted_once_however_many_threads_bring_it() {
 #[test]
 fn what_was_admitted_recorded_and_given_back_adds_up() {
     let grid = Grid { window_ms: 1_000, bucket_ms: 100 };
-    for round in 0..20 {
+    for round in 0..scaled(20, 2) {
         let clock = ManualClock::new();
         let (limiter, rate) = (limiter(grid, Some(&clock)), allowing(200, grid));
         let absolute = limiter.absolute();
         let with_records = round % 2 == 1;
         let sums = together(16, |mut random| {
             let (mut admitted, mut recorded, mut refunded) = (0, 0, 0);
-            for _ in 0..400 {
+            for _ in 0..scaled(400, 40) {
                 let units = 1 + random.below(9);
                 match random.below(8) {
                     0 if with_records => {
@@ -311,12 +317,12 @@ fn what_was_admitted_recorded_and_given_back_adds_up() {
 #[test]
 fn a_reset_makes_room_for_one_capacity_at_most() {
     let grid = Grid { window_ms: 1_000, bucket_ms: 100 };
-    for _ in 0..20 {
+    for _ in 0..scaled(20, 2) {
         let clock = ManualClock::new();
         let (limiter, rate) = (limiter(grid, Some(&clock)), allowing(20, grid));
         let sums = together(16, |mut random| {
             let (mut admitted, mut resets) = (0, 0);
-            for _ in 0..500 {
+            for _ in 0..scaled(500, 60) {
                 let units = 1 + random.below(4);
                 if random.below(40) == 0 {
                     resets += u64::from(limiter.absolute().reset("shared"));
