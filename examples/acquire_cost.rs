@@ -69,7 +69,7 @@ fn timeouts(threads: usize, waits: usize) -> Result<Vec<Duration>, TrypemaError>
     let limiter = LocalRateLimiter::builder().window(HOUR).bucket(HOUR / 3_600).build()?;
     let rate = RateLimit::per_hour(1.0)?;
     let absolute = limiter.absolute();
-    absolute.record("key", 1);
+    absolute.record("key", &rate, 1);
     on_threads(threads, || {
         let mut lateness = Vec::new();
         for _ in 0..waits {
@@ -152,7 +152,7 @@ fn spent(
     thread::scope(|scope| {
         for thread in 0..WAITERS {
             let key = key(thread);
-            absolute.record(&key, 1);
+            absolute.record(&key, &rate, 1);
             // Whoever is admitted waits again, until two seconds and a bit have passed.
             scope.spawn(move || {
                 let begun = Instant::now();

@@ -63,15 +63,15 @@ impl Client {
         }
         let stream = TcpStream::connect_timeout(&self.service, Duration::from_millis(200));
         let stream = stream.inspect_err(|_| {
-            count(&self.outcomes.refunded, self.limit.refund("reports", USUAL));
+            count(&self.outcomes.refunded, self.limit.refund("reports", &self.rate, USUAL));
         })?;
         // From here on the service has had the trouble, whatever comes of it.
         let bytes = ask(stream, report)?;
         let kilobytes = bytes.div_ceil(1_024);
         if kilobytes < USUAL {
-            self.limit.refund("reports", USUAL - kilobytes);
+            self.limit.refund("reports", &self.rate, USUAL - kilobytes);
         } else {
-            self.limit.record("reports", kilobytes - USUAL);
+            self.limit.record("reports", &self.rate, kilobytes - USUAL);
         }
         count(&self.outcomes.answered, 1);
         count(&self.outcomes.kilobytes, kilobytes);

@@ -44,6 +44,28 @@ pub enum TrypemaError {
         /// The largest count that is accepted.
         most: u64,
     },
+    /// `acquire` asked for more than can ever be admitted: more than the rate's capacity in its window,
+    /// or under Suppressed more than the hard limit. Nothing was counted.
+    #[error("{asked} units can never be admitted: at most {capacity} fit into {window:?}")]
+    #[non_exhaustive]
+    ExceedsCapacity {
+        /// The units that were asked for.
+        asked: u64,
+        /// The most that can be admitted at once.
+        capacity: u64,
+        /// The window that the rate is judged over.
+        window: Duration,
+    },
+    /// `acquire` found as many threads in the line of its key as may wait there. Nothing was counted.
+    #[error("{max_waiting} threads are waiting for this key already")]
+    #[non_exhaustive]
+    TooManyWaiting {
+        /// The configured bound.
+        max_waiting: usize,
+    },
+    /// `acquire` on a limiter that was closed, before the call or while it waited. Nothing was counted.
+    #[error("the limiter was closed")]
+    Closed,
     /// `acquire` was not admitted in time. Nothing was counted.
     #[error("not admitted within {waited:?}")]
     #[non_exhaustive]
@@ -103,7 +125,104 @@ pub enum TrypemaError {
     },
 }
 
+/// Errors for limiters of your own, such as fakes in tests.
+///
+/// ```
+/// use core::time::Duration;
+/// use trypema::TrypemaError;
+///
+/// let error = TrypemaError::redis("cache:6379", "it closed the connection", true);
+/// assert!(matches!(error, TrypemaError::Redis { outcome_unknown: true, .. }));
+/// assert_eq!(
+///     TrypemaError::exceeds_capacity(3, 2, Duration::from_secs(1)).to_string(),
+///     "3 units can never be admitted: at most 2 fit into 1s",
+/// );
+/// ```
 impl TrypemaError {
+    /// [`TrypemaError::InvalidRateLimit`].
+    #[must_use]
+    pub fn invalid_rate_limit(given: impl Into<String>, allowed: &'static str) -> Self {
+        Self::InvalidRateLimit { given: given.into(), allowed }
+    }
+
+    /// [`TrypemaError::InvalidConfig`].
+    #[must_use]
+    pub fn invalid_config(
+        field: &'static str,
+        given: impl Into<String>,
+        allowed: impl Into<String>,
+    ) -> Self {
+        Self::InvalidConfig { field, given: given.into(), allowed: allowed.into() }
+    }
+
+    /// [`TrypemaError::InvalidKey`].
+    #[must_use]
+    pub fn invalid_key(given: impl Into<String>, allowed: &'static str) -> Self {
+        Self::InvalidKey { given: given.into(), allowed }
+    }
+
+    /// [`TrypemaError::CountTooLarge`].
+    #[must_use]
+    pub const fn count_too_large(given: u64, most: u64) -> Self {
+        Self::CountTooLarge { given, most }
+    }
+
+    /// [`TrypemaError::ExceedsCapacity`].
+    #[must_use]
+    pub const fn exceeds_capacity(asked: u64, capacity: u64, window: Duration) -> Self {
+        Self::ExceedsCapacity { asked, capacity, window }
+    }
+
+    /// [`TrypemaError::TooManyWaiting`].
+    #[must_use]
+    pub const fn too_many_waiting(max_waiting: usize) -> Self {
+        Self::TooManyWaiting { max_waiting }
+    }
+
+    /// [`TrypemaError::Timeout`].
+    #[must_use]
+    pub const fn timeout(waited: Duration) -> Self {
+        Self::Timeout { waited }
+    }
+
+    /// [`TrypemaError::TooManyKeys`].
+    #[must_use]
+    pub const fn too_many_keys(max_keys: usize) -> Self {
+        Self::TooManyKeys { max_keys }
+    }
+
+    /// [`TrypemaError::Redis`].
+    #[must_use]
+    pub fn redis(
+        address: impl Into<String>,
+        cause: impl Into<String>,
+        outcome_unknown: bool,
+    ) -> Self {
+        Self::Redis { address: address.into(), cause: cause.into(), outcome_unknown }
+    }
+
+    /// [`TrypemaError::PoolTimeout`].
+    #[must_use]
+    pub fn pool_timeout(address: impl Into<String>, pool_size: usize, waited: Duration) -> Self {
+        Self::PoolTimeout { address: address.into(), pool_size, waited }
+    }
+
+    /// [`TrypemaError::Unavailable`].
+    #[must_use]
+    pub fn unavailable(
+        address: impl Into<String>,
+        cause: impl Into<String>,
+        retry_after: Duration,
+    ) -> Self {
+        Self::Unavailable { address: address.into(), cause: cause.into(), retry_after }
+    }
+
+    /// [`TrypemaError::UnexpectedReply`].
+    #[must_use]
+    pub fn unexpected_reply(address: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self::UnexpectedReply { address: address.into(), cause: cause.into() }
+    }
+
     pub(crate) fn config(
         field: &'static str,
         given: impl core::fmt::Debug,

@@ -17,6 +17,7 @@ mod random;
 mod rate;
 #[cfg(feature = "redis")]
 mod redis;
+mod settings;
 mod sync;
 mod wait;
 mod window;

@@ -3,10 +3,17 @@
 use core::hash::BuildHasher;
 use core::time::Duration;
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 use crate::key::Key;
 use crate::local::{LocalAbsolute, LocalSuppressed};
-use crate::{RateLimit, RateLimitDecision, TrypemaError};
+use crate::{
+    Admitted, Bucket, Combined, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+};
+
+/// A call of several, as `inc_many` and `inc_all` take them: a key, a rate, and a count of units.
+type Asked<'a> = (&'a str, &'a RateLimit, u64);
 
 /// What every strategy of every provider can do, for string keys: write against this once, and
 /// pick provider and strategy by configuration.
@@ -17,7 +24,7 @@ use crate::{RateLimit, RateLimitDecision, TrypemaError};
 /// use trypema::{Limiter, LocalRateLimiter, RateLimit, TrypemaError};
 ///
 /// fn may_send(limiter: &dyn Limiter, user: &str) -> Result<bool, TrypemaError> {
-///     Ok(limiter.inc(user, &RateLimit::per_minute(30.0)?, 1)?.is_allowed())
+///     Ok(limiter.inc(user, &RateLimit::per_minute(30)?, 1)?.is_allowed())
 /// }
 ///
 /// # fn main() -> Result<(), TrypemaError> {
@@ -28,6 +35,29 @@ use crate::{RateLimit, RateLimitDecision, TrypemaError};
 ///     Box::new(limiter.suppressed().clone())
 /// };
 /// assert!(may_send(&chosen, "alice")?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A fake for tests needs two methods:
+///
+/// ```
+/// use trypema::{Limiter, RateLimit, RateLimitDecision, TrypemaError};
+///
+/// struct AlwaysFull;
+///
+/// impl Limiter for AlwaysFull {
+///     fn inc(&self, _: &str, _: &RateLimit, _: u64) -> Result<RateLimitDecision, TrypemaError> {
+///         Ok(RateLimitDecision::rejected(Some(1_000), 0))
+///     }
+///
+///     fn is_allowed(&self, key: &str, rate: &RateLimit, n: u64) -> Result<RateLimitDecision, TrypemaError> {
+///         self.inc(key, rate, n)
+///     }
+/// }
+///
+/// # fn main() -> Result<(), TrypemaError> {
+/// assert!(!AlwaysFull.inc("alice", &RateLimit::per_minute(30)?, 1)?.is_allowed());
 /// # Ok(())
 /// # }
 /// ```
@@ -43,16 +73,7 @@ pub trait Limiter: Send + Sync {
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError>;
 
-    /// Many calls of `inc`, each decided by itself; the answers are in the order asked. Providers
-    /// have quicker ways than one call after the other, which is what this does by default.
-    fn inc_many(
-        &self,
-        calls: &[(&str, &RateLimit, u64)],
-    ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-        calls.iter().map(|&(key, rate, count)| self.inc(key, rate, count)).collect()
-    }
-
-    /// What `inc` would answer, without counting anything.
+    /// The answer that `inc` would give, without counting anything.
     ///
     /// # Errors
     /// If the provider cannot decide.
@@ -63,34 +84,106 @@ pub trait Limiter: Send + Sync {
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError>;
 
-    /// Admitted or recorded units that still count.
+    /// Many calls of `inc`, each decided by itself; the answers are in the order asked. Providers
+    /// have quicker ways than one call after the other, which is what this does by default.
+    fn inc_many(
+        &self,
+        calls: &[(&str, &RateLimit, u64)],
+    ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+        calls.iter().map(|&(key, rate, count)| self.inc(key, rate, count)).collect()
+    }
+
+    /// Several limits at once: all of the calls are admitted, or nothing is counted.
+    ///
+    /// By default it asks for one after the other, and undoes those that were admitted if one is not.
+    /// That is not one step: providers do better.
+    ///
+    /// # Errors
+    /// If the provider cannot decide.
+    fn inc_all(&self, calls: &[(&str, &RateLimit, u64)]) -> Result<Combined, TrypemaError> {
+        let mut combined = Combined::new(RateLimitDecision::allowed(u64::MAX), 0);
+        for (index, &(key, rate, count)) in calls.iter().enumerate() {
+            if count == 0 {
+                combined.buckets.push(Bucket::NONE);
+                continue;
+            }
+            let decision = self.inc(key, rate, count);
+            if let Ok(decision) = &decision
+                && decision.is_allowed()
+            {
+                combined.buckets.push(decision.bucket().unwrap_or(Bucket::NONE));
+                if decision.remaining() < combined.remaining() {
+                    combined.decision = *decision;
+                    combined.tightest = index;
+                }
+                continue;
+            }
+            for (&(key, rate, count), bucket) in calls.iter().zip(combined.buckets) {
+                self.undo(key, rate, bucket, count)?;
+            }
+            return Ok(Combined::new(decision?, index));
+        }
+        Ok(combined)
+    }
+
+    /// Admitted or recorded units that still count in the window of `rate`. By default the capacity
+    /// less what a look says that remains.
     ///
     /// # Errors
     /// If the provider cannot tell.
-    fn usage(&self, key: &str) -> Result<u64, TrypemaError>;
+    fn usage(&self, key: &str, rate: &RateLimit) -> Result<u64, TrypemaError> {
+        let remaining = self.is_allowed(key, rate, 0)?.remaining();
+        Ok(self.capacity(rate).saturating_sub(remaining))
+    }
 
-    /// Counts units whatever the limit. `false`: there was no room for a new key.
+    /// Counts units in the window of `rate`, whatever the limit. `false`: there was no room for a new
+    /// key. By default it asks for them, and they may be turned away.
     ///
     /// # Errors
     /// If the provider cannot record them.
-    fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError>;
+    fn record(&self, key: &str, rate: &RateLimit, count: u64) -> Result<bool, TrypemaError> {
+        Ok(self.inc(key, rate, count)?.is_allowed())
+    }
 
-    /// Gives units back, oldest first, and returns how many.
+    /// Gives units back, oldest first, and returns how many. By default none.
     ///
     /// # Errors
     /// If the provider cannot tell whether they were given back.
-    fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError>;
+    fn refund(&self, key: &str, rate: &RateLimit, count: u64) -> Result<u64, TrypemaError> {
+        let _ = (key, rate, count);
+        Ok(0)
+    }
 
-    /// Forgets the key, and returns whether it was known.
+    /// Takes units out of the very bucket in which an admission counted them, and returns how many.
+    /// By default none.
+    ///
+    /// # Errors
+    /// If the provider cannot tell whether they were taken out.
+    fn undo(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        bucket: Bucket,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        let _ = (key, rate, bucket, count);
+        Ok(0)
+    }
+
+    /// Forgets the key in all windows, and returns whether it was known. By default it knows none.
     ///
     /// # Errors
     /// If the provider cannot tell whether it was forgotten.
-    fn reset(&self, key: &str) -> Result<bool, TrypemaError>;
+    fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
+        let _ = key;
+        Ok(false)
+    }
 
-    /// Parks this thread until admitted, and returns how long that took.
+    /// Parks this thread until admitted. By default it asks again whenever a rejection says that it
+    /// may; providers wait in line, and are woken early.
     ///
     /// # Errors
-    /// [`TrypemaError::CountTooLarge`] for what can never be admitted,
+    /// [`TrypemaError::ExceedsCapacity`] for what can never be admitted,
     /// [`TrypemaError::Timeout`] for what was not in time, and whatever the provider meets.
     fn acquire(
         &self,
@@ -98,124 +191,126 @@ pub trait Limiter: Send + Sync {
         rate: &RateLimit,
         count: u64,
         timeout: Duration,
-    ) -> Result<Duration, TrypemaError>;
+    ) -> Result<Admitted, TrypemaError> {
+        /// Between two looks, where no hint says when.
+        const PAUSE: Duration = Duration::from_millis(10);
+        let started = Instant::now();
+        loop {
+            let decision = self.inc(key, rate, count)?;
+            if decision.is_allowed() {
+                let bucket = decision.bucket().unwrap_or(Bucket::NONE);
+                return Ok(Admitted::new(started.elapsed(), bucket));
+            }
+            if decision.is_never() {
+                let (capacity, window) = (self.capacity(rate), self.window(rate));
+                return Err(TrypemaError::exceeds_capacity(count, capacity, window));
+            }
+            match timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
+                Some(left) => thread::sleep(decision.retry_after().unwrap_or(PAUSE).min(left)),
+                None => return Err(TrypemaError::timeout(timeout)),
+            }
+        }
+    }
+
+    /// The window that this rate is judged over. By default the rate's own period.
+    fn window(&self, rate: &RateLimit) -> Duration {
+        rate.period()
+    }
+
+    /// The units that this rate allows in its window.
+    fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
+    }
 }
 
-macro_rules! local {
-    ($handle:ident, $usage:expr) => {
-        impl<S: BuildHasher + Send + Sync> Limiter for $handle<Key, S> {
-            fn inc(
-                &self,
-                key: &str,
-                rate: &RateLimit,
-                count: u64,
-            ) -> Result<RateLimitDecision, TrypemaError> {
-                Ok(Self::inc(self, key, rate, count))
-            }
-
-            fn inc_many(
-                &self,
-                calls: &[(&str, &RateLimit, u64)],
-            ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-                Self::inc_many(self, calls).into_iter().map(Ok).collect()
-            }
-
-            fn is_allowed(
-                &self,
-                key: &str,
-                rate: &RateLimit,
-                count: u64,
-            ) -> Result<RateLimitDecision, TrypemaError> {
-                Ok(Self::is_allowed(self, key, rate, count))
-            }
-
-            fn usage(&self, key: &str) -> Result<u64, TrypemaError> {
-                Ok($usage(Self::usage(self, key)))
-            }
-
-            fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-                Ok(Self::record(self, key, count))
-            }
-
-            fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-                Ok(Self::refund(self, key, count))
-            }
-
-            fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-                Ok(Self::reset(self, key))
-            }
-
-            fn acquire(
-                &self,
-                key: &str,
-                rate: &RateLimit,
-                count: u64,
-                timeout: Duration,
-            ) -> Result<Duration, TrypemaError> {
-                Self::acquire(self, key, rate, count, timeout)
-            }
+/// Calls the macro `$then` with `$arguments` and the signature of every method of [`Limiter`].
+macro_rules! methods {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { ($($arguments)*)
+            inc(key: &str, rate: &RateLimit, count: u64) -> Result<RateLimitDecision, TrypemaError>;
+            is_allowed(key: &str, rate: &RateLimit, count: u64) -> Result<RateLimitDecision, TrypemaError>;
+            inc_many(calls: &[Asked<'_>]) -> Vec<Result<RateLimitDecision, TrypemaError>>;
+            inc_all(calls: &[Asked<'_>]) -> Result<Combined, TrypemaError>;
+            usage(key: &str, rate: &RateLimit) -> Result<u64, TrypemaError>;
+            record(key: &str, rate: &RateLimit, count: u64) -> Result<bool, TrypemaError>;
+            refund(key: &str, rate: &RateLimit, count: u64) -> Result<u64, TrypemaError>;
+            undo(key: &str, rate: &RateLimit, bucket: Bucket, count: u64) -> Result<u64, TrypemaError>;
+            reset(key: &str) -> Result<bool, TrypemaError>;
+            acquire(key: &str, rate: &RateLimit, count: u64, timeout: Duration) -> Result<Admitted, TrypemaError>;
+            window(rate: &RateLimit) -> Duration;
+            capacity(rate: &RateLimit) -> u64;
         }
     };
 }
 
-local!(LocalAbsolute, |usage| usage);
-local!(LocalSuppressed, |usage: crate::SuppressedUsage| usage.admitted);
-
+/// Every method of a pointer is that of the limiter behind it.
 macro_rules! behind {
-    ($($pointer:ty),+) => {$(
-        impl<L: Limiter + ?Sized> Limiter for $pointer {
-            fn inc(
-                &self,
-                key: &str,
-                rate: &RateLimit,
-                count: u64,
-            ) -> Result<RateLimitDecision, TrypemaError> {
-                (**self).inc(key, rate, count)
-            }
-
-            fn inc_many(
-                &self,
-                calls: &[(&str, &RateLimit, u64)],
-            ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-                (**self).inc_many(calls)
-            }
-
-            fn is_allowed(
-                &self,
-                key: &str,
-                rate: &RateLimit,
-                count: u64,
-            ) -> Result<RateLimitDecision, TrypemaError> {
-                (**self).is_allowed(key, rate, count)
-            }
-
-            fn usage(&self, key: &str) -> Result<u64, TrypemaError> {
-                (**self).usage(key)
-            }
-
-            fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-                (**self).record(key, count)
-            }
-
-            fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-                (**self).refund(key, count)
-            }
-
-            fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-                (**self).reset(key)
-            }
-
-            fn acquire(
-                &self,
-                key: &str,
-                rate: &RateLimit,
-                count: u64,
-                timeout: Duration,
-            ) -> Result<Duration, TrypemaError> {
-                (**self).acquire(key, rate, count, timeout)
-            }
+    (([$($generics:tt)*] $pointer:ty) $($method:ident($($name:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl<$($generics)*> Limiter for $pointer {
+            $(fn $method(&self, $($name: $type),*) -> $answer {
+                (**self).$method($($name),*)
+            })+
         }
-    )+};
+    };
 }
 
-behind!(&L, Box<L>, Arc<L>);
+methods!(behind!([L: Limiter + ?Sized] &L));
+methods!(behind!([L: Limiter + ?Sized] Box<L>));
+methods!(behind!([L: Limiter + ?Sized] Arc<L>));
+
+/// Every method of a handle is its own method of that name, with the answer made to fit.
+macro_rules! handle {
+    (([$($generics:tt)*] $handle:ty) $($method:ident($($name:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl<$($generics)*> Limiter for $handle {
+            $(fn $method(&self, $($name: $type),*) -> $answer {
+                Answer::answer(Self::$method(self, $($name),*))
+            })+
+        }
+    };
+}
+
+methods!(handle!([S: BuildHasher + Clone + Send + Sync] LocalAbsolute<Key, S>));
+methods!(handle!([S: BuildHasher + Clone + Send + Sync] LocalSuppressed<Key, S>));
+
+/// How a handle's own answer becomes that of the trait.
+trait Answer<T> {
+    fn answer(self) -> T;
+}
+
+/// An answer that cannot fail.
+impl<T> Answer<Result<T, TrypemaError>> for T {
+    fn answer(self) -> Result<T, TrypemaError> {
+        Ok(self)
+    }
+}
+
+/// An answer that is the trait's.
+impl<T> Answer<Self> for Result<T, TrypemaError> {
+    fn answer(self) -> Self {
+        self
+    }
+}
+
+impl Answer<Vec<Result<RateLimitDecision, TrypemaError>>> for Vec<RateLimitDecision> {
+    fn answer(self) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+        self.into_iter().map(Ok).collect()
+    }
+}
+
+impl Answer<Result<u64, TrypemaError>> for SuppressedUsage {
+    fn answer(self) -> Result<u64, TrypemaError> {
+        Ok(self.admitted)
+    }
+}
+
+impl Answer<Self> for Duration {
+    fn answer(self) -> Self {
+        self
+    }
+}
+
+impl Answer<Self> for u64 {
+    fn answer(self) -> Self {
+        self
+    }
+}

@@ -73,7 +73,7 @@ fn both_strategies_forget_what_is_idle() {
     assert_eq!(limiter.len(), 5);
     clock.set(EXPIRED - Duration::from_nanos(1));
     assert_eq!(limiter.cleanup(Duration::ZERO), 0);
-    assert_eq!(limiter.suppressed().usage("e").declined, 100);
+    assert_eq!(limiter.suppressed().usage("e", &RateLimit::unlimited()).declined, 100);
     clock.set(EXPIRED);
     assert_eq!(limiter.cleanup(Duration::ZERO), 5);
     assert!(limiter.is_empty());
@@ -91,12 +91,16 @@ fn units_that_count_are_never_forgotten() {
         clock.set(TICK * step);
         let key = (step % 30).to_string();
         assert!(limiter.absolute().inc(&key, &rate, 1).is_allowed());
-        assert!(limiter.suppressed().record(&key, 2));
+        assert!(limiter.suppressed().record(&key, &RateLimit::unlimited(), 2));
         limiter.cleanup(Duration::ZERO);
         for age in 0..11.min(step + 1) {
             let key = ((step - age) % 30).to_string();
-            assert_eq!(limiter.absolute().usage(&key), 1, "{age} buckets after, at {step}");
-            assert_eq!(limiter.suppressed().usage(&key).admitted, 2);
+            assert_eq!(
+                limiter.absolute().usage(&key, &RateLimit::unlimited()),
+                1,
+                "{age} buckets after, at {step}"
+            );
+            assert_eq!(limiter.suppressed().usage(&key, &RateLimit::unlimited()).admitted, 2);
         }
         // A unit counts in eleven buckets, so there are eleven keys of each strategy, and no more.
         assert_eq!(limiter.len(), 2 * usize::try_from(11.min(step + 1)).unwrap());
@@ -114,12 +118,12 @@ fn stale_after_counts_from_what_was_added_last() {
     }
     clock.set(minute / 2);
     assert!(absolute.inc("admitted", &rate, 1).is_allowed());
-    assert!(absolute.record("recorded", 1));
+    assert!(absolute.record("recorded", &RateLimit::unlimited(), 1));
     // Nothing of this adds anything.
     assert!(!absolute.inc("rejected", &rate, 6).is_allowed());
-    assert_eq!(absolute.refund("refunded", 1), 0);
+    assert_eq!(absolute.refund("refunded", &RateLimit::unlimited(), 1), 0);
     assert!(absolute.is_allowed("looked at", &rate, 1).is_allowed());
-    assert_eq!(absolute.usage("looked at"), 0);
+    assert_eq!(absolute.usage("looked at", &RateLimit::unlimited()), 0);
 
     clock.set(minute - TICK);
     assert_eq!(limiter.cleanup(minute), 0);
@@ -172,7 +176,11 @@ fn cleanup_beside_admissions_forgets_no_unit() {
                 }
             });
             assert_eq!(admitted.load(Ordering::Relaxed), 150);
-            assert_eq!(limiter.absolute().usage("key"), 150, "in round {round}");
+            assert_eq!(
+                limiter.absolute().usage("key", &RateLimit::unlimited()),
+                150,
+                "in round {round}"
+            );
             clock.advance(EXPIRED);
         }
         done.store(true, Ordering::Relaxed);
@@ -195,7 +203,11 @@ fn the_loop_forgets_idle_keys_of_both_strategies() {
     assert_eq!(limiter.len(), 201);
     clock.set(Duration::from_secs(5) + TICK);
     until("the loop has forgotten the idle", || limiter.len() == 1);
-    assert_eq!(limiter.absolute().usage("in use"), 0, "expired, but not stale");
+    assert_eq!(
+        limiter.absolute().usage("in use", &RateLimit::unlimited()),
+        0,
+        "expired, but not stale"
+    );
 }
 
 // proves: G5
@@ -268,7 +280,7 @@ fn it_ends_with_the_last_handle_of_any_kind_and_holds_none_itself() {
             let alive = Arc::new(());
             let clock = Traced(Arc::clone(&alive));
             let limiter = LocalRateLimiter::builder().clock(clock).build().unwrap();
-            assert!(limiter.absolute().record("key", 1));
+            assert!(limiter.absolute().record("key", &RateLimit::unlimited(), 1));
             limiter.run_cleanup_loop_with(Duration::ZERO, interval);
             let mut tasks = None;
             until("it runs", || {

@@ -78,6 +78,6 @@ impl Client<'_> {
         if age > self.window && !self.refunds_late {
             return Ok(0);
         }
-        self.limiter.refund(&permit.message.tenant, permit.message.units)
+        self.limiter.refund(&permit.message.tenant, &self.rate, permit.message.units)
     }
 }

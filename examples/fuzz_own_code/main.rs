@@ -59,30 +59,8 @@ impl Limiter for Scripted {
         Ok(self.answers[0])
     }
 
-    fn usage(&self, _: &str) -> Result<u64, TrypemaError> {
-        Ok(0)
-    }
-
-    fn record(&self, _: &str, _: u64) -> Result<bool, TrypemaError> {
-        Ok(true)
-    }
-
-    fn refund(&self, _: &str, count: u64) -> Result<u64, TrypemaError> {
+    fn refund(&self, _: &str, _: &RateLimit, count: u64) -> Result<u64, TrypemaError> {
         Ok(count)
-    }
-
-    fn reset(&self, _: &str) -> Result<bool, TrypemaError> {
-        Ok(false)
-    }
-
-    fn acquire(
-        &self,
-        _: &str,
-        _: &RateLimit,
-        _: u64,
-        _: Duration,
-    ) -> Result<Duration, TrypemaError> {
-        Ok(Duration::ZERO)
     }
 }
 

@@ -40,7 +40,7 @@ impl Limits {
             .window(rules.window)
             .bucket(rules.bucket)
             .build()?;
-        limiter.absolute().usage("nobody")?;
+        Limiter::usage(limiter.absolute(), "nobody", &trypema::RateLimit::unlimited())?;
         Ok(Self::Shared(limiter))
     }
 

@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("the plain thread was admitted for {plain} of {} senders", SENDERS.len());
     println!("a timer of 5 ms on the same executor took at most {late:.1?} meanwhile");
     for sender in SENDERS {
-        println!("{sender}: {} units in the window, at most 5", limit.usage(sender)?);
+        println!("{sender}: {} units in the window, at most 5", limit.usage(sender, &rate)?);
     }
     Ok(())
 }

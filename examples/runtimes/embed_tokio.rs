@@ -41,7 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let slept = wait_as_tokio_does(&limiter, &rate).await;
     println!("inc and tokio's sleep: {slept} tasks after {:.0?}", begun.elapsed());
 
-    println!("counted in the window: {} units, at most 10", limiter.absolute().usage("shared"));
+    println!(
+        "counted in the window: {} units, at most 10",
+        limiter.absolute().usage("shared", &rate)
+    );
     Ok(())
 }
 

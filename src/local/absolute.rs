@@ -9,13 +9,16 @@ use crate::key::{Key, Lookup};
 use crate::local::call::{Call, Verdict};
 use crate::local::config::Now;
 use crate::local::counters::Stats;
-use crate::local::engine::{Context, KeyState};
+use crate::local::engine::{Context, KeyState, bucket_of};
 use crate::local::inner::Inner;
 use crate::local::map::State;
-use crate::policy::absolute;
+use crate::policy::{Grid, absolute};
 use crate::random::Random;
+use crate::settings::Settings;
 use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
-use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
+use crate::{
+    Admitted, Bucket, Combined, DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError,
+};
 
 impl State for Window {
     fn is_dead(&self) -> bool {
@@ -26,6 +29,8 @@ impl State for Window {
 impl KeyState for Window {
     type Settings = ();
     const RECORDS_DECLINES: bool = false;
+
+    fn settings(_settings: &Settings, _grid: &Grid) {}
 
     fn most(_context: &Context<'_, Self>, capacity: u64) -> u64 {
         capacity
@@ -39,7 +44,8 @@ impl KeyState for Window {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<RateLimitDecision> {
-        decision(context, call, add(self, context, call))
+        let outcome = add(self, context, call);
+        Some(decision(context, call, outcome)?.with_bucket(bucket_of(outcome)))
     }
 
     fn try_acquire(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict> {
@@ -48,7 +54,8 @@ impl KeyState for Window {
             Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
             _ => None,
         };
-        Some(Verdict { decision: decision(context, call, outcome)?, frees_at })
+        let decision = decision(context, call, outcome)?.with_bucket(bucket_of(outcome));
+        Some(Verdict { decision, frees_at })
     }
 
     fn peek(
@@ -126,7 +133,7 @@ pub struct LocalAbsolute<K = Key, S = DefaultHashBuilder> {
 impl<K, S> LocalAbsolute<K, S>
 where
     K: Hash + Eq + Clone,
-    S: BuildHasher,
+    S: BuildHasher + Clone,
 {
     pub(crate) fn new(inner: Arc<Inner<K, S>>) -> Self {
         Self { inner }
@@ -150,7 +157,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.inner.absolute.inc(key, rate, count)
+        self.inner.absolute.of(rate).inc(key, rate, count)
     }
 
     /// Many calls of [`inc`](LocalAbsolute::inc), each decided by itself, in the order given: the answers
@@ -178,37 +185,84 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.inner.absolute.is_allowed(key, rate, count)
+        self.inner.absolute.of(rate).is_allowed(key, rate, count)
     }
 
-    /// Units admitted or recorded that still count. 0 for a key that is not known.
+    /// Units admitted or recorded that still count, in the window of `rate`. 0 for a key that is not
+    /// known.
     #[must_use]
-    pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> u64 {
-        self.inner.absolute.usage(key)
+    pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit) -> u64 {
+        self.inner.absolute.of(rate).usage(key)
     }
 
-    /// Counts `count` units whatever the limit: for work whose cost is known only afterwards.
+    /// Counts `count` units in the window of `rate`, whatever the limit: for work whose cost is known
+    /// only afterwards.
     ///
     /// A sum beyond what a window holds (see [`inc`](LocalAbsolute::inc)) is clipped to that, and
     /// then counts in full until the newest unit expires: usage is never under-stated. Returns
     /// `false` only if there was no room for a new key.
-    pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> bool {
-        self.inner.absolute.record(key, count)
+    pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit, count: u64) -> bool {
+        self.inner.absolute.of(rate).record(key, count)
     }
 
-    /// Gives up to `count` admitted or recorded units back, those that would expire first before
-    /// the others. Returns how many: fewer where fewer still count.
-    pub fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
-        self.inner.absolute.refund(key, count)
+    /// Gives up to `count` admitted or recorded units back in the window of `rate`, those that would
+    /// expire first before the others. Returns how many: fewer where fewer still count.
+    pub fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit, count: u64) -> u64 {
+        self.inner.absolute.of(rate).refund(key, count)
     }
 
-    /// Forgets the key and all that it has used. Returns whether it was known, as a key is from its
+    /// Takes up to `count` units out of the very bucket in which an admission counted them (see
+    /// [`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for. Returns how
+    /// many: fewer if that many are no longer counted there, and 0 once the bucket has expired.
+    ///
+    /// More can never be taken out of a bucket than is in it. A refund and an undo never give the same
+    /// unit back twice. With another key or window a bucket can give back only what is in that tick
+    /// there.
+    pub fn undo<Q>(&self, key: &Q, rate: &RateLimit, bucket: Bucket, count: u64) -> u64
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.inner.absolute.of(rate).undo(key, bucket, count)
+    }
+
+    /// Several limits at once: all of the calls are admitted, or nothing is counted. Keys and rates may
+    /// repeat and mix; no limit is ever overshot. An empty list, or nothing but counts of zero, is
+    /// `Allowed`.
+    ///
+    /// The answer's `remaining` is the least of all, and `tightest` says whose. Of a rejection the hint is
+    /// the longest of those that do not fit, hence exact, and `None` if one of them never fits. The same
+    /// key in the same window twice is judged by the sum of the counts against each rate.
+    ///
+    /// It looks at all of them, then adds to one after the other. If another thread comes first in
+    /// between, it undoes what it added and answers by what it then finds; while that happens another
+    /// caller may be turned away by units that are about to be undone.
+    pub fn inc_all<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Combined
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.inner.absolute.inc_all(calls)
+    }
+
+    /// The window that this rate is judged over, as it was asked for.
+    #[must_use]
+    pub fn window(&self, rate: &RateLimit) -> Duration {
+        self.inner.absolute.grid_of(rate).window()
+    }
+
+    /// The units that this rate allows in its window.
+    #[must_use]
+    pub fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
+    }
+
+    /// Forgets the key and all that it has used, in all windows. Returns whether it was known, as a key is from its
     /// first call on: maybe a moment before that is counted.
     pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         self.inner.absolute.reset(key)
     }
 
-    /// Parks this thread until the call is admitted, and returns how long that took.
+    /// Parks this thread until the call is admitted, and returns how long that took and where it
+    /// was counted.
     ///
     /// Nothing is counted until then. Threads that wait for the same key are served in the order
     /// that they came, whatever they ask for; `inc` does not queue behind them. A waiting thread
@@ -216,7 +270,7 @@ where
     /// or are given back, the others when it is their turn.
     ///
     /// # Errors
-    /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the rate's capacity.
+    /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the rate's capacity.
     /// - [`TrypemaError::Timeout`] if not admitted in time. The timeout is real time, whatever the
     ///   limiter's clock.
     /// - [`TrypemaError::TooManyKeys`] if there was no room for a new key in that time.
@@ -226,11 +280,11 @@ where
         rate: &RateLimit,
         count: u64,
         timeout: Duration,
-    ) -> Result<Duration, TrypemaError>
+    ) -> Result<Admitted, TrypemaError>
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.inner.absolute.acquire(key, rate, count, timeout, Duration::ZERO)
+        self.inner.absolute.of(rate).acquire(key, rate, count, timeout, Duration::ZERO)
     }
 
     /// What this strategy has done and holds.
@@ -248,8 +302,6 @@ impl<K, S> Clone for LocalAbsolute<K, S> {
 
 impl<K, S> fmt::Debug for LocalAbsolute<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalAbsolute")
-            .field("grid", &self.inner.absolute.config.grid)
-            .finish_non_exhaustive()
+        f.debug_struct("LocalAbsolute").finish_non_exhaustive()
     }
 }

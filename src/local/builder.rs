@@ -3,20 +3,14 @@
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::marker::PhantomData;
-use core::time::Duration;
-
 use std::sync::Arc;
 
 use crate::clock::{Clock, ClockSource, MonotonicClock};
 use crate::key::Key;
-use crate::local::config::Config;
 use crate::local::inner::Plan;
 use crate::local::observer::Observer;
 use crate::local::{Event, LocalRateLimiter};
-use crate::policy::Grid;
-use crate::policy::suppressed::Suppression;
-use crate::random::Random;
-use crate::window::Layout;
+use crate::settings::{Settings, setters};
 use crate::{DefaultHashBuilder, TrypemaError};
 
 /// The largest bound on keys: slots are numbered by 32 bits.
@@ -24,15 +18,26 @@ const MOST_KEYS: usize = (u32::MAX - 1) as usize;
 
 /// Settings of a [`LocalRateLimiter`], made by
 /// [`LocalRateLimiter::builder`](LocalRateLimiter::builder).
+///
+/// A key takes 8 bytes for each bucket in use. The number of buckets in a window also decides how many
+/// units it can hold:
+///
+/// | buckets in a window, at most | units |
+/// |---:|---|
+/// | 2,045 | below 2^40 |
+/// | 4,093 | below 2^38 |
+/// | 8,189 | below 2^36 |
+/// | 16,381 | below 2^34 |
+/// | 32,765 | below 2^32 |
+/// | 65,533 | below 2^30 |
+/// | 131,069 | below 2^28 |
+/// | 262,141 | below 2^26 |
+/// | 524,285 | below 2^24 |
 #[must_use = "a builder does nothing until it is built"]
 pub struct LocalRateLimiterBuilder<K = Key, S = DefaultHashBuilder> {
-    window: Duration,
-    bucket: Duration,
-    hard_limit_factor: f64,
-    suppression_refresh: Duration,
+    settings: Settings,
     max_keys: Option<usize>,
     clock: Option<Box<dyn Clock>>,
-    random: Option<Box<dyn Random>>,
     observer: Option<Observer<K>>,
     hasher: S,
     keys: PhantomData<fn() -> K>,
@@ -43,13 +48,9 @@ impl LocalRateLimiter {
     /// A builder with default settings, for string keys.
     pub fn builder() -> LocalRateLimiterBuilder {
         LocalRateLimiterBuilder {
-            window: Duration::from_secs(60),
-            bucket: Duration::from_millis(100),
-            hard_limit_factor: 1.5,
-            suppression_refresh: Duration::from_millis(100),
+            settings: Settings::default(),
             max_keys: None,
             clock: None,
-            random: None,
             observer: None,
             hasher: DefaultHashBuilder::default(),
             keys: PhantomData,
@@ -58,56 +59,9 @@ impl LocalRateLimiter {
 }
 
 impl<K, S> LocalRateLimiterBuilder<K, S> {
-    /// The sliding window: a rate's capacity is what it allows in this time. Default: 60 s.
-    ///
-    /// A whole number of milliseconds. One that is not a whole number of buckets is held for the
-    /// next longer time that is; capacities are still taken over the window given here. A rate that
-    /// allows less than one unit in this time has a capacity of 0, and admits nothing.
-    pub fn window(mut self, window: Duration) -> Self {
-        self.window = window;
-        self
-    }
+    setters!();
 
-    /// The grain of time: units admitted in the same bucket expire together, when the bucket's
-    /// *end* is older than the window, hence after more than the window and at most a window and a
-    /// bucket. Default: 100 ms. A client that keeps exactly to its rate is therefore turned away now
-    /// and then: give it a little more, or finer buckets.
-    ///
-    /// A whole number of milliseconds, at most the window. Finer buckets make for smoother limits
-    /// and take 8 bytes per key for each bucket in use. The number of buckets in a window also
-    /// decides how many units it can hold:
-    ///
-    /// | buckets in a window, at most | units |
-    /// |---:|---|
-    /// | 2,045 | below 2^40 |
-    /// | 4,093 | below 2^38 |
-    /// | 8,189 | below 2^36 |
-    /// | 16,381 | below 2^34 |
-    /// | 32,765 | below 2^32 |
-    /// | 65,533 | below 2^30 |
-    /// | 131,069 | below 2^28 |
-    /// | 262,141 | below 2^26 |
-    /// | 524,285 | below 2^24 |
-    pub fn bucket(mut self, bucket: Duration) -> Self {
-        self.bucket = bucket;
-        self
-    }
-
-    /// For the Suppressed strategy: the hard limit as a multiple of the capacity. Default: 1.5.
-    /// At least 1; at 1 there is no zone of graceful degradation between the limits.
-    pub fn hard_limit_factor(mut self, factor: f64) -> Self {
-        self.hard_limit_factor = factor;
-        self
-    }
-
-    /// For the Suppressed strategy: how long a key's perceived rate is used before it is computed
-    /// again. Default: 100 ms. Zero computes it for every call between the limits.
-    pub fn suppression_refresh(mut self, refresh: Duration) -> Self {
-        self.suppression_refresh = refresh;
-        self
-    }
-
-    /// The most keys that each strategy may hold. Default: no bound.
+    /// The most keys that each strategy may hold in each window. Default: no bound.
     ///
     /// A new key past it displaces one that is idle (nothing counts on it) if one is found among
     /// the next 16 that are looked at; else it is rejected, with the window as `retry_after_ms`,
@@ -118,14 +72,6 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// that is held.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = Some(max_keys);
-        self
-    }
-
-    /// Where the Suppressed strategy draws from. Default: a
-    /// [`ThreadRandom`](crate::ThreadRandom). Tests use a
-    /// [`SeededRandom`](crate::SeededRandom).
-    pub fn random(mut self, random: impl Random + 'static) -> Self {
-        self.random = Some(Box::new(random));
         self
     }
 
@@ -164,13 +110,9 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// How keys are hashed. Default: a keyed hash that resists flooding with colliding keys.
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> LocalRateLimiterBuilder<K, T> {
         LocalRateLimiterBuilder {
-            window: self.window,
-            bucket: self.bucket,
-            hard_limit_factor: self.hard_limit_factor,
-            suppression_refresh: self.suppression_refresh,
+            settings: self.settings,
             max_keys: self.max_keys,
             clock: self.clock,
-            random: self.random,
             observer: self.observer,
             hasher,
             keys: PhantomData,
@@ -196,13 +138,9 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
         T: Hash + Eq + Clone + Send + Sync + 'static,
     {
         LocalRateLimiterBuilder {
-            window: self.window,
-            bucket: self.bucket,
-            hard_limit_factor: self.hard_limit_factor,
-            suppression_refresh: self.suppression_refresh,
+            settings: self.settings,
             max_keys: self.max_keys,
             clock: self.clock,
-            random: self.random,
             observer: None,
             hasher: self.hasher,
             keys: PhantomData,
@@ -214,20 +152,15 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// # Errors
     /// [`TrypemaError::InvalidConfig`] for a window or bucket that is zero, not a whole number of
     /// milliseconds or longer than 100 years, for a bucket longer than the window, and for more
-    /// buckets in a window than the largest in the table at
-    /// [`bucket`](LocalRateLimiterBuilder::bucket). Also for a `hard_limit_factor` that is not a
+    /// buckets in a window than the largest in the table at [`LocalRateLimiterBuilder`]; for an empty
+    /// list of windows, more than 8, or two alike; and for a bucket without exactly one window. Also for a `hard_limit_factor` that is not a
     /// finite number of at least 1, and for `max_keys` of 0 or more than 2^32 - 2.
     pub fn build(self) -> Result<LocalRateLimiter<K, S>, TrypemaError>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
         S: BuildHasher + Clone + Send + Sync + 'static,
     {
-        let grid = Grid::new(self.window, self.bucket, Layout::LONGEST_SPAN)?;
-        let factor = self.hard_limit_factor;
-        if !(factor.is_finite() && factor >= 1.0) {
-            let allowed = "it must be a finite number, at least 1";
-            return Err(TrypemaError::config("hard_limit_factor", factor, allowed));
-        }
+        let windowing = self.settings.windowing()?;
         let max_keys = self.max_keys.map(|max_keys| match u32::try_from(max_keys) {
             Ok(fits) if (1..=MOST_KEYS).contains(&max_keys) => Ok(fits),
             _ => {
@@ -240,11 +173,11 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
             None => ClockSource::Monotonic(MonotonicClock::new()),
         };
         Ok(LocalRateLimiter::new(Plan {
-            config: Config::new(grid, clock),
-            suppression: Suppression::new(&grid, factor, self.suppression_refresh),
+            settings: self.settings,
+            windowing,
+            clock: Arc::new(clock),
             hasher: self.hasher,
             max_keys: max_keys.transpose()?,
-            random: self.random,
             observer: self.observer,
         }))
     }
@@ -253,10 +186,10 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
 impl<K, S> fmt::Debug for LocalRateLimiterBuilder<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalRateLimiterBuilder")
-            .field("window", &self.window)
-            .field("bucket", &self.bucket)
-            .field("hard_limit_factor", &self.hard_limit_factor)
-            .field("suppression_refresh", &self.suppression_refresh)
+            .field("windows", &self.settings.windows)
+            .field("bucket", &self.settings.bucket)
+            .field("hard_limit_factor", &self.settings.hard_limit_factor)
+            .field("suppression_refresh", &self.settings.suppression_refresh)
             .field("max_keys", &self.max_keys)
             .field("custom_clock", &self.clock.is_some())
             .finish_non_exhaustive()

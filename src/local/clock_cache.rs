@@ -77,6 +77,7 @@ fn nanos_left(nanos: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
+    use std::sync::Arc;
 
     use super::*;
     use crate::policy::Grid;
@@ -87,7 +88,7 @@ mod tests {
         let start = clock.count();
         for bucket in [1, 3, 10, 1_000].map(Duration::from_millis) {
             let grid = Grid::new(Duration::from_secs(10), bucket, 100_000).expect("valid");
-            let config = Config::new(grid, ClockSource::Monotonic(clock.clone()));
+            let config = Config::new(grid, Arc::new(ClockSource::Monotonic(clock.clone())));
             let clock_cache = ClockCache::default();
             // Counts of steps that are no divisor of anything, over many milliseconds.
             for step in 0..200_000 {
@@ -105,7 +106,8 @@ mod tests {
     fn nearly_all_of_a_millisecond_is_on_the_dial() {
         let clock = MonotonicClock::new();
         let grid = Grid::new(Duration::from_secs(10), Duration::from_millis(10), 100_000);
-        let config = Config::new(grid.expect("valid"), ClockSource::Monotonic(clock.clone()));
+        let config =
+            Config::new(grid.expect("valid"), Arc::new(ClockSource::Monotonic(clock.clone())));
         let clock_cache = ClockCache::default();
         let (mut turns, mut count) = (0, clock.count());
         let end = clock.nanos_at(count) / NANOS_PER_MILLI + 100;

@@ -30,11 +30,11 @@ pub(crate) struct Now {
 }
 
 impl Config {
-    pub(crate) fn new(grid: Grid, clock: ClockSource) -> Self {
+    pub(crate) fn new(grid: Grid, clock: Arc<ClockSource>) -> Self {
         Self {
             grid,
             most_units: Layout::for_span(grid.span()).most(),
-            clock: Arc::new(clock),
+            clock,
             multiples: Multiples::of(grid.window_ms()),
         }
     }
@@ -88,6 +88,7 @@ impl Config {
     pub(crate) fn soft_limit(&self, rate: &RateLimit) -> u64 {
         let capacity = match self.multiples.capacity(rate) {
             Some(capacity) => capacity,
+            None if rate.period_ms() == self.grid.window_ms() => rate.own_capacity(),
             None => rate.capacity_of_millis(self.grid.window_ms()),
         };
         capacity.min(self.most_units)

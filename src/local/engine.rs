@@ -3,17 +3,21 @@
 
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
+use std::sync::Arc;
 
 use crate::key::Lookup;
 use crate::local::call::{Call, Draw, Verdict};
 use crate::local::config::{Config, Now};
 use crate::local::counters::{Counters, PerThread, Stats};
+use crate::local::inner::Plan;
 use crate::local::map::{AHEAD, KeyMap, State};
 use crate::local::observer::{Event, Observer, Strategy};
+use crate::policy::Grid;
 use crate::random::Random;
+use crate::settings::Settings;
 use crate::wait::{Attempt, TimedOut, Wait, WaitQueue};
-use crate::window::{Limit, Outcome, Timeline, Window};
-use crate::{RateLimit, RateLimitDecision, TrypemaError};
+use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
+use crate::{Admitted, Bucket, RateLimit, RateLimitDecision, TrypemaError};
 
 /// Keys that a memory estimate looks at.
 const SAMPLE: usize = 512;
@@ -24,8 +28,12 @@ const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 pub(crate) trait KeyState: State + Sized {
     /// The strategy's settings.
     type Settings;
+
     /// Whether calls that are turned away count as demand, and are recorded.
     const RECORDS_DECLINES: bool;
+
+    /// The strategy's settings for a window.
+    fn settings(settings: &Settings, grid: &Grid) -> Self::Settings;
 
     /// The most units that one call can ever be admitted for, at this capacity.
     fn most(context: &Context<'_, Self>, capacity: u64) -> u64;
@@ -101,24 +109,21 @@ where
     V: KeyState,
     S: BuildHasher,
 {
-    pub(crate) fn new(
-        config: Config,
-        settings: V::Settings,
-        strategy: Strategy,
-        hasher: S,
-        max_keys: Option<u32>,
-        observer: Option<Observer<K>>,
-    ) -> Self {
+    pub(crate) fn new(plan: &Plan<K, S>, grid: Grid, strategy: Strategy) -> Self
+    where
+        S: Clone,
+    {
+        let config = Config::new(grid, Arc::clone(&plan.clock));
         Self {
             timeline: config.timeline(),
+            settings: V::settings(&plan.settings, &grid),
             config,
-            settings,
-            map: KeyMap::new(hasher, max_keys),
+            map: KeyMap::new(plan.hasher.clone(), plan.max_keys),
             strategy,
-            max_keys,
+            max_keys: plan.max_keys,
             queue: WaitQueue::new(),
             counters: Counters::default(),
-            observer,
+            observer: plan.observer.clone(),
         }
     }
 
@@ -192,18 +197,26 @@ where
         let decision = if count == 0 {
             self.ask_for_nothing(key, rate)
         } else {
-            match self.attempt(key, rate, count, V::decide) {
-                Some(decision) => decision,
-                // Above the most, room would not help.
-                None if V::RECORDS_DECLINES && self.exceeds(rate, count).is_some() => {
-                    // Nothing counts on a key that has no state.
-                    let remaining = self.config.soft_limit(rate);
-                    RateLimitDecision::suppressed(1.0, false).with_remaining(remaining).never()
-                }
-                None => self.no_room(),
-            }
+            self.try_inc(key, rate, count)
         };
         self.decided(key, count, decision)
+    }
+
+    /// [`Engine::inc`] of at least one unit, with nobody told of it.
+    pub(crate) fn try_inc<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        match self.attempt(key, rate, count, V::decide) {
+            Some(decision) => decision,
+            // Above the most, room would not help.
+            None if V::RECORDS_DECLINES && self.exceeds(rate, count).is_some() => {
+                // Nothing counts on a key that has no state.
+                let remaining = self.config.soft_limit(rate);
+                RateLimitDecision::suppressed(1.0, false).with_remaining(remaining).never()
+            }
+            None => self.no_room(),
+        }
     }
 
     /// Many calls of [`Engine::inc`], one after the other, with the states of the next few fetched
@@ -211,16 +224,18 @@ where
     ///
     /// An observer must not be told while states are protected, for it may take its time: nothing
     /// that was removed anywhere could be freed meanwhile. With one, it is `inc` again and again.
-    pub(crate) fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
-    where
+    pub(crate) fn inc_many<Q>(
+        &self,
+        calls: &[(&Q, &RateLimit, u64)],
+        decisions: &mut Vec<RateLimitDecision>,
+    ) where
         Q: Lookup<K> + ?Sized,
     {
         if self.observer.is_some() {
-            let inc = |&(key, rate, count): &(&Q, &RateLimit, u64)| self.inc(key, rate, count);
-            return calls.iter().map(inc).collect();
+            decisions.extend(calls.iter().map(|&(key, rate, count)| self.inc(key, rate, count)));
+            return;
         }
         let per_thread = self.counters.per_thread();
-        let mut decisions = Vec::with_capacity(calls.len());
         for calls in calls.chunks(AHEAD) {
             let mut pin = None;
             let touch = |state: &V| state.admitted().touch(&self.timeline, &mut pin);
@@ -239,7 +254,6 @@ where
                 }));
             });
         }
-        decisions
     }
 
     /// Looks, and counts nothing.
@@ -264,19 +278,21 @@ where
         count: u64,
         timeout: Duration,
         redraw: Duration,
-    ) -> Result<Duration, TrypemaError>
+    ) -> Result<Admitted, TrypemaError>
     where
         Q: Lookup<K> + ?Sized,
     {
         if count == 0 {
-            return Ok(Duration::ZERO);
+            return Ok(Admitted::new(Duration::ZERO, Bucket::NONE));
         }
         if let Some(most) = self.exceeds(rate, count) {
-            return Err(TrypemaError::CountTooLarge { given: count, most });
+            let window = self.config.grid.window();
+            return Err(TrypemaError::exceeds_capacity(count, most, window));
         }
+        let mut admitted = None;
         let attempt = || match self.attempt(key, rate, count, V::try_acquire) {
             Some(Verdict { decision, .. }) if decision.is_allowed() => {
-                let _ = self.decided(key, count, decision);
+                admitted = Some(decision);
                 Attempt::Admitted
             }
             Some(Verdict { frees_at, .. }) => Attempt::Later(match frees_at {
@@ -287,7 +303,11 @@ where
             None => Attempt::Later(self.config.grid.bucket()),
         };
         let wait = Wait { queue: &self.queue, clock: &self.config.clock, timeout };
-        wait.run(|| key.to_key(), attempt).map_err(|TimedOut| {
+        let waited = wait.run(|| key.to_key(), attempt);
+        // Only now that the line is left: an observer may take its time, or wait for this very key.
+        let bucket = admitted.and_then(|decision| self.decided(key, count, decision).bucket());
+        let admitted = |waited| Admitted::new(waited, bucket.unwrap_or(Bucket::NONE));
+        waited.map(admitted).map_err(|TimedOut| {
             match self.max_keys {
                 Some(max_keys) if self.map.find(key, |_| Some(())).is_none() => {
                     self.counters.count_no_room();
@@ -317,8 +337,8 @@ where
     {
         let call = self.call(rate, count);
         if rate.is_unlimited() {
-            self.add_unbounded(key, call.now, count)?;
-            return Some(RateLimitDecision::allowed(u64::MAX).into());
+            let bucket = bucket_of(self.add_unbounded(key, call.now, count)?);
+            return Some(RateLimitDecision::allowed(u64::MAX).with_bucket(bucket).into());
         }
         if !V::RECORDS_DECLINES && count > call.capacity {
             // It never fits, and is not worth a state.
@@ -371,6 +391,11 @@ where
         Context { config: &self.config, timeline: &self.timeline, settings: &self.settings }
     }
 
+    /// The units that this rate allows: `u64::MAX` if it is unlimited.
+    pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
+        if rate.is_unlimited() { u64::MAX } else { self.config.soft_limit(rate) }
+    }
+
     /// The most that a call may ask for under this rate, if `count` is more.
     fn exceeds(&self, rate: &RateLimit, count: u64) -> Option<u64> {
         let most = V::most(&self.context(), self.config.soft_limit(rate));
@@ -385,7 +410,12 @@ where
     }
 
     /// Counts a decision, and tells the observer of it.
-    fn decided<Q>(&self, key: &Q, count: u64, decision: RateLimitDecision) -> RateLimitDecision
+    pub(crate) fn decided<Q>(
+        &self,
+        key: &Q,
+        count: u64,
+        decision: RateLimitDecision,
+    ) -> RateLimitDecision
     where
         Q: Lookup<K> + ?Sized,
     {
@@ -448,18 +478,36 @@ where
     }
 
     pub(crate) fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
+        self.give_back(key, count, |window, tick| window.refund(&self.timeline, tick, count))
+    }
+
+    pub(crate) fn undo<Q>(&self, key: &Q, bucket: Bucket, count: u64) -> u64
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let Some(bucket) = bucket.some() else { return 0 };
+        let mark = MarkId { tick: bucket.tick(), at: bucket.position() };
+        self.give_back(key, count, |window, tick| window.undo(&self.timeline, tick, mark, count))
+    }
+
+    fn give_back<Q>(
+        &self,
+        key: &Q,
+        count: u64,
+        act: impl FnOnce(&Window, u64) -> Option<u64>,
+    ) -> u64
+    where
+        Q: Lookup<K> + ?Sized,
+    {
         if count == 0 {
             return 0;
         }
         let now = self.config.now();
-        let refunded = self
-            .map
-            .find(key, |state| state.admitted().refund(&self.timeline, now.tick, count))
-            .unwrap_or(0);
-        if refunded > 0 {
+        let given_back = self.map.find(key, |state| act(state.admitted(), now.tick)).unwrap_or(0);
+        if given_back > 0 {
             self.queue.units_freed(|| key.to_key());
         }
-        refunded
+        given_back
     }
 
     // --- keys ----------------------------------------------------------------------------------
@@ -522,12 +570,6 @@ where
         Duration::from_nanos(self.config.grid.nanos_until_gone(tick, self.config.nanos(now)))
     }
 
-    pub(crate) fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        self.add_to_stats(&mut stats);
-        stats
-    }
-
     pub(crate) fn add_to_stats(&self, stats: &mut Stats) {
         self.counters.add_to(stats);
         stats.evictions += self.map.evictions();
@@ -542,6 +584,16 @@ where
         let heap = (heap * keys).checked_div(sampled).unwrap_or(0);
         // Two words of the allocator and the map for each entry.
         stats.memory_bytes += keys * (self.map.entry_bytes() + 2 * size_of::<usize>()) + heap;
+    }
+}
+
+/// The bucket that an addition was counted in.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+pub(crate) fn bucket_of(outcome: Outcome) -> Bucket {
+    match outcome {
+        Outcome::Admitted { mark, .. } => Bucket::new(mark.tick, mark.at),
+        Outcome::Rejected { .. } | Outcome::Dead => Bucket::NONE,
     }
 }
 

@@ -2,30 +2,30 @@
 
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
+use std::sync::Arc;
 
+use crate::clock::ClockSource;
 use crate::local::cleanup::Cleaner;
-use crate::local::config::Config;
-use crate::local::engine::Engine;
 use crate::local::observer::{Observer, Strategy};
-use crate::local::suppressed_state::{Settings, SuppressedState};
-use crate::policy::suppressed::Suppression;
-use crate::random::Random;
+use crate::local::suppressed_state::SuppressedState;
+use crate::local::windows::Windows;
+use crate::settings::{Settings, Windowing};
 use crate::window::Window;
 
 /// Shared by all handles.
 pub(crate) struct Inner<K, S> {
-    pub(crate) absolute: Engine<K, Window, S>,
-    pub(crate) suppressed: Engine<K, SuppressedState, S>,
+    pub(crate) absolute: Windows<K, Window, S>,
+    pub(crate) suppressed: Windows<K, SuppressedState, S>,
     pub(crate) cleaner: Cleaner,
 }
 
-/// Everything that the builder has settled.
+/// Everything that the builder has settled, for each engine to be made by.
 pub(crate) struct Plan<K, S> {
-    pub(crate) config: Config,
-    pub(crate) suppression: Suppression,
+    pub(crate) settings: Settings,
+    pub(crate) windowing: Windowing,
+    pub(crate) clock: Arc<ClockSource>,
     pub(crate) hasher: S,
     pub(crate) max_keys: Option<u32>,
-    pub(crate) random: Option<Box<dyn Random>>,
     pub(crate) observer: Option<Observer<K>>,
 }
 
@@ -35,35 +35,15 @@ where
     S: BuildHasher + Clone,
 {
     pub(crate) fn new(plan: Plan<K, S>) -> Self {
-        let Plan { config, suppression, hasher, max_keys, random, observer } = plan;
+        let plan = Arc::new(plan);
         Self {
-            absolute: Engine::new(
-                config.clone(),
-                (),
-                Strategy::Absolute,
-                hasher.clone(),
-                max_keys,
-                observer.clone(),
-            ),
-            suppressed: Engine::new(
-                config,
-                Settings { suppression, random },
-                Strategy::Suppressed,
-                hasher,
-                max_keys,
-                observer,
-            ),
+            absolute: Windows::new(Arc::clone(&plan), Strategy::Absolute),
+            suppressed: Windows::new(plan, Strategy::Suppressed),
             cleaner: Cleaner::default(),
         }
     }
-}
 
-impl<K, S> Inner<K, S>
-where
-    K: Hash + Eq + Clone,
-    S: BuildHasher,
-{
-    pub(crate) fn sweep(&self, stale_after: Duration, go_on: impl Fn() -> bool) -> usize {
-        self.absolute.sweep(stale_after, &go_on) + self.suppressed.sweep(stale_after, &go_on)
+    pub(crate) fn sweep(&self, stale_after: Duration, go_on: &dyn Fn() -> bool) -> usize {
+        self.absolute.sweep(stale_after, go_on) + self.suppressed.sweep(stale_after, go_on)
     }
 }

@@ -5,11 +5,11 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::DefaultHashBuilder;
 use crate::key::Key;
 use crate::local::counters::Stats;
 use crate::local::inner::{Inner, Plan};
 use crate::local::{LocalAbsolute, LocalSuppressed};
+use crate::{DefaultHashBuilder, RateLimit};
 
 /// How long a key is idle before the cleanup loop forgets it, unless told otherwise.
 const STALE_AFTER: Duration = Duration::from_secs(600);
@@ -70,17 +70,22 @@ where
         &self.suppressed
     }
 
-    /// The window that capacities are taken over, as it was asked for: for
-    /// [`RateLimit::capacity`](crate::RateLimit::capacity).
+    /// The window that this rate is judged over, as it was asked for.
     #[must_use]
-    pub fn window(&self) -> Duration {
-        self.inner.absolute.config.grid.window()
+    pub fn window(&self, rate: &RateLimit) -> Duration {
+        self.inner.absolute.grid_of(rate).window()
     }
 
-    /// The bucket: units admitted in the same one expire together.
+    /// The bucket of that window: units admitted in the same one expire together.
     #[must_use]
-    pub fn bucket(&self) -> Duration {
-        self.inner.absolute.config.grid.bucket()
+    pub fn bucket(&self, rate: &RateLimit) -> Duration {
+        self.inner.absolute.grid_of(rate).bucket()
+    }
+
+    /// The units that this rate allows in its window.
+    #[must_use]
+    pub fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
     }
 
     /// Starts a background thread that forgets keys which have been idle for 10 minutes, every 30
@@ -121,13 +126,13 @@ where
     /// A look at every key. Callers are not held up: nothing is locked, and a key that is asked
     /// for while it is being removed begins afresh.
     pub fn cleanup(&self, stale_after: Duration) -> usize {
-        self.inner.sweep(stale_after, || true)
+        self.inner.sweep(stale_after, &|| true)
     }
 
-    /// Key states held at present: a key counts once for each strategy that holds it.
+    /// Key states held at present: a key counts once for each strategy and window that holds it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner.absolute.map.len() + self.inner.suppressed.map.len()
+        self.inner.absolute.len() + self.inner.suppressed.len()
     }
 
     /// Whether no key is held.

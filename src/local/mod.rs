@@ -4,13 +4,16 @@
 //! - `absolute`, `suppressed`: the strategies' handles; `engine` is each of their calls, once, and
 //!   `suppressed_state` a key's state under Suppressed;
 //! - `call`: one call on its way to a decision;
-//! - `inner`: both engines, and the cleanup thread; `config` is what all keys have in common;
+//! - `windows`: a strategy's engines, one for each window, and which of them a rate is judged by;
+//! - `all`: several limits at once;
+//! - `inner`: both strategies, and the cleanup thread; `config` is what all keys have in common;
 //! - `counters`, `clock_cache`: what each thread keeps for itself; `observer` is told of decisions;
 //! - `map`: from keys to their states, bounded by `bounded_map` with the slots of `slot_pool`;
 //!   `key_ref` is a borrowed key;
 //! - `cleanup`: the thread that forgets idle keys.
 
 mod absolute;
+mod all;
 mod bounded_map;
 mod builder;
 mod call;
@@ -27,6 +30,7 @@ mod observer;
 mod slot_pool;
 mod suppressed;
 mod suppressed_state;
+mod windows;
 
 pub use absolute::LocalAbsolute;
 pub use builder::LocalRateLimiterBuilder;

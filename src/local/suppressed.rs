@@ -10,7 +10,9 @@ use crate::local::counters::Stats;
 use crate::local::engine::KeyState;
 use crate::local::inner::Inner;
 use crate::policy::suppressed::factor;
-use crate::{DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError};
+use crate::{
+    Admitted, Bucket, Combined, DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError,
+};
 
 /// The Suppressed strategy of a [`LocalRateLimiter`](crate::LocalRateLimiter): up to the rate's
 /// capacity (the soft limit) everything is admitted, from there on a random share of the calls,
@@ -53,7 +55,7 @@ pub struct SuppressedUsage {
 impl<K, S> LocalSuppressed<K, S>
 where
     K: Hash + Eq + Clone,
-    S: BuildHasher,
+    S: BuildHasher + Clone,
 {
     pub(crate) fn new(inner: Arc<Inner<K, S>>) -> Self {
         Self { inner }
@@ -74,7 +76,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.inner.suppressed.inc(key, rate, count)
+        self.inner.suppressed.of(rate).inc(key, rate, count)
     }
 
     /// Many calls of [`inc`](LocalSuppressed::inc), each decided by itself, in the order given: the answers
@@ -101,13 +103,14 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.inner.suppressed.is_allowed(key, rate, count)
+        self.inner.suppressed.of(rate).is_allowed(key, rate, count)
     }
 
-    /// Units that count: admitted and declined. Zero for a key that is not known.
+    /// Units that count in the window of `rate`: admitted and declined. Zero for a key that is not
+    /// known.
     #[must_use]
-    pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> SuppressedUsage {
-        let engine = &self.inner.suppressed;
+    pub fn usage<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit) -> SuppressedUsage {
+        let engine = self.inner.suppressed.of(rate);
         let timeline = &engine.timeline;
         let tick = engine.config.now().tick;
         let usage = engine.map.find(key, |state| {
@@ -123,32 +126,80 @@ where
     /// computed afresh, whatever is kept. 0 for a key that is not known. Leaves no trace.
     #[must_use]
     pub fn suppression_factor<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit) -> f64 {
-        let engine = &self.inner.suppressed;
+        let engine = self.inner.suppressed.of(rate);
         let (context, now) = (engine.context(), engine.config.now());
         let perceived = engine.map.find(key, |state| Some(state.perceive(&context, now)));
         perceived.map_or(0.0, |perceived| factor(rate.as_per_second(), perceived))
     }
 
-    /// Counts `count` units as admitted, whatever the limit: for work whose cost is known only
-    /// afterwards. Clips as [`LocalAbsolute::record`](crate::LocalAbsolute::record) does. Returns
+    /// Counts `count` units as admitted in the window of `rate`, whatever the limit: for work whose cost
+    /// is known only afterwards. Clips as [`LocalAbsolute::record`](crate::LocalAbsolute::record) does. Returns
     /// `false` only if there was no room for a new key.
-    pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> bool {
-        self.inner.suppressed.record(key, count)
+    pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit, count: u64) -> bool {
+        self.inner.suppressed.of(rate).record(key, count)
     }
 
-    /// Gives up to `count` admitted units back, those that would expire first before the others.
-    /// Returns how many: fewer where fewer still count. Declined units stay.
-    pub fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, count: u64) -> u64 {
-        self.inner.suppressed.refund(key, count)
+    /// Gives up to `count` admitted units back in the window of `rate`, those that would expire first
+    /// before the others. Returns how many: fewer where fewer still count. Declined units stay.
+    pub fn refund<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit, count: u64) -> u64 {
+        self.inner.suppressed.of(rate).refund(key, count)
     }
 
-    /// Forgets the key and all that it has used. Returns whether it was known, as a key is from its
+    /// Takes up to `count` units out of the very bucket in which an admission counted them (see
+    /// [`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for. Returns how
+    /// many: fewer if that many are no longer counted there, and 0 once the bucket has expired.
+    ///
+    /// More can never be taken out of a bucket than is in it. A refund and an undo never give the same
+    /// unit back twice. With another key or window a bucket can give back only what is in that tick
+    /// there.
+    pub fn undo<Q>(&self, key: &Q, rate: &RateLimit, bucket: Bucket, count: u64) -> u64
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.inner.suppressed.of(rate).undo(key, bucket, count)
+    }
+
+    /// Several limits at once: all of the calls are admitted, or nothing is counted. Keys and rates may
+    /// repeat and mix; no limit is ever overshot. An empty list, or nothing but counts of zero, is
+    /// `Allowed`.
+    ///
+    /// The answer's `remaining` is the least of all, and `tightest` says whose. Of a rejection the hint is
+    /// the longest of those that do not fit, hence exact, and `None` if one of them never fits. The same
+    /// key in the same window twice is judged by the sum of the counts against each rate.
+    ///
+    /// It looks at all of them, then adds to one after the other. If another thread comes first in
+    /// between, it undoes what it added and answers by what it then finds; while that happens another
+    /// caller may be turned away by units that are about to be undone.
+    ///
+    /// Between the limits each key draws for itself, in order. The first to decline records its decline
+    /// and ends the call; those that were admitted before are undone.
+    pub fn inc_all<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Combined
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.inner.suppressed.inc_all(calls)
+    }
+
+    /// The window that this rate is judged over, as it was asked for.
+    #[must_use]
+    pub fn window(&self, rate: &RateLimit) -> Duration {
+        self.inner.suppressed.grid_of(rate).window()
+    }
+
+    /// The units that this rate allows in its window.
+    #[must_use]
+    pub fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
+    }
+
+    /// Forgets the key and all that it has used, in all windows. Returns whether it was known, as a key is from its
     /// first call on: maybe a moment before that is counted.
     pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         self.inner.suppressed.reset(key)
     }
 
-    /// Parks this thread until the call is admitted, and returns how long that took.
+    /// Parks this thread until the call is admitted, and returns how long that took and where it
+    /// was counted.
     ///
     /// Threads that wait for the same key are served in the order that they came; `inc` does not
     /// queue behind them. Between the limits the first of them draws again after every
@@ -156,7 +207,7 @@ where
     /// counted as one.
     ///
     /// # Errors
-    /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the hard limit.
+    /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the hard limit.
     /// - [`TrypemaError::Timeout`] if not admitted in time. The timeout is real time, whatever the
     ///   limiter's clock.
     /// - [`TrypemaError::TooManyKeys`] if there was no room for a new key in that time.
@@ -166,11 +217,11 @@ where
         rate: &RateLimit,
         count: u64,
         timeout: Duration,
-    ) -> Result<Duration, TrypemaError>
+    ) -> Result<Admitted, TrypemaError>
     where
         Q: Lookup<K> + ?Sized,
     {
-        let engine = &self.inner.suppressed;
+        let engine = self.inner.suppressed.of(rate);
         let redraw = Duration::from_nanos(engine.settings.suppression.refresh_ns);
         engine.acquire(key, rate, count, timeout, redraw)
     }
@@ -190,9 +241,6 @@ impl<K, S> Clone for LocalSuppressed<K, S> {
 
 impl<K, S> fmt::Debug for LocalSuppressed<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalSuppressed")
-            .field("grid", &self.inner.suppressed.config.grid)
-            .field("suppression", &self.inner.suppressed.settings.suppression)
-            .finish_non_exhaustive()
+        f.debug_struct("LocalSuppressed").finish_non_exhaustive()
     }
 }

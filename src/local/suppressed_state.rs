@@ -1,12 +1,16 @@
 //! A key's state under the Suppressed strategy, and how that decides. The arithmetic is in `policy`.
 
+use std::sync::Arc;
+
 use crate::RateLimitDecision;
 use crate::local::call::{Call, Verdict};
 use crate::local::config::Now;
-use crate::local::engine::{self, KeyState};
+use crate::local::engine::{self, KeyState, bucket_of};
 use crate::local::map::State;
+use crate::policy::Grid;
 use crate::policy::suppressed::{Observed, Suppression, factor};
 use crate::random::Random;
+use crate::settings;
 use crate::window::{Expiring, Limit, Outcome, Striped, Timeline, Window};
 
 /// Two counts side by side, each exact. Their sum may be of two moments, which only the factor sees,
@@ -21,8 +25,7 @@ pub(crate) struct SuppressedState {
 /// The strategy's settings.
 pub(crate) struct Settings {
     pub(crate) suppression: Suppression,
-    /// `None`: the default source, drawn from without an indirect call.
-    pub(crate) random: Option<Box<dyn Random>>,
+    random: Option<Arc<dyn Random>>,
 }
 
 type Context<'a> = engine::Context<'a, SuppressedState>;
@@ -36,6 +39,14 @@ impl State for SuppressedState {
 impl KeyState for SuppressedState {
     type Settings = Settings;
     const RECORDS_DECLINES: bool = true;
+
+    fn settings(settings: &settings::Settings, grid: &Grid) -> Settings {
+        let &settings::Settings { hard_limit_factor, suppression_refresh, .. } = settings;
+        Settings {
+            suppression: Suppression::new(grid, hard_limit_factor, suppression_refresh),
+            random: settings.random.clone(),
+        }
+    }
 
     #[inline]
     fn most(context: &Context<'_>, capacity: u64) -> u64 {
@@ -51,7 +62,9 @@ impl KeyState for SuppressedState {
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn decide(&self, context: &Context<'_>, call: &Call<'_>) -> Option<RateLimitDecision> {
         let usage = match self.add_within_soft(context, call) {
-            Outcome::Admitted { usage, .. } => return Some(allowed(call, usage)),
+            admitted @ Outcome::Admitted { usage, .. } => {
+                return Some(allowed(call, usage).with_bucket(bucket_of(admitted)));
+            }
             Outcome::Rejected { usage, .. } => usage,
             Outcome::Dead => return None,
         };
@@ -64,7 +77,9 @@ impl KeyState for SuppressedState {
 
     fn try_acquire(&self, context: &Context<'_>, call: &Call<'_>) -> Option<Verdict> {
         let usage = match self.add_within_soft(context, call) {
-            Outcome::Admitted { usage, .. } => return Some(allowed(call, usage).into()),
+            admitted @ Outcome::Admitted { usage, .. } => {
+                return Some(allowed(call, usage).with_bucket(bucket_of(admitted)).into());
+            }
             Outcome::Rejected { usage, .. } => usage,
             Outcome::Dead => return None,
         };
@@ -269,7 +284,7 @@ fn decision(
     factor: f64,
 ) -> RateLimitDecision {
     let hard = <SuppressedState as KeyState>::most(context, call.capacity);
-    match outcome {
+    let decision = match outcome {
         // Units may have left the window between two looks at it.
         Outcome::Admitted { usage, .. } if usage + call.count <= call.capacity => {
             allowed(call, usage)
@@ -277,5 +292,6 @@ fn decision(
         Outcome::Admitted { usage, .. } => suppressed(call, hard, usage, factor, true),
         Outcome::Rejected { usage, .. } => suppressed(call, hard, usage, factor, false),
         Outcome::Dead => suppressed(call, hard, 0, factor, false),
-    }
+    };
+    decision.with_bucket(bucket_of(outcome))
 }

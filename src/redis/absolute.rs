@@ -108,7 +108,7 @@ impl RedisAbsolute {
     /// See [`RedisAbsolute`].
     pub fn usage(&self, key: &str) -> Result<u64, TrypemaError> {
         let local = |limiter: &LocalRateLimiter| SuppressedUsage {
-            admitted: limiter.absolute().usage(key),
+            admitted: limiter.absolute().usage(key, &RateLimit::unlimited()),
             declined: 0,
         };
         self.engine.usage(key, local).map(|usage| usage.admitted)

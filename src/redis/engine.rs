@@ -224,7 +224,9 @@ impl<S: Strategy> Engine<S> {
             }
             let asked = self.ask(Operation::Record, key, [Argument::Whole(count)], reply::counted);
             let asked = asked.map(|_| true);
-            self.settle(count, asked, |limiter| S::stand_in(limiter).record(key, count))
+            self.settle(count, asked, |limiter| {
+                S::stand_in(limiter).record(key, &RateLimit::unlimited(), count)
+            })
         });
         self.counters.checked(recorded)
     }
@@ -238,7 +240,9 @@ impl<S: Strategy> Engine<S> {
                 return Ok(0);
             }
             let asked = self.ask(Operation::Refund, key, [Argument::Whole(count)], reply::count);
-            self.settle(count, asked, |limiter| S::stand_in(limiter).refund(key, count))
+            self.settle(count, asked, |limiter| {
+                S::stand_in(limiter).refund(key, &RateLimit::unlimited(), count)
+            })
         });
         self.freed(key);
         self.counters.checked(refunded)

@@ -33,16 +33,36 @@ macro_rules! redis {
                 Self::is_allowed(self, key, rate, count)
             }
 
-            fn usage(&self, key: &str) -> Result<u64, TrypemaError> {
+            fn usage(&self, key: &str, _rate: &RateLimit) -> Result<u64, TrypemaError> {
                 Self::usage(self, key).map($usage)
             }
 
-            fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
+            fn record(
+                &self,
+                key: &str,
+                _rate: &RateLimit,
+                count: u64,
+            ) -> Result<bool, TrypemaError> {
                 Self::record(self, key, count)
             }
 
-            fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
+            fn refund(
+                &self,
+                key: &str,
+                _rate: &RateLimit,
+                count: u64,
+            ) -> Result<u64, TrypemaError> {
                 Self::refund(self, key, count)
+            }
+
+            fn undo(
+                &self,
+                key: &str,
+                rate: &RateLimit,
+                bucket: crate::Bucket,
+                count: u64,
+            ) -> Result<u64, TrypemaError> {
+                Self::undo(self, key, rate, bucket, count)
             }
 
             fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
@@ -55,8 +75,9 @@ macro_rules! redis {
                 rate: &RateLimit,
                 count: u64,
                 timeout: Duration,
-            ) -> Result<Duration, TrypemaError> {
-                Self::acquire(self, key, rate, count, timeout)
+            ) -> Result<crate::Admitted, TrypemaError> {
+                let waited = Self::acquire(self, key, rate, count, timeout)?;
+                Ok(crate::Admitted::new(waited, crate::Bucket::NONE))
             }
         }
     };

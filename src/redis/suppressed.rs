@@ -93,7 +93,7 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`].
     pub fn usage(&self, key: &str) -> Result<SuppressedUsage, TrypemaError> {
-        self.engine.usage(key, |limiter| limiter.suppressed().usage(key))
+        self.engine.usage(key, |limiter| limiter.suppressed().usage(key, &RateLimit::unlimited()))
     }
 
     /// The factor `f` of the formula for this key now, from 0.0 (nothing is turned away) to 1.0:

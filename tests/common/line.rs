@@ -9,15 +9,19 @@
 //!   Keys in the map are looked up by [`Ask`] here, which compares names; the comparison that is
 //!   noted is the line's alone.
 //!
-//! The order of admissions is what the observer sees: it is called by the admitted thread while
-//! its turn lasts.
+//! The observer is told after a thread's turn has ended, so that two may be told of in either order.
+//! The order of admissions is that of the time and of what each left: within a tick every admission
+//! leaves less than the one before.
 
+use std::cmp::Reverse;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle, ThreadId};
 use std::time::Duration;
 
-use trypema::{Clock, LocalRateLimiter, Lookup, ManualClock, RateLimit, TrypemaError, Watch};
+use trypema::{
+    Admitted, Clock, LocalRateLimiter, Lookup, ManualClock, RateLimit, TrypemaError, Watch,
+};
 
 pub(crate) use super::provider::{SIDES, Side};
 use super::until::until;
@@ -113,7 +117,7 @@ pub(crate) struct Queue {
     pub(crate) key: Ask,
     pub(crate) side: Side,
     rate: RateLimit,
-    admitted: Arc<Mutex<Vec<String>>>,
+    admitted: Arc<Mutex<Vec<(Duration, Reverse<u64>, String)>>>,
 }
 
 impl Queue {
@@ -121,15 +125,17 @@ impl Queue {
         let clock = Watched::default();
         let admitted = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&admitted);
+        let time = clock.clone();
         let limiter = LocalRateLimiter::builder()
             .window(window)
             .bucket(bucket)
             .hard_limit_factor(1.0)
             .clock(clock.clone())
             .keys::<Compared>()
-            .observer(move |_| {
+            .observer(move |event| {
                 let name = thread::current().name().unwrap_or("unnamed").to_owned();
-                log.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+                let order = (time.now(), Reverse(event.decision.remaining()), name);
+                log.lock().unwrap_or_else(PoisonError::into_inner).push(order);
             })
             .build()
             .expect("settings under test are valid");
@@ -143,22 +149,30 @@ impl Queue {
     /// Uses up units, without the observer's notice. The key is in the map from then on.
     pub(crate) fn fill(&self, count: u64) {
         assert!(match self.side {
-            Side::Absolute => self.limiter.absolute().record(&self.key, count),
-            Side::Suppressed => self.limiter.suppressed().record(&self.key, count),
+            Side::Absolute =>
+                self.limiter.absolute().record(&self.key, &RateLimit::unlimited(), count),
+            Side::Suppressed =>
+                self.limiter.suppressed().record(&self.key, &RateLimit::unlimited(), count),
         });
     }
 
     pub(crate) fn usage(&self) -> u64 {
         match self.side {
-            Side::Absolute => self.limiter.absolute().usage(&self.key),
-            Side::Suppressed => self.limiter.suppressed().usage(&self.key).admitted,
+            Side::Absolute => self.limiter.absolute().usage(&self.key, &RateLimit::unlimited()),
+            Side::Suppressed => {
+                self.limiter.suppressed().usage(&self.key, &RateLimit::unlimited()).admitted
+            }
         }
     }
 
     pub(crate) fn refund(&self, count: u64) -> u64 {
         match self.side {
-            Side::Absolute => self.limiter.absolute().refund(&self.key, count),
-            Side::Suppressed => self.limiter.suppressed().refund(&self.key, count),
+            Side::Absolute => {
+                self.limiter.absolute().refund(&self.key, &RateLimit::unlimited(), count)
+            }
+            Side::Suppressed => {
+                self.limiter.suppressed().refund(&self.key, &RateLimit::unlimited(), count)
+            }
         }
     }
 
@@ -170,7 +184,7 @@ impl Queue {
         decision.is_allowed()
     }
 
-    pub(crate) fn acquire(&self, count: u64, timeout: Duration) -> Result<Duration, TrypemaError> {
+    pub(crate) fn acquire(&self, count: u64, timeout: Duration) -> Result<Admitted, TrypemaError> {
         match self.side {
             Side::Absolute => {
                 self.limiter.absolute().acquire(&self.key, &self.rate, count, timeout)
@@ -188,7 +202,7 @@ impl Queue {
         name: &str,
         count: u64,
         timeout: Duration,
-    ) -> ScopedJoinHandle<'scope, Result<Duration, TrypemaError>> {
+    ) -> ScopedJoinHandle<'scope, Result<Admitted, TrypemaError>> {
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn_scoped(scope, move || self.acquire(count, timeout))
@@ -202,7 +216,9 @@ impl Queue {
 
     /// Names of the threads admitted so far, in the order of their admission.
     pub(crate) fn admitted(&self) -> Vec<String> {
-        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        admitted.sort_by_key(|&(when, left, _)| (when, left));
+        admitted.into_iter().map(|(.., name)| name).collect()
     }
 
     /// Returns when so many have been admitted in all. That it may be more is for the caller to

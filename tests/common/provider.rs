@@ -94,6 +94,9 @@ pub(crate) trait Provider: Sized {
     fn len(&self) -> usize;
 }
 
+/// Of whatever period: limiters under test have one window.
+const ANY: RateLimit = RateLimit::unlimited();
+
 /// One of the first three is too long to be stored inline.
 const NAMES: [&str; 12] = [
     "alice",
@@ -183,15 +186,15 @@ macro_rules! in_process {
             $($suppression)?
 
             fn counts(&self, key: u8) -> (u64, u64) {
-                $counts(self.limiter.$strategy().usage(NAMES[usize::from(key)]))
+                $counts(self.limiter.$strategy().usage(NAMES[usize::from(key)], &ANY))
             }
 
             fn record(&self, key: u8, count: u64) -> bool {
-                self.limiter.$strategy().record(NAMES[usize::from(key)], count)
+                self.limiter.$strategy().record(NAMES[usize::from(key)], &ANY, count)
             }
 
             fn refund(&self, key: u8, count: u64) -> u64 {
-                self.limiter.$strategy().refund(NAMES[usize::from(key)], count)
+                self.limiter.$strategy().refund(NAMES[usize::from(key)], &ANY, count)
             }
 
             fn reset(&self, key: u8) -> bool {

@@ -19,6 +19,6 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Whether a wait with [`FOREVER`] for a timeout was admitted because it was woken. One that was
 /// forgotten looks a last time when its timeout ends, and may be admitted then.
-pub(crate) fn was_woken(wait: &Result<Duration, trypema::TrypemaError>) -> bool {
-    wait.as_ref().is_ok_and(|waited| *waited < FOREVER)
+pub(crate) fn was_woken(wait: &Result<trypema::Admitted, trypema::TrypemaError>) -> bool {
+    wait.as_ref().is_ok_and(|admitted| admitted.waited < FOREVER)
 }

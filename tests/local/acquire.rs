@@ -38,7 +38,7 @@ fn where_there_is_room_nobody_waits() {
     for side in SIDES {
         let queue = queue(side, 5);
         for count in [1, 3, 1] {
-            assert_eq!(queue.acquire(count, Duration::ZERO), Ok(Duration::ZERO));
+            assert_eq!(queue.acquire(count, Duration::ZERO).unwrap().waited, Duration::ZERO);
         }
         assert_eq!(queue.usage(), 5);
         assert_eq!(queue.clock.watches(), 0);
@@ -51,12 +51,12 @@ fn where_there_is_room_nobody_waits() {
 fn nothing_is_had_at_once_and_leaves_no_trace() {
     for side in SIDES {
         let queue = queue(side, 5);
-        assert_eq!(queue.acquire(0, Duration::ZERO), Ok(Duration::ZERO));
+        assert_eq!(queue.acquire(0, Duration::ZERO).unwrap().waited, Duration::ZERO);
         assert!(queue.limiter.is_empty());
         queue.fill(5);
         thread::scope(|scope| {
             let waiting = queue.join(scope, "waiting", 1, FOREVER);
-            assert_eq!(queue.acquire(0, FOREVER), Ok(Duration::ZERO));
+            assert_eq!(queue.acquire(0, FOREVER).unwrap().waited, Duration::ZERO);
             assert_eq!(queue.refund(1), 1);
             assert!(was_woken(&waiting.join().unwrap()));
         });
@@ -70,8 +70,8 @@ fn what_can_never_be_admitted_is_an_error_at_once() {
     for (limiter, most) in both.iter().zip([5, 10]) {
         for count in [most + 1, u64::MAX] {
             match limiter.acquire("key", &rate, count, FOREVER) {
-                Err(TrypemaError::CountTooLarge { given, most: at_most, .. }) => {
-                    assert_eq!((given, at_most), (count, most));
+                Err(TrypemaError::ExceedsCapacity { asked, capacity, window, .. }) => {
+                    assert_eq!((asked, capacity, window), (count, most, SECOND));
                 }
                 other => panic!("{other:?}"),
             }
@@ -79,7 +79,7 @@ fn what_can_never_be_admitted_is_an_error_at_once() {
         // Too short a window for a single unit of this rate.
         let hourly = RateLimit::per_hour(1.0).unwrap();
         let never = limiter.acquire("key", &hourly, 1, FOREVER);
-        assert!(matches!(never, Err(TrypemaError::CountTooLarge { given: 1, most: 0, .. })));
+        assert!(matches!(never, Err(TrypemaError::ExceedsCapacity { asked: 1, capacity: 0, .. })));
     }
     assert_eq!(clock.watches(), 0);
     assert!(limiter.is_empty());
@@ -97,7 +97,7 @@ fn what_can_never_be_admitted_does_not_queue_for_the_error() {
             let never = queue.acquire(6, 5 * TENTH);
             assert_eq!(queue.refund(1), 1);
             assert!(was_woken(&waiting.join().unwrap()));
-            let is_too_large = matches!(never, Err(TrypemaError::CountTooLarge { given: 6, .. }));
+            let is_too_large = matches!(never, Err(TrypemaError::ExceedsCapacity { asked: 6, .. }));
             assert!(is_too_large, "{side:?}: {never:?}");
         });
     }
@@ -149,7 +149,8 @@ fn a_wait_in_vain_counts_nothing_under_absolute_and_one_decline_under_suppressed
             }
         });
         assert_eq!(queue.usage(), 4);
-        let declined = queue.limiter.suppressed().usage(&queue.key).declined;
+        let declined =
+            queue.limiter.suppressed().usage(&queue.key, &RateLimit::unlimited()).declined;
         assert_eq!(declined, if side == Side::Suppressed { 2 + 3 * 3 } else { 0 });
         assert!(queue.admitted().is_empty());
         assert_eq!(queue.limiter.stats().allowed, 0);
@@ -223,16 +224,16 @@ fn any_strategy_is_waited_for_through_the_trait() {
     let (_limiter, clock, both, rate) = limiters();
     for limiter in &both {
         let limiter: &dyn Limiter = limiter;
-        assert!(limiter.record("key", 10).unwrap());
+        assert!(limiter.record("key", &RateLimit::unlimited(), 10).unwrap());
         let before = clock.watches();
         thread::scope(|scope| {
             let waiting = scope.spawn(|| limiter.acquire("key", &rate, 5, FOREVER));
             clock.until_watched(before);
-            assert_eq!(limiter.usage("key").unwrap(), 10);
+            assert_eq!(limiter.usage("key", &RateLimit::unlimited()).unwrap(), 10);
             clock.clock.advance(SECOND + TENTH);
             assert!(was_woken(&waiting.join().unwrap()));
         });
-        assert_eq!(limiter.usage("key").unwrap(), 5);
+        assert_eq!(limiter.usage("key", &RateLimit::unlimited()).unwrap(), 5);
     }
 }
 
@@ -299,9 +300,9 @@ fn between_the_limits_a_wait_ends_by_another_draw() {
     let rate = RateLimit::per_hour(100.0).unwrap();
     let suppressed = limiter.suppressed();
     // Four times the rate, hence a factor above 0 for as long as this test may take.
-    assert!(suppressed.record("key", 400));
+    assert!(suppressed.record("key", &RateLimit::unlimited(), 400));
     assert!(was_woken(&suppressed.acquire("key", &rate, 1, FOREVER)));
-    let usage = suppressed.usage("key");
+    let usage = suppressed.usage("key", &RateLimit::unlimited());
     assert_eq!((usage.admitted, usage.declined), (401, 0));
     assert!(draws.0.load(Ordering::Relaxed) > 10);
     assert_eq!(limiter.stats().suppressed_admitted, 1);

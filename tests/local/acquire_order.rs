@@ -183,7 +183,9 @@ fn other_keys_have_lines_of_their_own() {
             assert!(was_woken(&absolute.acquire(&key.to_string(), &rate, 1, FOREVER)));
         }
         for _ in 0..waiting.len() {
-            until("one is admitted, and refunded for", || absolute.refund("busy", 1) == 1);
+            until("one is admitted, and refunded for", || {
+                absolute.refund("busy", &RateLimit::unlimited(), 1) == 1
+            });
         }
         for thread in waiting {
             assert!(was_woken(&thread.join().unwrap()));

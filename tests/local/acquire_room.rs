@@ -40,9 +40,10 @@ fn no_room_is_an_error_after_the_timeout() {
         let expected = matches!(refused, Err(TrypemaError::TooManyKeys { max_keys: 2, .. }));
         assert!(expected, "{refused:?}");
         // Those who are known are served, and wait, as ever.
-        assert_eq!(limiter.acquire("alice", &rate, 1, FOREVER), Ok(Duration::ZERO));
-        assert_eq!(limiter.usage("alice").unwrap(), 4);
-        assert_eq!(limiter.usage("mallory").unwrap(), 0);
+        let admitted = limiter.acquire("alice", &rate, 1, FOREVER).unwrap();
+        assert_eq!(admitted.waited, Duration::ZERO);
+        assert_eq!(limiter.usage("alice", &RateLimit::unlimited()).unwrap(), 4);
+        assert_eq!(limiter.usage("mallory", &RateLimit::unlimited()).unwrap(), 0);
     }
     assert_eq!(limiter.len(), 4);
 }
@@ -74,7 +75,7 @@ fn room_is_found_as_soon_as_a_key_is_idle() {
             clock.clock.advance(SECOND + TENTH);
             assert!(was_woken(&waiting.join().unwrap()));
         });
-        assert_eq!(chosen.usage("carol").unwrap(), 1);
+        assert_eq!(chosen.usage("carol", &RateLimit::unlimited()).unwrap(), 1);
         assert_eq!(limiter.stats().evictions, 1);
     }
 }
@@ -92,7 +93,13 @@ fn room_made_by_a_reset_of_another_key_is_found() {
         clock.clock.advance(Duration::from_nanos(1));
         assert!(was_woken(&waiting.join().unwrap()));
     });
-    assert_eq!((absolute.usage("carol"), absolute.usage("alice")), (1, 3));
+    assert_eq!(
+        (
+            absolute.usage("carol", &RateLimit::unlimited()),
+            absolute.usage("alice", &RateLimit::unlimited())
+        ),
+        (1, 3)
+    );
 }
 
 /// On the real clock a wait for room looks again by itself.

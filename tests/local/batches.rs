@@ -102,9 +102,11 @@ fn agree(
         clock.advance(Duration::from_millis(*pause));
     }
     for key in (0..12).map(|key| format!("key {key}")) {
-        let usage = |limiter| strategy(limiter).usage(&key).unwrap();
+        let usage = |limiter| strategy(limiter).usage(&key, &RateLimit::unlimited()).unwrap();
         assert_eq!(usage(&batched), usage(&single), "{key}");
-        let declined = |limiter: &LocalRateLimiter| limiter.suppressed().usage(key.as_str());
+        let declined = |limiter: &LocalRateLimiter| {
+            limiter.suppressed().usage(key.as_str(), &RateLimit::unlimited())
+        };
         assert_eq!(declined(&batched), declined(&single), "{key}");
     }
     assert_eq!(batched.stats(), single.stats());
@@ -142,12 +144,12 @@ fn a_key_that_is_forgotten_in_the_middle_of_a_batch_begins_afresh() {
     for strategy in [built.absolute() as &dyn Limiter, built.suppressed()] {
         // So that all of them are found.
         assert!(strategy.inc("key", &rate, 1).unwrap().is_allowed());
-        assert_eq!(strategy.refund("key", 1).unwrap(), 1);
+        assert_eq!(strategy.refund("key", &RateLimit::unlimited(), 1).unwrap(), 1);
         let answers = strategy.inc_many(&calls);
         let allowed: Vec<bool> =
             answers.into_iter().map(|answer| answer.unwrap().is_allowed()).collect();
         assert_eq!(allowed, [true, false, true, true]);
-        assert_eq!(strategy.usage("key").unwrap(), 2);
+        assert_eq!(strategy.usage("key", &RateLimit::unlimited()).unwrap(), 2);
     }
     // The limiter holds its observer, which holds the limiter.
     *limiter.lock().unwrap() = None;
@@ -182,8 +184,8 @@ fn batches_of_many_threads_admit_no_more_than_the_capacity() {
     assert_eq!(admitted(limiter.absolute()), 2 * 999);
     assert_eq!(admitted(limiter.suppressed()), 2 * 999);
     for key in ["a", "b"] {
-        assert_eq!(limiter.absolute().usage(key), 999);
-        let usage = limiter.suppressed().usage(key);
+        assert_eq!(limiter.absolute().usage(key, &RateLimit::unlimited()), 999);
+        let usage = limiter.suppressed().usage(key, &RateLimit::unlimited());
         assert_eq!((usage.admitted, usage.declined), (999, 12_000 - 999));
     }
     assert_eq!(limiter.absolute().stats().rejected, 8_000 - 2 * 333);
@@ -215,32 +217,6 @@ fn a_batch_through_the_trait_is_one_by_one_where_nothing_else_is_said() {
             count: u64,
         ) -> Result<RateLimitDecision, TrypemaError> {
             self.inc(key, rate, count)
-        }
-
-        fn usage(&self, _: &str) -> Result<u64, TrypemaError> {
-            Ok(0)
-        }
-
-        fn record(&self, _: &str, _: u64) -> Result<bool, TrypemaError> {
-            Ok(true)
-        }
-
-        fn refund(&self, _: &str, _: u64) -> Result<u64, TrypemaError> {
-            Ok(0)
-        }
-
-        fn reset(&self, _: &str) -> Result<bool, TrypemaError> {
-            Ok(false)
-        }
-
-        fn acquire(
-            &self,
-            _: &str,
-            _: &RateLimit,
-            _: u64,
-            _: Duration,
-        ) -> Result<Duration, TrypemaError> {
-            Ok(Duration::ZERO)
         }
     }
 

@@ -70,9 +70,9 @@ fn every_setting_arrives() {
     assert_eq!(config.stale_after, Some(3_600 * SECOND));
     let clock = ManualClock::new();
     let limiter = config.local_builder().unwrap().clock(clock.clone()).build().unwrap();
-    assert_eq!((limiter.window(), limiter.bucket()), (10 * SECOND, SECOND));
 
     let rate = RateLimit::per_second(1).unwrap();
+    assert_eq!((limiter.window(&rate), limiter.bucket(&rate)), (10 * SECOND, SECOND));
     let built = config.build().unwrap();
     for limiter in [&*built, limiter.suppressed()] {
         // Ten in the window, and at most twice as many.

@@ -31,12 +31,12 @@ where
     let absolute = limiter.absolute();
     for (before, key) in keys.iter().enumerate() {
         assert_eq!(limiter.len(), before);
-        assert_eq!(absolute.usage(key), 0, "{key:?}");
+        assert_eq!(absolute.usage(key, &RateLimit::unlimited()), 0, "{key:?}");
         assert!(absolute.inc(key, &two(), 2).is_allowed(), "{key:?}");
         assert!(!absolute.inc(key, &two(), 1).is_allowed(), "{key:?}");
     }
     for (left, key) in (0..keys.len()).rev().zip(keys) {
-        assert_eq!(absolute.usage(key), 2, "{key:?}");
+        assert_eq!(absolute.usage(key, &RateLimit::unlimited()), 2, "{key:?}");
         assert!(absolute.reset(key), "{key:?}");
         assert!(!absolute.reset(key), "{key:?}");
         assert_eq!(limiter.len(), left);
@@ -65,7 +65,8 @@ fn a_string_key_is_found_by_every_kind_of_string() {
     let limiter = limiter();
     let absolute = limiter.absolute();
     for text in ["short", "one of those that are longer than what is stored inline"] {
-        let counted = |usage: u64| assert_eq!(absolute.usage(text), usage, "{text}");
+        let counted =
+            |usage: u64| assert_eq!(absolute.usage(text, &RateLimit::unlimited()), usage, "{text}");
         counted(0);
         let inc = |decision: RateLimitDecision| assert!(decision.is_allowed(), "{text}");
         let many = RateLimit::per_minute(7.0).unwrap();
@@ -145,7 +146,7 @@ fn clones_share_their_keys() {
     assert!(!limiter.absolute().inc("key", &two(), 1).is_allowed());
     assert_eq!((limiter.len(), clone.len()), (1, 1));
     drop((limiter, clone));
-    assert_eq!(handle.usage("key"), 2, "a handle keeps what it needs");
+    assert_eq!(handle.usage("key", &RateLimit::unlimited()), 2, "a handle keeps what it needs");
     assert!(handle.reset("key"));
 }
 
@@ -163,7 +164,13 @@ fn unknown_keys_stay_unknown() {
     let absolute = limiter.absolute();
     assert!(absolute.is_allowed("key", &two(), 2).is_allowed());
     assert!(!absolute.is_allowed("key", &two(), 3).is_allowed());
-    assert_eq!((absolute.usage("key"), absolute.refund("key", 1)), (0, 0));
+    assert_eq!(
+        (
+            absolute.usage("key", &RateLimit::unlimited()),
+            absolute.refund("key", &RateLimit::unlimited(), 1)
+        ),
+        (0, 0)
+    );
     assert!(!absolute.reset("key"));
     assert!(limiter.is_empty());
 }

@@ -280,9 +280,11 @@ impl Scene {
             Act::IsAllowed(count) => {
                 Said::Decision(absolute.is_allowed(&key, &self.rate, count).into())
             }
-            Act::Record(count) => Said::Was(absolute.record(&key, count)),
-            Act::Refund(count) => Said::Units(absolute.refund(&key, count)),
-            Act::Usage => Said::Units(absolute.usage(&key)),
+            Act::Record(count) => Said::Was(absolute.record(&key, &RateLimit::unlimited(), count)),
+            Act::Refund(count) => {
+                Said::Units(absolute.refund(&key, &RateLimit::unlimited(), count))
+            }
+            Act::Usage => Said::Units(absolute.usage(&key, &RateLimit::unlimited())),
             Act::Reset => Said::Was(absolute.reset(&key)),
             Act::Advance(ms) => {
                 self.clock.advance(Duration::from_millis(ms));

@@ -29,3 +29,5 @@ mod suppressed;
 mod sweeping;
 mod threads;
 mod time;
+mod undo;
+mod windows;

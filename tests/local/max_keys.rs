@@ -10,10 +10,11 @@ use trypema::{LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision, Trype
 const WINDOW: Duration = Duration::from_millis(1_050);
 /// The window in whole buckets, and the bucket that a unit came in.
 const EXPIRED: Duration = Duration::from_millis(1_200);
+const BUCKET: Duration = Duration::from_millis(100);
 
 fn limiter(max_keys: usize) -> (LocalRateLimiter, ManualClock) {
     let clock = ManualClock::new();
-    let builder = LocalRateLimiter::builder().window(WINDOW).clock(clock.clone());
+    let builder = LocalRateLimiter::builder().window(WINDOW).bucket(BUCKET).clock(clock.clone());
     (builder.max_keys(max_keys).build().unwrap(), clock)
 }
 
@@ -63,8 +64,8 @@ fn past_the_bound_a_new_key_is_turned_away() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(!limiter.absolute().record("d", 1));
-    assert_eq!(limiter.absolute().usage("d"), 0);
+    assert!(!limiter.absolute().record("d", &RateLimit::unlimited(), 1));
+    assert_eq!(limiter.absolute().usage("d", &RateLimit::unlimited()), 0);
     // Room for "d" is not an exception that "d" is granted later, and the known are served on.
     assert!(!absolute_inc(&limiter, "d"));
     assert!(absolute_inc(&limiter, "a"));
@@ -91,7 +92,7 @@ fn what_never_fits_is_not_for_want_of_room() {
         let refused = suppressed.inc("b", &rate, count);
         assert_eq!(refused, RateLimitDecision::rejected(Some(1_050), 0), "{count}");
     }
-    assert_eq!((absolute.usage("b"), limiter.len()), (0, 2));
+    assert_eq!((absolute.usage("b", &RateLimit::unlimited()), limiter.len()), (0, 2));
     assert_eq!((absolute.stats().turned_away, suppressed.stats().turned_away), (0, 2));
 }
 
@@ -111,7 +112,7 @@ fn the_bound_is_one_for_each_strategy() {
     let expected =
         matches!(refused, RateLimitDecision::Rejected { retry_after_ms: Some(1_050), .. });
     assert!(expected, "{refused:?}");
-    assert!(!limiter.suppressed().record("a", 1));
+    assert!(!limiter.suppressed().record("a", &RateLimit::unlimited(), 1));
     assert_eq!(limiter.absolute().stats().turned_away, 1);
     assert_eq!(limiter.suppressed().stats().turned_away, 2);
 }
@@ -124,8 +125,15 @@ fn only_what_is_counted_takes_room() {
     assert!(absolute.is_allowed("a", &plenty(), 1).is_allowed());
     assert!(absolute.inc("a", &plenty(), 0).is_allowed());
     assert!(!absolute.inc("a", &plenty(), u64::MAX).is_allowed());
-    assert_eq!((absolute.usage("a"), absolute.refund("a", 1), absolute.reset("a")), (0, 0, false));
-    assert!(absolute.record("a", 0));
+    assert_eq!(
+        (
+            absolute.usage("a", &RateLimit::unlimited()),
+            absolute.refund("a", &RateLimit::unlimited(), 1),
+            absolute.reset("a")
+        ),
+        (0, 0, false)
+    );
+    assert!(absolute.record("a", &RateLimit::unlimited(), 0));
     assert!(limiter.is_empty());
     assert!(absolute_inc(&limiter, "b"));
 }
@@ -142,9 +150,9 @@ fn a_new_key_displaces_an_idle_one_and_no_other() {
 
     assert_eq!(let_in(&limiter, "next", 10), 4);
     for number in 0..4 {
-        assert_eq!(limiter.absolute().usage(&format!("old{number}")), 0);
-        assert_eq!(limiter.absolute().usage(&format!("new{number}")), 1);
-        assert_eq!(limiter.absolute().usage(&format!("next{number}")), 1);
+        assert_eq!(limiter.absolute().usage(&format!("old{number}"), &RateLimit::unlimited()), 0);
+        assert_eq!(limiter.absolute().usage(&format!("new{number}"), &RateLimit::unlimited()), 1);
+        assert_eq!(limiter.absolute().usage(&format!("next{number}"), &RateLimit::unlimited()), 1);
     }
     let stats = limiter.stats();
     assert_eq!((stats.keys, stats.evictions, stats.turned_away), (8, 4, 4 + 6));
@@ -158,11 +166,11 @@ fn a_key_with_declines_only_is_in_use() {
     let rate = RateLimit::per_second(10.0).unwrap();
     let suppressed = limiter.suppressed();
     assert!(!suppressed.inc("a", &rate, 100).is_allowed());
-    assert_eq!(suppressed.usage("a").declined, 100);
+    assert_eq!(suppressed.usage("a", &RateLimit::unlimited()).declined, 100);
     assert!(!suppressed.inc("b", &rate, 1).is_allowed());
     clock.set(EXPIRED);
     assert!(suppressed.inc("b", &rate, 1).is_allowed());
-    assert_eq!(suppressed.usage("a").declined, 0);
+    assert_eq!(suppressed.usage("a", &RateLimit::unlimited()).declined, 0);
 }
 
 /// Keys in use keep their exact usage, and are served, whatever comes by.
@@ -185,8 +193,12 @@ fn a_flood_leaves_keys_in_use_alone() {
             let _ = absolute_inc(&limiter, &key) | suppressed_inc(&limiter, &key);
         }
         for key in known {
-            assert_eq!(limiter.absolute().usage(key), expected, "{key} at step {step}");
-            assert_eq!(limiter.suppressed().usage(key).admitted, expected);
+            assert_eq!(
+                limiter.absolute().usage(key, &RateLimit::unlimited()),
+                expected,
+                "{key} at step {step}"
+            );
+            assert_eq!(limiter.suppressed().usage(key, &RateLimit::unlimited()).admitted, expected);
         }
         assert_eq!(limiter.len(), 20);
         clock.advance(Duration::from_millis(100));
@@ -242,7 +254,7 @@ fn one_key_is_enough_of_a_bound() {
         assert!(absolute_inc(&limiter, in_use));
         assert!(absolute_inc(&limiter, in_use));
         assert!(!absolute_inc(&limiter, refused));
-        assert_eq!(limiter.absolute().usage(in_use), 2);
+        assert_eq!(limiter.absolute().usage(in_use, &RateLimit::unlimited()), 2);
         assert_eq!(limiter.len(), 1);
         clock.advance(EXPIRED);
     }
@@ -254,8 +266,8 @@ fn one_key_is_enough_of_a_bound() {
 fn a_key_that_was_fully_refunded_may_be_displaced() {
     let (limiter, _) = limiter(1);
     assert!(absolute_inc(&limiter, "a"));
-    assert_eq!(limiter.absolute().refund("a", 1), 1);
-    assert_eq!(limiter.absolute().usage("a"), 0);
+    assert_eq!(limiter.absolute().refund("a", &RateLimit::unlimited(), 1), 1);
+    assert_eq!(limiter.absolute().usage("a", &RateLimit::unlimited()), 0);
     assert!(absolute_inc(&limiter, "b"), "no room, though nothing counts on any key");
 }
 

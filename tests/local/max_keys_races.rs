@@ -112,7 +112,7 @@ fn race(max_keys: usize, clock_moves: bool) {
                     let now = noted.fetch_add(1, Ordering::SeqCst) + 1;
                     if !clock_moves {
                         assert!(now <= max_keys, "{now} keys are in use");
-                        assert_eq!(limiter.usage(&own).unwrap(), 2);
+                        assert_eq!(limiter.usage(&own, &RateLimit::unlimited()).unwrap(), 2);
                     }
                     noted.fetch_sub(1, Ordering::SeqCst);
                     limiter.reset(&own).unwrap();
@@ -121,8 +121,8 @@ fn race(max_keys: usize, clock_moves: bool) {
                 match (number + thread) % 8 {
                     0 => drop(limiter.inc(&shared, &rate, 1)),
                     1 => drop(limiter.reset(&shared)),
-                    2 => drop(limiter.record(&shared, 1)),
-                    3 => drop(limiter.refund(&shared, 1)),
+                    2 => drop(limiter.record(&shared, &RateLimit::unlimited(), 1)),
+                    3 => drop(limiter.refund(&shared, &RateLimit::unlimited(), 1)),
                     4 => drop(whole.cleanup(Duration::ZERO)),
                     5 if clock_moves => clock.advance(EXPIRED),
                     _ => {}
@@ -184,7 +184,11 @@ fn the_known_are_served_during_a_flood() {
                 clock.advance(Duration::from_millis(100));
                 for key in known {
                     assert!(limiter.inc(key, &rate, 1).unwrap().is_allowed(), "{key} at {step}");
-                    assert_eq!(limiter.usage(key).unwrap(), step.min(11), "{key} at step {step}");
+                    assert_eq!(
+                        limiter.usage(key, &RateLimit::unlimited()).unwrap(),
+                        step.min(11),
+                        "{key} at step {step}"
+                    );
                 }
             }
             done.store(true, Ordering::Relaxed);

@@ -129,12 +129,12 @@ fn go_through_everything(Scene { clock, limiter, rate }: &Scene) {
             let _ = suppressed.inc(&key, rate, 1 + round % 3);
             let _ = absolute.is_allowed(&key, rate, 1);
             let _ = suppressed.is_allowed(&key, rate, 1);
-            assert!(absolute.record(&key, 1));
-            assert!(suppressed.record(&key, 1));
-            assert!(absolute.usage(&key) > 0);
+            assert!(absolute.record(&key, &RateLimit::unlimited(), 1));
+            assert!(suppressed.record(&key, &RateLimit::unlimited(), 1));
+            assert!(absolute.usage(&key, &RateLimit::unlimited()) > 0);
             assert!(suppressed.suppression_factor(&key, rate) <= 1.0);
-            assert!(absolute.refund(&key, 1) <= 1);
-            assert!(suppressed.refund(&key, 1) <= 1);
+            assert!(absolute.refund(&key, &RateLimit::unlimited(), 1) <= 1);
+            assert!(suppressed.refund(&key, &RateLimit::unlimited(), 1) <= 1);
         }
     }
     for key in (1..20_000).map(Stopping) {
@@ -182,8 +182,8 @@ fn stop(place: Place, call: fn(&Scene) -> bool) {
     assert!(sleeper.join().unwrap(), "what the sleeper was told, {place:?}");
 
     // Nothing of it was lost or done twice: the window holds what the sleeper did, at most.
-    assert!(scene.limiter.absolute().usage(&KEY) <= 1);
-    assert!(scene.limiter.suppressed().usage(&KEY).admitted <= 1);
+    assert!(scene.limiter.absolute().usage(&KEY, &RateLimit::unlimited()) <= 1);
+    assert!(scene.limiter.suppressed().usage(&KEY, &RateLimit::unlimited()).admitted <= 1);
 }
 
 // proves: G4
@@ -215,6 +215,6 @@ fn a_thread_stopped_while_it_looks_stops_nobody() {
 fn a_thread_stopped_in_a_refund_stops_nobody() {
     for place in [Place::Clock, Place::Hash, Place::Compare] {
         // All of it has expired, or was reset, by the time that it goes on.
-        stop(place, |scene| scene.limiter.absolute().refund(&KEY, 1) <= 1);
+        stop(place, |scene| scene.limiter.absolute().refund(&KEY, &RateLimit::unlimited(), 1) <= 1);
     }
 }

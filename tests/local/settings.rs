@@ -65,8 +65,6 @@ fn a_bucket_is_at_most_the_window() {
         assert_eq!(field, "bucket");
         assert!(message.contains(&format!("{:?}", ms(window))), "{message}");
     }
-    // The default bucket is 100 ms, and a window below that says so.
-    assert!(LocalRateLimiter::builder().window(ms(99)).build().is_err());
     build(ms(100), ms(100)).unwrap();
 }
 
@@ -120,9 +118,9 @@ fn works(window: Duration, bucket: Duration) {
     let wait = limiter.absolute().inc("key", &rate, 1).retry_after();
     assert_eq!(wait, Some(bucket + held), "{window:?} in {bucket:?}");
     clock.advance(bucket + held - Duration::from_nanos(1));
-    assert_eq!(limiter.absolute().usage("key"), capacity);
+    assert_eq!(limiter.absolute().usage("key", &RateLimit::unlimited()), capacity);
     clock.advance(Duration::from_nanos(1));
-    assert_eq!(limiter.absolute().usage("key"), 0);
+    assert_eq!(limiter.absolute().usage("key", &RateLimit::unlimited()), 0);
     assert!(limiter.absolute().inc("key", &rate, capacity).is_allowed());
 }
 

@@ -49,14 +49,14 @@ fn decisions_are_counted_by_outcome_and_strategy() {
     }
     // No room: an answer, and a key turned away.
     assert!(!absolute.inc("other", &rate, 1).is_allowed());
-    assert!(!absolute.record("other", 1));
+    assert!(!absolute.record("other", &RateLimit::unlimited(), 1));
 
     // What is no decision on units is not counted.
     let _ = absolute.is_allowed("key", &rate, 1);
     let _ = suppressed.is_allowed("key", &rate, 1);
-    assert_eq!(absolute.usage("key"), 10);
-    assert_eq!(absolute.refund("key", 1), 1);
-    assert!(absolute.record("key", 1));
+    assert_eq!(absolute.usage("key", &RateLimit::unlimited()), 10);
+    assert_eq!(absolute.refund("key", &RateLimit::unlimited(), 1), 1);
+    assert!(absolute.record("key", &RateLimit::unlimited(), 1));
 
     assert_eq!(outcomes(&absolute.stats()), [1, 4, 0, 0, 2]);
     let held_back = suppressed.stats();
@@ -96,7 +96,11 @@ fn memory_is_told_and_returns() {
     let mut before = 0;
     for step in 1..=10 {
         for key in 0..100 {
-            assert!(limiter.absolute().record(&format!("{step} {key}"), 1));
+            assert!(limiter.absolute().record(
+                &format!("{step} {key}"),
+                &RateLimit::unlimited(),
+                1
+            ));
         }
         let stats = limiter.stats();
         assert_eq!(stats.keys, step * 100);
@@ -149,7 +153,7 @@ fn an_observer_is_told_of_every_decision() {
     expected.push((Strategy::Absolute, "a".to_owned(), 2, RateLimitDecision::allowed(8)));
     assert!(absolute.acquire("a", &rate, 9, Duration::ZERO).is_err());
     let _ = absolute.is_allowed("a", &rate, 1);
-    assert!(absolute.record("a", 1));
+    assert!(absolute.record("a", &RateLimit::unlimited(), 1));
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
@@ -193,19 +197,19 @@ fn an_inc_of_nothing_is_counted_and_observed_like_any_other() {
 fn is_a_limiter(limiter: impl Limiter) -> Result<(), TrypemaError> {
     let rate = rate();
     assert!(limiter.is_allowed("key", &rate, 10)?.is_allowed());
-    assert_eq!(limiter.usage("key")?, 0);
+    assert_eq!(limiter.usage("key", &RateLimit::unlimited())?, 0);
     assert!(limiter.inc("key", &rate, 4)?.is_allowed());
-    assert!(limiter.record("key", 5)?);
-    assert_eq!(limiter.usage("key")?, 9);
-    assert_eq!(limiter.acquire("key", &rate, 1, Duration::ZERO)?, Duration::ZERO);
+    assert!(limiter.record("key", &RateLimit::unlimited(), 5)?);
+    assert_eq!(limiter.usage("key", &RateLimit::unlimited())?, 9);
+    assert_eq!(limiter.acquire("key", &rate, 1, Duration::ZERO)?.waited, Duration::ZERO);
     assert!(!limiter.inc("key", &rate, 6)?.is_allowed());
     assert!(!limiter.is_allowed("key", &rate, 6)?.is_allowed());
     let late = limiter.acquire("key", &rate, 6, Duration::ZERO);
     assert!(matches!(late, Err(TrypemaError::Timeout { .. })));
     let never = limiter.acquire("key", &rate, 1_000, Duration::ZERO);
-    assert!(matches!(never, Err(TrypemaError::CountTooLarge { .. })));
-    assert_eq!(limiter.refund("key", 100)?, 10);
-    assert_eq!(limiter.usage("key")?, 0);
+    assert!(matches!(never, Err(TrypemaError::ExceedsCapacity { .. })));
+    assert_eq!(limiter.refund("key", &RateLimit::unlimited(), 100)?, 10);
+    assert_eq!(limiter.usage("key", &RateLimit::unlimited())?, 0);
     assert!(limiter.reset("key")?);
     assert!(!limiter.reset("key")?);
     Ok(())

@@ -227,11 +227,11 @@ fn add_some(limiter: &LocalRateLimiter, rate: &RateLimit, random: &mut Random) -
                 sums[2] += TOO_MANY;
             }
             0 => {
-                assert!(limiter.absolute().record(KEYS[key], units));
+                assert!(limiter.absolute().record(KEYS[key], &RateLimit::unlimited(), units));
                 sums[0] += units;
             }
             1 => {
-                assert!(limiter.suppressed().record(KEYS[key], units));
+                assert!(limiter.suppressed().record(KEYS[key], &RateLimit::unlimited(), units));
                 sums[1] += units;
             }
             2..=3 => {
@@ -250,8 +250,8 @@ fn add_some(limiter: &LocalRateLimiter, rate: &RateLimit, random: &mut Random) -
 
 fn usages_of(limiter: &LocalRateLimiter) -> Sums {
     KEYS.map(|key| {
-        let usage = limiter.suppressed().usage(key);
-        [limiter.absolute().usage(key), usage.admitted, usage.declined]
+        let usage = limiter.suppressed().usage(key, &RateLimit::unlimited());
+        [limiter.absolute().usage(key, &RateLimit::unlimited()), usage.admitted, usage.declined]
     })
 }
 

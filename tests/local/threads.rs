@@ -163,7 +163,7 @@ fn exactly_the_capacity_is_admitted_while_the_clock_stands_still() {
             }
         });
         assert_eq!(admitted.iter().sum::<u64>(), 500, "round {round}");
-        assert_eq!(limiter.absolute().usage("shared"), 500);
+        assert_eq!(limiter.absolute().usage("shared", &RateLimit::unlimited()), 500);
     }
 }
 
@@ -239,7 +239,7 @@ fn a_moving_clock_lets_nothing_through_twice() {
         assert_eq!(ticks.excess(&admitted, &[], capacity), 0, "{grid:?}: overshoot");
         let unjustified = ticks.unjustified(&rejected, &admitted, capacity);
         assert!(unjustified.is_none(), "{grid:?}: rejected without need: {unjustified:?}");
-        let usage = limiter.absolute().usage("shared");
+        let usage = limiter.absolute().usage("shared", &RateLimit::unlimited());
         let (least, most) = ticks.usage(&admitted, clock.now_nanos());
         assert!((least..=most).contains(&usage), "{grid:?}: {usage} is not in {least}..={most}");
     }
@@ -267,7 +267,11 @@ fn every_key_is_counted_once_however_many_threads_bring_it() {
     });
     for (key, admitted) in admitted.iter().enumerate() {
         assert_eq!(admitted.load(Ordering::Relaxed), 5, "key {key}");
-        assert_eq!(limiter.absolute().usage(&key.to_string()), 5, "key {key}");
+        assert_eq!(
+            limiter.absolute().usage(&key.to_string(), &RateLimit::unlimited()),
+            5,
+            "key {key}"
+        );
     }
     assert_eq!(limiter.len() as u64, KEYS);
 }
@@ -288,11 +292,11 @@ fn what_was_admitted_recorded_and_given_back_adds_up() {
                 let units = 1 + random.below(9);
                 match random.below(8) {
                     0 if with_records => {
-                        assert!(absolute.record("shared", units));
+                        assert!(absolute.record("shared", &RateLimit::unlimited(), units));
                         recorded += units;
                     }
                     1..=3 => {
-                        let given = absolute.refund("shared", units);
+                        let given = absolute.refund("shared", &RateLimit::unlimited(), units);
                         assert!(given <= units);
                         refunded += given;
                     }
@@ -304,7 +308,7 @@ fn what_was_admitted_recorded_and_given_back_adds_up() {
         });
         let sum = |what: usize| sums.iter().map(|sums| sums[what]).sum::<u64>();
         let (admitted, recorded, refunded) = (sum(0), sum(1), sum(2));
-        let usage = absolute.usage("shared");
+        let usage = absolute.usage("shared", &RateLimit::unlimited());
         assert_eq!(usage, admitted + recorded - refunded, "round {round}");
         // Each admission left the usage at or below the capacity.
         assert!(usage <= 200 + recorded, "{usage} used, {recorded} of them recorded");
@@ -335,7 +339,7 @@ fn a_reset_makes_room_for_one_capacity_at_most() {
         let admitted = sums.iter().map(|sums| sums.0).sum::<u64>();
         let resets = sums.iter().map(|sums| sums.1).sum::<u64>();
         assert!(admitted <= (resets + 1) * 20, "{admitted} admitted, {resets} resets");
-        assert!(limiter.absolute().usage("shared") <= 20);
+        assert!(limiter.absolute().usage("shared", &RateLimit::unlimited()) <= 20);
         assert!(limiter.len() <= 1);
     }
 }
@@ -354,7 +358,7 @@ fn refunds_on_a_moving_clock_make_room_for_what_they_gave_back() {
             let called = clock.now_nanos();
             let span = |units| Span { called, returned: clock.now_nanos(), units };
             if random.below(32) == 0 {
-                let given = limiter.absolute().refund("shared", units);
+                let given = limiter.absolute().refund("shared", &RateLimit::unlimited(), units);
                 seen.1.push(span(given));
             } else if limiter.absolute().inc("shared", &rate, units).is_allowed() {
                 seen.0.push(span(units));

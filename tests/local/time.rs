@@ -101,16 +101,16 @@ fn a_clock_that_goes_back_lets_nothing_through_twice() {
         assert!(absolute.inc("key", &rate, 4).is_allowed());
         for back in [Duration::from_nanos(1), Duration::from_millis(500), start / 2, start] {
             clock.set(start - back);
-            assert_eq!(absolute.usage("key"), 4, "back by {back:?}");
+            assert_eq!(absolute.usage("key", &RateLimit::unlimited()), 4, "back by {back:?}");
             assert!(absolute.is_allowed("key", &rate, 1).is_allowed(), "back by {back:?}");
             assert!(!absolute.inc("key", &rate, 2).is_allowed(), "back by {back:?}");
         }
         assert!(absolute.inc("key", &rate, 1).is_allowed());
         clock.set(start);
-        assert_eq!(absolute.usage("key"), 5);
+        assert_eq!(absolute.usage("key", &RateLimit::unlimited()), 5);
         assert!(!absolute.inc("key", &rate, 1).is_allowed());
         clock.set(start + Duration::from_millis(101));
-        assert_eq!(absolute.usage("key"), 0);
+        assert_eq!(absolute.usage("key", &RateLimit::unlimited()), 0);
     }
 }
 
@@ -131,13 +131,13 @@ fn the_end_of_time_is_a_time_like_any_other() {
         assert!(absolute.inc("early", &rate, capacity).is_allowed());
         clock.set(Duration::MAX);
         for key in ["early", "late"] {
-            assert_eq!(absolute.usage(key), 0);
+            assert_eq!(absolute.usage(key, &RateLimit::unlimited()), 0);
             assert!(absolute.inc(key, &rate, capacity).is_allowed());
             assert!(!absolute.inc(key, &rate, 1).is_allowed());
             clock.advance(Duration::MAX);
-            assert_eq!(absolute.usage(key), capacity);
-            assert!(absolute.record(key, 1));
-            assert_eq!(absolute.refund(key, 2), 2);
+            assert_eq!(absolute.usage(key, &RateLimit::unlimited()), capacity);
+            assert!(absolute.record(key, &RateLimit::unlimited(), 1));
+            assert_eq!(absolute.refund(key, &RateLimit::unlimited(), 2), 2);
             assert!(absolute.inc(key, &rate, 1).is_allowed());
             assert!(!absolute.inc(key, &rate, 1).is_allowed());
         }

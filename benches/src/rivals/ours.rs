@@ -104,7 +104,7 @@ impl Rival for Suppressed {
     /// To the hard limit, where an overload of a key arrives at once and stays: asking until the
     /// first refusal would stop at some random place between the limits.
     fn fill(&self, key: &Prepared) {
-        let _ = self.limiter.suppressed().record(key.text.as_str(), self.hard);
+        let _ = self.limiter.suppressed().record(key.text.as_str(), &self.rate, self.hard);
     }
 }
 
