@@ -1,9 +1,11 @@
 -- ADDS `count` admitted and `declined` declined units in the bucket `tick`, whatever the limit. Replies
--- 0, and changes nothing, if that is more than can be counted exactly.
+-- 0 if that is more than can be counted exactly. It writes nothing: WRITE of src/redis/script.rs does.
 --
 -- Takes:  what window.lua leaves; count; declined (nil under Absolute)
--- Leaves: counted               a reply: some of what was written, which begins with cum and the bucket
---                               and goes on with base, if it is not 0. Redis need not pack it again.
+-- Leaves: value, offset, renew  what to write, and at which offset; nil: it is the whole value. Whether
+--                               to renew the TTL, if it is not
+--         counted               a reply: the part of it that begins with cum and the bucket, and goes on
+--                               with base, if that is not 0. So nothing has to be packed again
 
 -- marks: the live marks, where the value is to be written whole.
 local MOST, marks, clipped = 9007199254740991, nil, false
@@ -41,22 +43,22 @@ local was, dwas = cum, clipped and 0 or dcum
 cum = cum + count
 if declined then dcum = dcum + declined end
 
-local counted
+local counted, value, offset, renew
 if empty or marks and n == 0 and tick == newest then
   counted = pack(ONE, cum, tick, dcum, good_until, perceived)
-  call('SET', key, counted, 'PX', TTL)
+  value = counted
 elseif tick == newest then
   if n == 0 then
     counted = pack(SAME_OF_ONE, cum, newest, dcum, good_until, perceived)
-    call('SETRANGE', key, '0', counted)
+    value, offset = counted, '0'
   elseif marks then
     counted = pack(MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
       dcum, dbase, dstart, good_until, perceived)
-    call('SET', key, marks .. counted, 'PX', TTL)
+    value = marks .. counted
   else
     counted = pack(SAME_OF_MANY, cum, newest, base, nbase, start, otick, first, n, SEAL,
       dcum, dbase, dstart, good_until, perceived)
-    call('SETRANGE', key, string.format('%d', n * M), counted)
+    value, offset = counted, string.format('%d', n * M)
   end
 else
   if first == n then
@@ -71,11 +73,10 @@ else
   end
   counted = pack(MANY, cum, tick, base, nbase, was, otick, first, n + 1, SEAL,
     dcum, dbase, dwas, good_until, perceived)
-  local grown = pack(MARK, newest, start, dstart) .. counted
+  value = pack(MARK, newest, start, dstart) .. counted
   if marks then
-    call('SET', key, marks .. grown, 'PX', TTL)
+    value = marks .. value
   else
-    call('SETRANGE', key, string.format('%d', n * M), grown)
-    call('PEXPIRE', key, TTL)
+    offset, renew = string.format('%d', n * M), true
   end
 end

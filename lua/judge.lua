@@ -3,10 +3,11 @@
 -- never fit. In 7 bytes each: a packed string takes Redis less time than a list.
 --
 -- Takes:  what window.lua leaves; count; capacity
--- Leaves: usage. The script goes on only if the units fit.
-local usage = cum - base
-if usage + count > capacity then
-  if count > capacity then return pack('<I7', usage) end
+-- Leaves: usage; rejection, the reply if they do not fit
+local usage, rejection = cum - base, nil
+if count > capacity then
+  rejection = pack('<I7', usage)
+elseif usage + count > capacity then
   -- The call fits once base has come to `need`: when the bucket in which cum got there has gone. (The
   -- sum of two large counts would round.)
   local need, gone, left = cum - (capacity - count), newest, 0
@@ -14,6 +15,7 @@ if usage + count > capacity then
     if need <= nbase then
       gone, left = otick, cum - nbase
     else
+      -- FIND
       local after = find(call, unpack, key, s, off, M, MARK, 2, need, first + 2, n)
       local two, at = s, (after - 1) * M - off
       if at < 0 then two, at = call('GETRANGE', key, at + off, at + off + M + M - 1), 0 end
@@ -25,5 +27,5 @@ if usage + count > capacity then
       end
     end
   end
-  return pack('<I7I7I7', (gone + SPAN) * G - now, left, usage)
+  rejection = pack('<I7I7I7', (gone + SPAN) * G - now, left, usage)
 end

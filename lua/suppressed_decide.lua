@@ -23,6 +23,7 @@ then
   if newest >= least then
     from, dfrom = start, dstart
     if first < n then
+      -- FIND
       local oldest = find(call, unpack, key, s, off, M, MARK, 1, least, first, n)
       if oldest < n then
         local mark, at, _ = s, oldest * M - off, nil

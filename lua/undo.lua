@@ -5,6 +5,7 @@
 local low, high, after = start, cum, n
 if bucket ~= newest then
   if first == n or bucket <= tick - SPAN then return 0 end
+  -- FIND
   local m = find(call, unpack, key, s, off, M, MARK, 1, bucket, first, n)
   if m == n then return 0 end
   local two, at, its_tick = s, m * M - off, nil

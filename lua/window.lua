@@ -60,13 +60,12 @@
 --
 -- SCRIPTS. A script is settings, the formats of a strategy, this file, and the parts of an operation,
 -- one after the other, as one chunk. src/redis/script.rs puts them together; parts of a line or two
--- stand there.
+-- stand there. A script for several keys has the section EACH KEY inside of a function.
 --
 -- Takes:  what formats.lua leaves
 --         now                   the time in microseconds, which tests tell; else nil
 --         G, SPAN, TTL          the bucket in microseconds; SPAN as above; TTL in milliseconds, a text
 -- Leaves: call, pack, unpack, key
---         find                  as below
 --         now, tick             the server's time, and the tick to count in
 --         s, off                the end of the value as it was read, and where in the value it begins
 --         cum .. n              the fields as above, without what has expired; under Suppressed also
@@ -76,8 +75,8 @@
 -- The least index from lo to below hi of a mark that has at least `least` in the field `by` (1: tick,
 -- 2: start); hi if there is none. Both grow from mark to mark. `s` is the value from byte `off` on.
 --
--- All that it uses are arguments: each variable that it captured would cost every call of the script
--- an allocation, also calls that never come here.
+-- Few calls need it, and to make it takes an allocation, so script.rs puts it in place of FIND where it
+-- is needed. All that it uses are arguments, since each variable that it captured would cost another.
 local function find(call, unpack, key, s, off, M, MARK, by, least, lo, hi)
   local in_hand = off / M
   if lo < in_hand and in_hand < hi then
@@ -108,6 +107,7 @@ local function find(call, unpack, key, s, off, M, MARK, by, least, lo, hi)
   return lo
 end
 
+-- EACH CALL
 local call, pack, unpack, key = redis.call, struct.pack, struct.unpack, KEYS[1]
 if now then
   now = now + 0
@@ -115,6 +115,8 @@ else
   local time = call('TIME')
   now = time[1] * 1000000 + time[2]
 end
+
+-- EACH KEY
 local tick = now / G
 tick = tick - tick % 1
 
@@ -142,9 +144,8 @@ if foreign then
   return redis.error_reply('WRONGTYPE Not the window of a rate limiter under this key')
 end
 
-if tick == newest then
-  -- Nothing has expired since the bucket began.
-elseif tick < newest then
+-- Nothing has expired since the newest bucket began, as long as that goes on.
+if tick < newest then
   if newest - tick < SPAN - 1 then
     tick = newest
   else
@@ -170,6 +171,7 @@ elseif first < n and tick - otick >= SPAN then
       end
       break
     end
+    -- FIND
     first = find(call, unpack, key, s, off, M, MARK, 1, least, first + 1, n)
     its_start, its_dstart = start, dstart
   end

@@ -7,6 +7,7 @@ use ::redis::Script as Hashed;
 
 use crate::policy::Grid;
 use crate::policy::suppressed::Suppression;
+use crate::redis::request::MAX_COUNT;
 
 const FORMATS: &str = include_str!("../../lua/formats.lua");
 const WINDOW: &str = include_str!("../../lua/window.lua");
@@ -14,6 +15,7 @@ const JUDGE: &str = include_str!("../../lua/judge.lua");
 const ADD: &str = include_str!("../../lua/add.lua");
 const REFUND: &str = include_str!("../../lua/refund.lua");
 const UNDO: &str = include_str!("../../lua/undo.lua");
+const INC_ALL: &str = include_str!("../../lua/inc_all.lua");
 const SUPPRESSED_DECIDE: &str = include_str!("../../lua/suppressed_decide.lua");
 
 // The arguments of an operation, by the names that the parts take.
@@ -53,6 +55,48 @@ const REPLY_SUPPRESSED: &str = "\
 const REPLY_LOOKED: &str = "\
     if not factor then return pack('<I7I6', total, tick) end\n\
     return pack('<I7I6Bd', admitted and total or cum - base, tick, admitted and 1 or 0, factor)\n";
+/// What `ADD` has made.
+const WRITE: &str = "\
+    if not offset then\n\
+    call('SET', key, value, 'PX', TTL)\n\
+    else\n\
+    call('SETRANGE', key, offset, value)\n\
+    if renew then call('PEXPIRE', key, TTL) end\n\
+    end\n";
+/// A call that does not fit changes nothing.
+const REJECT: &str = "if rejection then return rejection end\n";
+
+// For several keys at once, see `lua/inc_all.lua`.
+const TAKE_EACH_LIMIT: &str = "\
+    local G, SPAN, count, capacity, TTL\n\
+    G, SPAN, count, capacity, TTL, position = unpack('<I7I6I7I7s', ARGV[1], position)\n";
+const REJECT_EACH: &str = "if rejection then replies[i], last_written = rejection, 0 else\n";
+const KEEP: &str = "\
+    replies[i], values[i], offsets[i] = counted, value, offset\n\
+    if renew or not offset then expiries[i] = TTL end\n";
+const END: &str = "end\n";
+const TAKE_EACH_LIMITS: &str = "\
+    local declined, afresh = 0, false\n\
+    local G, SPAN, count, soft, hard, rate, draw, RECENT, RECENT_S, WINDOW_S, REFRESH, TTL\n\
+    G, SPAN, count, soft, hard, rate, draw, RECENT, RECENT_S, WINDOW_S, REFRESH, TTL, position = \
+    unpack('<I7I6I7I7I7ddI6ddI7s', ARGV[1], position)\n";
+/// An unlimited rate declines nothing, but cannot count everything.
+const REFUSE_TOO_MANY: &str =
+    "if rate == math.huge and cum - base + count > hard then return 0 end\n";
+/// The first call that is declined ends it.
+const KEEP_DECIDED: &str = "\
+    if factor then counted = pack('<I7I6Bd', cum - base, tick, admitted and 1 or 0, factor) end\n\
+    replies[i], values[i], offsets[i] = counted, value, offset\n\
+    if renew or not offset then expiries[i] = TTL end\n\
+    if not admitted then first_written, last_written = i, i break end\n";
+const WRITE_KEPT: &str = "\
+    if not offsets[i] then\n\
+    call('SET', KEYS[i], values[i], 'PX', expiries[i])\n\
+    else\n\
+    call('SETRANGE', KEYS[i], offsets[i], values[i])\n\
+    if expiries[i] then call('PEXPIRE', KEYS[i], expiries[i]) end\n\
+    end\n";
+
 const REPLY_FACTOR: &str = "return pack('<d', factor)\n";
 
 /// Microseconds, the unit of time of the scripts, in a millisecond.
@@ -99,23 +143,33 @@ impl Operation {
     fn parts(self, family: Family) -> (usize, &'static [&'static str]) {
         match (self, family) {
             (Self::Inc | Self::Wait, Family::Absolute) => {
-                (2, &[TAKE_LIMIT, JUDGE, ADD, REPLY_COUNTED])
+                (2, &[TAKE_LIMIT, JUDGE, REJECT, ADD, WRITE, REPLY_COUNTED])
             }
-            (Self::Look, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, REPLY_FITS]),
+            (Self::Look, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, REJECT, REPLY_FITS]),
             (Self::Inc, Family::Suppressed) => {
-                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, DECLINE, ADD, REPLY_SUPPRESSED])
+                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, DECLINE, ADD, WRITE, REPLY_SUPPRESSED])
             }
             (Self::Look, Family::Suppressed) => {
                 (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, REPLY_LOOKED])
             }
-            (Self::Wait, Family::Suppressed) => {
-                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, WAIT, JUDGE, ADD, REPLY_SUPPRESSED])
-            }
+            (Self::Wait, Family::Suppressed) => (
+                5,
+                &[
+                    TAKE_LIMITS,
+                    SUPPRESSED_DECIDE,
+                    WAIT,
+                    JUDGE,
+                    REJECT,
+                    ADD,
+                    WRITE,
+                    REPLY_SUPPRESSED,
+                ],
+            ),
             (Self::Usage, _) => (0, &[REPLY_USAGE]),
-            (Self::Record, _) => (1, &[TAKE_COUNT, ADD, REPLY_COUNTED]),
+            (Self::Record, _) => (1, &[TAKE_COUNT, ADD, WRITE, REPLY_COUNTED]),
             (Self::Refund, _) => (1, &[TAKE_GIVEN, REFUND]),
             (Self::Undo, _) => (2, &[TAKE_BUCKET, UNDO]),
-            (Self::Decline, _) => (1, &[TAKE_DECLINED, ADD, REPLY_COUNTED]),
+            (Self::Decline, _) => (1, &[TAKE_DECLINED, ADD, WRITE, REPLY_COUNTED]),
             (Self::Factor, _) => (1, &[TAKE_RATE, SUPPRESSED_DECIDE, REPLY_FACTOR]),
         }
     }
@@ -125,8 +179,7 @@ impl Operation {
 #[derive(Debug)]
 pub(crate) struct Script {
     settings: String,
-    family: Family,
-    parts: &'static [&'static str],
+    parts: Vec<&'static str>,
     /// In hex.
     pub(crate) hash: String,
 }
@@ -155,39 +208,82 @@ impl Scripts {
 
     pub(crate) fn get(&self, operation: Operation) -> &Script {
         self.made[operation as usize].get_or_init(|| {
-            let (arguments, parts) = operation.parts(self.family);
+            let (arguments, operation) = operation.parts(self.family);
             let settings = match self.family {
                 Family::Absolute => self.settings.common(arguments),
                 Family::Suppressed => self.settings.common(arguments) + &self.settings.of_demand(),
             };
-            Script::new(settings, self.family, parts)
+            let (_, each_call) = section(WINDOW, "-- EACH CALL\n");
+            let parts = [&[self.family.formats(), each_call], operation].concat();
+            Script::new(settings, parts)
         })
     }
 }
 
+impl Family {
+    fn formats(self) -> &'static str {
+        let (absolute, suppressed) = section(FORMATS, "-- SUPPRESSED\n");
+        match self {
+            Self::Absolute => absolute,
+            Self::Suppressed => suppressed,
+        }
+    }
+
+    /// The script that decides on several keys at once. Windows are among its arguments.
+    pub(crate) fn inc_all(self) -> Script {
+        let (_, each_call) = section(WINDOW, "-- EACH CALL\n");
+        let (head, each_key) = section(each_call, "-- EACH KEY\n");
+        let (begin, rest) = section(INC_ALL, "-- DECIDE\n");
+        let (between, end) = section(rest, "-- WRITE\n");
+        let mut parts = vec![self.formats(), head, begin];
+        parts.push(match self {
+            Self::Absolute => TAKE_EACH_LIMIT,
+            Self::Suppressed => TAKE_EACH_LIMITS,
+        });
+        parts.push(each_key);
+        parts.extend_from_slice(match self {
+            Self::Absolute => &[JUDGE, REJECT_EACH, ADD, KEEP, END],
+            Self::Suppressed => &[REFUSE_TOO_MANY, SUPPRESSED_DECIDE, DECLINE, ADD, KEEP_DECIDED],
+        });
+        parts.push(between);
+        parts.extend([WRITE_KEPT, end]);
+        Script::new("local now = ARGV[2]\n".to_owned(), parts)
+    }
+}
+
+/// A file before and after the line that begins a section of it.
+fn section(file: &'static str, heading: &str) -> (&'static str, &'static str) {
+    file.split_once(heading).unwrap_or((file, ""))
+}
+
 impl Script {
-    fn new(settings: String, family: Family, parts: &'static [&'static str]) -> Self {
-        let mut script = Self { settings, family, parts, hash: String::new() };
+    fn new(settings: String, parts: Vec<&'static str>) -> Self {
+        let mut script = Self { settings, parts, hash: String::new() };
         script.hash = Hashed::new(&script.text()).get_hash().to_owned();
         script
     }
 
     /// In full, without comments: servers keep it. Put together when a server asks for it.
     pub(crate) fn text(&self) -> String {
-        let (absolute, suppressed) =
-            FORMATS.split_once("-- SUPPRESSED\n").unwrap_or((FORMATS, FORMATS));
-        let formats = match self.family {
-            Family::Absolute => absolute,
-            Family::Suppressed => suppressed,
-        };
-        let parts = [&self.settings, formats, WINDOW].into_iter().chain(self.parts.iter().copied());
-        let lines = parts.flat_map(str::lines).map(str::trim_start);
         let mut text = String::new();
-        for line in lines.filter(|line| !line.is_empty() && !line.starts_with("--")) {
+        append(&self.settings, &mut text);
+        for part in &self.parts {
+            append(part, &mut text);
+        }
+        text
+    }
+}
+
+/// Appends the lines that are code, and the function `find` where a part needs it.
+fn append(part: &str, text: &mut String) {
+    for line in part.lines().map(str::trim_start) {
+        if line == "-- FIND" {
+            let (find, _) = section(WINDOW, "-- EACH CALL\n");
+            append(find, text);
+        } else if !line.is_empty() && !line.starts_with("--") {
             text.push_str(line);
             text.push('\n');
         }
-        text
     }
 }
 
@@ -203,12 +299,57 @@ impl Settings {
         )
     }
 
+    /// The arguments of one key for [`Family::inc_all`]: for a call of so many units under a capacity.
+    pub(crate) fn pack_absolute(&self, count: u64, capacity: u64, out: &mut Vec<u8>) {
+        self.pack_common(count, out);
+        pack::<7>(capacity, out);
+        self.pack_ttl(out);
+    }
+
+    /// The same for a call under a soft and a hard limit, at this rate, with this draw.
+    pub(crate) fn pack_suppressed(
+        &self,
+        count: u64,
+        [soft, hard]: [u64; 2],
+        [rate, draw]: [f64; 2],
+        out: &mut Vec<u8>,
+    ) {
+        let Suppression { recent_span, recent_s, window_s, .. } = self.suppression;
+        self.pack_common(count, out);
+        pack::<7>(soft, out);
+        pack::<7>(hard, out);
+        out.extend_from_slice(&rate.to_le_bytes());
+        out.extend_from_slice(&draw.to_le_bytes());
+        pack::<6>(recent_span, out);
+        out.extend_from_slice(&recent_s.to_le_bytes());
+        out.extend_from_slice(&window_s.to_le_bytes());
+        pack::<7>(self.refresh_us(), out);
+        self.pack_ttl(out);
+    }
+
+    fn pack_common(&self, count: u64, out: &mut Vec<u8>) {
+        pack::<7>(self.bucket_ms() * MILLI, out);
+        pack::<6>(self.grid.span(), out);
+        pack::<7>(count, out);
+    }
+
+    /// As text, to be handed on as it is.
+    fn pack_ttl(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.keep_ms().to_string().as_bytes());
+        out.push(0);
+    }
+
+    fn refresh_us(&self) -> u64 {
+        // Numbers are exact in scripts up to here.
+        self.suppression.refresh_ns.div_ceil(1_000).min(MAX_COUNT)
+    }
+
     /// How Suppressed measures the demand.
     fn of_demand(&self) -> String {
-        let Suppression { recent_span, recent_s, window_s, refresh_ns, .. } = self.suppression;
+        let Suppression { recent_span, recent_s, window_s, .. } = self.suppression;
         format!(
             "local RECENT, RECENT_S, WINDOW_S, REFRESH = {recent_span}, {recent_s}, {window_s}, {refresh}\n",
-            refresh = refresh_ns.div_ceil(1_000),
+            refresh = self.refresh_us(),
         )
     }
 
@@ -228,6 +369,11 @@ impl Settings {
     }
 }
 
+/// The low bytes of a number, the lowest first.
+fn pack<const BYTES: usize>(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&number.to_le_bytes()[..BYTES]);
+}
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
@@ -235,7 +381,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Family, Operation, Scripts, Settings};
+    use super::{Family, Operation, Script, Scripts, Settings};
     use crate::policy::Grid;
     use crate::policy::suppressed::Suppression;
 
@@ -248,6 +394,14 @@ mod tests {
         let mut hashes = HashSet::new();
         for family in [Family::Absolute, Family::Suppressed] {
             let scripts = Scripts::new(family, settings);
+            let mut check = |name: String, script: &Script| {
+                assert!(hashes.insert(script.hash.clone()), "{name}");
+                if let Ok(folder) = std::env::var("TRYPEMA_SCRIPTS") {
+                    let name = format!("{name}.lua").to_lowercase();
+                    fs::write(Path::new(&folder).join(name), script.text()).unwrap();
+                }
+            };
+            check(format!("{family:?}_inc_all"), &family.inc_all());
             for operation in Operation::ALL {
                 if family == Family::Absolute
                     // Nobody waits, declines or suppresses there.
@@ -255,12 +409,7 @@ mod tests {
                 {
                     continue;
                 }
-                let script = scripts.get(operation);
-                assert!(hashes.insert(script.hash.clone()), "{family:?} {operation:?}");
-                if let Ok(folder) = std::env::var("TRYPEMA_SCRIPTS") {
-                    let name = format!("{family:?}_{operation:?}.lua").to_lowercase();
-                    fs::write(Path::new(&folder).join(name), script.text()).unwrap();
-                }
+                check(format!("{family:?}_{operation:?}"), scripts.get(operation));
             }
         }
     }

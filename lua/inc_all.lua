@@ -1,0 +1,28 @@
+-- SEVERAL LIMITS AT ONCE: admits the calls of all keys, or none. Replies with a list of what each key
+-- says; of those that fit where others do not, that they would.
+--
+-- It decides on all keys first, and only then writes. Under Absolute it decides on each, so that the
+-- longest wait is known. Under Suppressed the first call that is declined ends it, and is the only one
+-- that is counted. src/redis/script.rs puts the parts that decide in place of DECIDE, and those that
+-- write in place of WRITE. Functions would be neater; but to make one takes longer than a command, if
+-- it uses as many variables.
+--
+-- Takes:  what window.lua leaves before its section EACH KEY
+--         ARGV[1]               the arguments of all keys, packed, one after the other
+-- DECIDE: takes key, i, and position, where in these arguments the key's begin, and moves that on; leaves
+--         a reply in replies[i]; what there is to write in values[i], at offsets[i] or else as a whole,
+--         with expiries[i] for a TTL, if it is to be renewed; and the first and the last key to be written
+-- WRITE:  takes these lists, KEYS and i
+--
+-- Four keys have room in the lists from the start.
+local replies, values = { nil, nil, nil, nil }, { nil, nil, nil, nil }
+local offsets, expiries = { nil, nil, nil, nil }, {}
+local position, first_written, last_written = 1, 1, #KEYS
+for i = 1, #KEYS do
+  local key = KEYS[i]
+  -- DECIDE
+end
+for i = first_written, last_written do
+  -- WRITE
+end
+return replies
