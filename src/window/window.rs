@@ -166,13 +166,15 @@ impl Window {
     /// Adds `count` units at tick `now`, or at a later one that other threads have reached.
     ///
     /// The timeline is that of all windows of a map. A limit must not be above [`Layout::most`].
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(crate) fn add(&self, timeline: &Timeline, now: u64, count: u64, limit: Limit) -> Outcome {
         self.add_with::<true>(timeline, now, count, limit, &mut 0)
     }
 
     /// [`Window::add`] for callers who have no use for the hint of a rejection: it may be missing.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(crate) fn add_unhinted(
         &self,
         timeline: &Timeline,
@@ -185,7 +187,8 @@ impl Window {
 
     /// [`Window::add`] without a limit, which also counts how often another thread came first on the
     /// fast path.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(crate) fn add_noting(
         &self,
         timeline: &Timeline,

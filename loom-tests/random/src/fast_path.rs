@@ -69,6 +69,15 @@ fn the_short_way_is_short() {
     // A reading that is a bit older is judged at the newest mark, the long way.
     assert!(accesses(&|| add(104, 1, 99), true) > 5);
     assert_eq!(accesses(&|| add(105, 1, 99), true), 5);
+
+    // What was given back takes the place of the note, until its bucket has left the window: here
+    // the oldest.
+    assert_eq!(window.refund(&timeline, 105, 1), Some(1));
+    assert!(accesses(&|| add(105, 1, 99), true) > 5);
+    assert!(accesses(&|| add(105, 1, 99), true) > 5);
+    assert!(accesses(&|| add(106, 1, 99), true) > 5);
+    assert!(accesses(&|| add(106, 1, 99), true) > 5);
+    assert_eq!(accesses(&|| add(106, 1, 99), true), 5);
 }
 
 /// Rings are as large as their marks need, and no larger for long.
