@@ -152,7 +152,7 @@ fn spent(
     thread::scope(|scope| {
         for thread in 0..WAITERS {
             let key = key(thread);
-            absolute.record(&key, &rate, 1);
+            absolute.record(&key, rate, 1);
             // Whoever is admitted waits again, until two seconds and a bit have passed.
             scope.spawn(move || {
                 let begun = Instant::now();

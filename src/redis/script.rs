@@ -375,6 +375,7 @@ fn pack<const BYTES: usize>(number: u64, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
 mod tests {
     use core::time::Duration;
     use std::collections::HashSet;

@@ -39,9 +39,11 @@ impl<'a> GivenBack<'a> {
     #[inline]
     pub(crate) unsafe fn of(noted: Noted, guard: &'a Guard) -> Self {
         let Some(address) = noted.list() else { return Self::none() };
-        // SAFETY: the address comes from `Pointer::into_usize` in `replace`. A list is reclaimed
-        // after it was replaced and all guards have gone that were pinned before; the caller's was.
-        let words = unsafe { shared(address, guard).deref() };
+        // SAFETY: the address comes from `Pointer::into_usize` in `replace`.
+        let list = unsafe { shared(address, guard) };
+        // SAFETY: a list is reclaimed after it was replaced and all guards have gone that were pinned
+        // before; the caller's was.
+        let words = unsafe { list.deref() };
         // SAFETY: `replace`, which alone makes lists, has them filled.
         Self { words: unsafe { initialised(words) } }
     }
@@ -166,10 +168,12 @@ pub(crate) fn replace(note: &Note, found: Noted, next: Noted) -> bool {
     let guard = epoch::pin();
     let is_replaced = note.replace(found, next);
     if is_replaced && let Some(address) = found.list() {
+        // SAFETY: the address comes from `Pointer::into_usize` in `publish`.
+        let list = unsafe { shared(address, &guard) };
         // SAFETY: the list cannot be reached any more by threads that pin from now on, and only the
         // one thread that replaced it comes here. A list is published once, by `publish`. Its
         // words need no drop.
-        unsafe { guard.defer_destroy(shared(address, &guard)) };
+        unsafe { guard.defer_destroy(list) };
     }
     is_replaced
 }

@@ -109,6 +109,9 @@ impl Lookup<Compared> for Ask {
     }
 }
 
+/// When a thread was admitted, what its admission left, and its name.
+type Told = (Duration, Reverse<u64>, String);
+
 /// A limiter with one key that is waited for. Its hard limit is its soft limit, so that both
 /// strategies admit the same.
 pub(crate) struct Queue {
@@ -117,7 +120,7 @@ pub(crate) struct Queue {
     pub(crate) key: Ask,
     pub(crate) side: Side,
     rate: RateLimit,
-    admitted: Arc<Mutex<Vec<(Duration, Reverse<u64>, String)>>>,
+    admitted: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Queue {

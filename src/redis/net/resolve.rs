@@ -148,6 +148,7 @@ impl Shared {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
