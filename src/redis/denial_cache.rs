@@ -2,7 +2,8 @@
 //!
 //! Until the time that a rejection came with has passed, the very same ask (key, capacity, count) can
 //! only be rejected again, unless units are given back; so it is, without asking, with the hint less
-//! the time that has passed. What is given back through this limiter shows at once; what is given
+//! the time that has passed. That time counts from before the server was asked: however late its reply, no
+//! rejection is repeated for longer than it holds. What is given back through this limiter shows at once; what is given
 //! back elsewhere shows when the entry is too old, which is never later than the configured time.
 //!
 //! Looking does not lock. One entry a key, for its last rejection; bounded in number.
@@ -54,6 +55,7 @@ struct Denial {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ticket {
     generation: u64,
+    asked_us: u64,
 }
 
 impl DenialCache {
@@ -91,17 +93,21 @@ impl DenialCache {
 
     /// Before the server is asked.
     pub(crate) fn ticket(&self, key: &str) -> Ticket {
-        Ticket { generation: self.generations.current(self.hash(key)) }
+        // The time first: what it is used for may only begin too early.
+        let asked_us = self.now_us();
+        Ticket { generation: self.generations.current(self.hash(key)), asked_us }
     }
 
     /// Remembers what the server has said to whoever has the ticket.
     pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, verdict: &Verdict) {
         let &Verdict::Later { wait_us, left, usage } = verdict else { return };
-        // From the moment of the reply on, which is not before the server decided: whoever comes
-        // back when the hint says so is admitted.
+        // The server decided after it was asked: it would admit the call at this moment or later.
+        let until_us = ticket.asked_us.saturating_add(wait_us);
         let now = self.now_us();
-        let until_us = now.saturating_add(wait_us);
         let stale_us = until_us.min(now.saturating_add(self.longest_us));
+        if stale_us <= now {
+            return;
+        }
         let entries = self.entries.pin();
         if entries.len() >= self.most && !entries.contains_key(key) && !self.make_room(now) {
             return;

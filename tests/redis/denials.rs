@@ -2,12 +2,16 @@
 
 // each proves: G3
 
+use std::thread;
 use std::time::Duration;
 
 use trypema::{
     ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, RedisRateLimiterBuilder,
 };
 
+use crate::cluster::eventually;
+use crate::common::until::FOREVER;
+use crate::proxy::{Fault, Proxy};
 use crate::server::RedisServer;
 
 const fn ms(millis: u64) -> Duration {
@@ -102,6 +106,56 @@ fn room_that_comes_sooner_is_seen() {
     clock.advance(ms(1));
     assert!(limiter.absolute().inc("key", &rate, 1).unwrap().is_allowed());
     assert_eq!(limiter.stats().from_denial_cache, 1);
+}
+
+/// A reply may come late. Its hint is of the moment at which the server decided, and the call that comes back when
+/// that has passed is admitted, not turned away by what is remembered.
+#[test]
+fn a_late_reply_is_not_remembered_for_longer() {
+    let (server, clock) = (RedisServer::start(), ManualClock::new());
+    let proxy = Proxy::to(server.port());
+    let limiter = RedisRateLimiter::builder(proxy.url())
+        .server_time(clock.clone())
+        .window(ms(1_000))
+        .bucket(ms(100))
+        .denial_cache(ms(20_000))
+        .deadline(FOREVER)
+        .build()
+        .unwrap();
+    let rate = RateLimit::per_second(5.0).unwrap();
+    let inc = |count| limiter.absolute().inc("key", &rate, count).unwrap();
+    assert!(inc(5).is_allowed());
+    proxy.set(Fault::Late(FOREVER));
+    let calls = server.calls("evalsha");
+    let rejected = thread::scope(|scope| {
+        let asking = scope.spawn(|| inc(1));
+        eventually("the server has decided", || server.calls("evalsha") > calls);
+        clock.advance(ms(400));
+        proxy.set(Fault::None);
+        asking.join().unwrap()
+    });
+    assert_eq!(rejected.retry_after(), Some(ms(1_100)), "as the server saw it");
+    // Meanwhile 400 ms have passed.
+    assert_eq!(inc(1).retry_after(), Some(ms(700)));
+    assert_eq!(limiter.stats().from_denial_cache, 1);
+    clock.advance(ms(699));
+    assert_eq!(inc(1).retry_after(), Some(ms(1)));
+    clock.advance(ms(1));
+    assert!(inc(1).is_allowed(), "at the hint, it is admitted");
+
+    // So late that it says nothing any more.
+    clock.advance(ms(1_100));
+    assert!(inc(5).is_allowed());
+    proxy.set(Fault::Late(FOREVER));
+    let calls = server.calls("evalsha");
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| assert!(!inc(1).is_allowed()));
+        eventually("the server has decided", || server.calls("evalsha") > calls);
+        clock.advance(ms(2_000));
+        proxy.set(Fault::None);
+        asking.join().unwrap();
+    });
+    assert!(inc(1).is_allowed());
 }
 
 #[test]
