@@ -26,8 +26,8 @@ mod window;
 pub use self::config::{LimiterConfig, Provider};
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    OnUnavailable, RedisAbsolute, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats,
-    RedisSuppressed,
+    OnUnavailable, RedisAbsolute, RedisConnectionSettings, RedisConnections, RedisRateLimiter,
+    RedisRateLimiterBuilder, RedisStats, RedisSuppressed,
 };
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
 pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};

@@ -3,27 +3,19 @@
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::clock::{Clock, ClockSource, MonotonicClock};
 use crate::policy::Grid;
 use crate::policy::suppressed::Suppression;
 use crate::random::Random;
+use crate::redis::connections::LONGEST;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::inner::{Inner, OutagePolicy};
-use crate::redis::net::Connector;
-use crate::redis::net::node::Limits;
-use crate::redis::net::pool::Bounds;
-use crate::redis::net::tls::{Certificates, Tls};
-use crate::redis::net::url::{Deployment, Target};
-use crate::redis::router::{AddressMap, Router};
 use crate::redis::script::Settings;
-use crate::redis::{OnUnavailable, RedisRateLimiter};
+use crate::redis::{OnUnavailable, RedisConnectionSettings, RedisConnections, RedisRateLimiter};
 use crate::window::Layout;
 use crate::{LocalRateLimiter, TrypemaError};
 
-/// Of deadlines and pauses.
-const LONGEST: Duration = Duration::from_secs(86_400);
 /// The most keys that a limiter which stands in for Redis holds.
 const MOST_LOCAL_KEYS: usize = 100_000;
 
@@ -32,26 +24,19 @@ const MOST_LOCAL_KEYS: usize = 100_000;
 #[must_use = "a builder does nothing until it is built"]
 pub struct RedisRateLimiterBuilder {
     url: String,
+    connections: Option<RedisConnections>,
+    connect: RedisConnectionSettings,
     window: Duration,
     bucket: Duration,
     hard_limit_factor: f64,
     suppression_refresh: Duration,
     random: Option<Arc<dyn Random>>,
     prefix: String,
-    pool_size: usize,
-    max_idle: Duration,
-    max_lifetime: Duration,
-    address_map: Option<AddressMap>,
     deadline: Duration,
     on_unavailable: OnUnavailable,
     local_share: f64,
     denial_cache: Duration,
     denial_cache_keys: usize,
-    breaker: (u32, Duration),
-    tls_roots: Option<Vec<u8>>,
-    tls_client: Option<(Vec<u8>, Vec<u8>)>,
-    credentials: Option<(String, String)>,
-    sentinel_credentials: Option<(String, String)>,
     server_time: Option<Arc<dyn Clock>>,
 }
 
@@ -59,26 +44,19 @@ impl RedisRateLimiterBuilder {
     pub(crate) fn new(url: String) -> Self {
         Self {
             url,
+            connections: None,
+            connect: RedisConnectionSettings::new(),
             window: Duration::from_secs(60),
             bucket: Duration::from_millis(100),
             hard_limit_factor: 1.5,
             suppression_refresh: Duration::from_millis(100),
             random: None,
             prefix: "trypema".into(),
-            pool_size: 16,
-            max_idle: Duration::from_secs(60),
-            max_lifetime: Duration::from_secs(1_800),
-            address_map: None,
             deadline: Duration::from_millis(500),
             on_unavailable: OnUnavailable::Error,
             local_share: 1.0,
             denial_cache: Duration::from_secs(1),
             denial_cache_keys: 10_000,
-            breaker: (5, Duration::from_millis(500)),
-            tls_roots: None,
-            tls_client: None,
-            credentials: None,
-            sentinel_credentials: None,
             server_time: None,
         }
     }
@@ -129,23 +107,30 @@ impl RedisRateLimiterBuilder {
         self
     }
 
+    /// Takes part in connections that other limiters use as well, instead of its own. Their URL and settings
+    /// hold: that of this builder is the same or empty, and it sets none of its own.
+    pub fn connections(mut self, connections: &RedisConnections) -> Self {
+        self.connections = Some(connections.clone());
+        self
+    }
+
     /// The most connections to each server. Default: 16. They are opened when they are needed.
     pub fn pool_size(mut self, connections: usize) -> Self {
-        self.pool_size = connections;
+        self.connect = self.connect.pool_size(connections);
         self
     }
 
     /// How long a connection may be idle before it is closed rather than used again. Default: 60 s, which
     /// is less than load balancers and NAT allow before they drop it without a word.
     pub fn max_idle(mut self, time: Duration) -> Self {
-        self.max_idle = time;
+        self.connect = self.connect.max_idle(time);
         self
     }
 
     /// How long a connection may live. Default: 30 min. Each lives for up to a tenth less, so that not all end
     /// at the same moment. Afterwards another look is taken at the name of the server.
     pub fn max_lifetime(mut self, time: Duration) -> Self {
-        self.max_lifetime = time;
+        self.connect = self.connect.max_lifetime(time);
         self
     }
 
@@ -156,7 +141,7 @@ impl RedisRateLimiterBuilder {
         mut self,
         map: impl Fn(&str, u16) -> Option<(String, u16)> + Send + Sync + 'static,
     ) -> Self {
-        self.address_map = Some(Arc::new(map));
+        self.connect = self.connect.address_map(map);
         self
     }
 
@@ -197,27 +182,34 @@ impl RedisRateLimiterBuilder {
     /// When to leave a server alone: after so many failures in a row, for so long. Then one call is
     /// let through, and says by its success or failure how it goes on. Default: 5 failures, 500 ms.
     pub fn breaker(mut self, failures: u32, pause: Duration) -> Self {
-        self.breaker = (failures, pause);
+        self.connect = self.connect.breaker(failures, pause);
         self
     }
 
     /// For TLS: the certificates (PEM) of the authorities to trust, instead of those of the system.
     pub fn tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.tls_roots = Some(pem.into());
+        self.connect = self.connect.tls_roots(pem);
+        self
+    }
+
+    /// For TLS: everything about it, as for another crypto provider than ring, or for other rules on
+    /// certificates. Goes without `tls_roots` and `tls_client`.
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.connect = self.connect.tls_config(config);
         self
     }
 
     /// For TLS: a certificate (PEM, with those that lead to the authority) and its private key
     /// (PEM), for servers that ask their clients for one.
     pub fn tls_client(mut self, certificates: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.tls_client = Some((certificates.into(), key.into()));
+        self.connect = self.connect.tls_client(certificates, key);
         self
     }
 
     /// User (of Redis' ACL; empty for the default one) and password, for when they are not part of
     /// the URL.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.credentials = Some((user.into(), password.into()));
+        self.connect = self.connect.credentials(user, password);
         self
     }
 
@@ -227,7 +219,7 @@ impl RedisRateLimiterBuilder {
         user: impl Into<String>,
         password: impl Into<String>,
     ) -> Self {
-        self.sentinel_credentials = Some((user.into(), password.into()));
+        self.connect = self.connect.sentinel_credentials(user, password);
         self
     }
 
@@ -248,11 +240,6 @@ impl RedisRateLimiterBuilder {
     /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for
     /// certificates that cannot be read.
     pub fn build(self) -> Result<RedisRateLimiter, TrypemaError> {
-        let mut target = Target::parse(&self.url)?;
-        if let Some((user, password)) = self.credentials {
-            target.user = Some(user).filter(|user| !user.is_empty());
-            target.password = Some(password);
-        }
         let grid = Grid::new(self.window, self.bucket, Layout::LONGEST_SPAN)?;
         let factor = self.hard_limit_factor;
         if !(factor.is_finite() && factor >= 1.0) {
@@ -263,32 +250,31 @@ impl RedisRateLimiterBuilder {
             let allowed = "it must not contain any of :, { and }";
             return Err(TrypemaError::config("prefix", self.prefix, allowed));
         }
-        if self.pool_size == 0 {
-            return Err(TrypemaError::config("pool_size", 0, "it must be at least 1"));
-        }
-        let (failures, pause) = self.breaker;
-        if failures == 0 {
-            return Err(TrypemaError::config("breaker", 0, "it must be at least 1 failure"));
-        }
-        for (field, time) in [("max_idle", self.max_idle), ("max_lifetime", self.max_lifetime)] {
-            if time.is_zero() {
-                return Err(TrypemaError::config(field, time, "it must be above zero"));
-            }
-        }
-        for (field, time) in [("deadline", self.deadline), ("breaker", pause)] {
-            if time.is_zero() || time > LONGEST {
-                let allowed = "it must be above zero, and at most a day";
-                return Err(TrypemaError::config(field, time, allowed));
-            }
+        let deadline = self.deadline;
+        if deadline.is_zero() || deadline > LONGEST {
+            let allowed = "it must be above zero, and at most a day";
+            return Err(TrypemaError::config("deadline", deadline, allowed));
         }
         let share = self.local_share;
         if !(share > 0.0 && share <= 1.0) {
             let allowed = "it must be above 0 and at most 1";
             return Err(TrypemaError::config("local_share", share, allowed));
         }
-        let certificates = Certificates { roots: self.tls_roots, client: self.tls_client };
-        let tls = if target.tls { Some(Arc::new(Tls::new(&certificates)?)) } else { None };
-
+        let connections = match self.connections {
+            None => self.connect.open(self.url, deadline)?,
+            Some(connections) => {
+                if self.connect.is_set {
+                    let given = "together with settings of a limiter's own connections";
+                    let allowed = "those of the connections hold";
+                    return Err(TrypemaError::config("connections", given, allowed));
+                }
+                if !(self.url.is_empty() || self.url == connections.url) {
+                    let allowed = "the limiter has another URL: leave it empty";
+                    return Err(TrypemaError::config("connections", "to another URL", allowed));
+                }
+                connections
+            }
+        };
         let local = match self.on_unavailable {
             OnUnavailable::Local => {
                 let builder = LocalRateLimiter::builder()
@@ -312,36 +298,15 @@ impl RedisRateLimiterBuilder {
             Some(clock) => ClockSource::Custom(Box::new(Arc::clone(clock))),
             None => ClockSource::Monotonic(MonotonicClock::new()),
         };
-        let opened = Arc::new(AtomicU64::new(0));
-        let connector = |user, password, database, masters_only| Connector {
-            tls: tls.clone(),
-            user,
-            password,
-            database,
-            masters_only,
-            opened: Arc::clone(&opened),
-        };
-        let (sentinel_user, sentinel_password) = match self.sentinel_credentials {
-            Some((user, password)) => (Some(user).filter(|user| !user.is_empty()), Some(password)),
-            None => (None, None),
-        };
-        let scouts = connector(sentinel_user, sentinel_password, 0, false);
-        let masters_only = matches!(target.deployment, Deployment::Sentinel { .. });
-        let connector = connector(target.user, target.password, target.database, masters_only);
-        let pool = Bounds {
-            size: self.pool_size,
-            max_idle: self.max_idle,
-            max_lifetime: self.max_lifetime,
-        };
-        let limits = Limits { pool, failures, pause, deadline: self.deadline, is_impatient: false };
+        let pause = connections.pause;
         let inner = Inner {
             prefix: self.prefix,
-            router: Router::new(target.deployment, limits, connector, scouts, self.address_map),
-            deadline: self.deadline,
+            router: connections.routers,
+            deadline,
             outage_policy: OutagePolicy { policy: self.on_unavailable, local, share, pause },
             random: self.random,
             server_time: self.server_time,
-            opened,
+            opened: connections.opened,
         };
         let denial_cache = DenialCache::new(self.denial_cache, self.denial_cache_keys, clock);
         Ok(RedisRateLimiter::new(inner, Settings { grid, suppression, told_time }, denial_cache))

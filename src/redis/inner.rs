@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicU64;
 use crate::clock::Clock;
 use crate::random::{Random, ThreadRandom};
 use crate::redis::OnUnavailable;
-use crate::redis::router::Router;
+use crate::redis::router::Routers;
 use crate::redis::window::Window;
 use crate::{LocalRateLimiter, RateLimit};
 
 pub(crate) struct Inner {
     pub(crate) prefix: String,
-    pub(crate) router: Router,
+    pub(crate) router: Arc<Routers>,
     pub(crate) deadline: Duration,
     pub(crate) outage_policy: OutagePolicy,
     pub(crate) random: Option<Arc<dyn Random>>,

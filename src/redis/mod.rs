@@ -7,6 +7,7 @@
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
 //! - `window`: one of a strategy's windows, with its scripts and the names of its keys;
 //! - `script`, `request`, `reply`: what the server is asked and what it answers;
+//! - `connections`: pools and their settings, which limiters may share;
 //! - `inner`: settings and connections that both strategies share; `outage` is what to answer when
 //!   Redis is away;
 //! - `denial_cache`: rejections that need not be asked for again; `generations` says which still hold;
@@ -15,6 +16,7 @@
 
 mod absolute;
 mod builder;
+mod connections;
 mod counters;
 mod denial_cache;
 mod engine;
@@ -34,6 +36,7 @@ mod window;
 
 pub use absolute::RedisAbsolute;
 pub use builder::RedisRateLimiterBuilder;
+pub use connections::{RedisConnectionSettings, RedisConnections};
 pub use limiter::RedisRateLimiter;
 pub use outage::OnUnavailable;
 pub use stats::RedisStats;

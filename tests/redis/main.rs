@@ -30,6 +30,7 @@ mod proxy;
 mod scripts;
 mod sentinel;
 mod server;
+mod sharing;
 mod topologies;
 mod urls;
 

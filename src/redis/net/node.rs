@@ -86,6 +86,11 @@ impl Node {
         answers.pop().unwrap_or(Ok(Value::Nil)).and_then(said).map_err(|kind| self.failure(kind))
     }
 
+    /// See `Pool::abandon`.
+    pub(crate) fn abandon(&self) {
+        self.pool.abandon();
+    }
+
     /// Whether it has ever answered.
     pub(crate) fn is_proven(&self) -> bool {
         // Relaxed: a hint of whether to wait for it.

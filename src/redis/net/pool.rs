@@ -129,6 +129,14 @@ impl Pool {
         Ok(Used { result, was_retired })
     }
 
+    /// Closes what is idle, unless somebody has the pool. For a process that was forked off: those
+    /// connections are its parent's.
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut state) = self.state.try_lock() {
+            state.idle.clear();
+        }
+    }
+
     /// A place, with an idle connection in it if there is one.
     fn place(&self, deadline: &Deadline) -> Result<Place<'_>, Kind> {
         let timed_out =

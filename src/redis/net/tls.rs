@@ -21,6 +21,18 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
+    /// As the user has it.
+    pub(crate) fn of(
+        config: Arc<ClientConfig>,
+        certificates: &Certificates,
+    ) -> Result<Self, TrypemaError> {
+        if certificates.roots.is_some() || certificates.client.is_some() {
+            let given = "together with tls_roots or tls_client";
+            return Err(TrypemaError::config("tls_config", given, "it says all there is to say"));
+        }
+        Ok(Self { config })
+    }
+
     pub(crate) fn new(certificates: &Certificates) -> Result<Self, TrypemaError> {
         let mut roots = RootCertStore::empty();
         match &certificates.roots {

@@ -10,6 +10,7 @@
 
 mod ask;
 mod cluster;
+mod process;
 mod sentinel;
 mod topology;
 
@@ -25,6 +26,7 @@ use crate::redis::net::guard::{Guard, Health};
 use crate::redis::net::node::Limits;
 use crate::redis::net::url::Deployment;
 use crate::redis::net::{Address, Connector, Deadline, Failure, Node};
+pub(crate) use crate::redis::router::process::{Recipe, Routers};
 use crate::redis::router::sentinel::Sentinels;
 use crate::redis::router::topology::Topology;
 
@@ -58,18 +60,12 @@ struct Looking {
 }
 
 impl Router {
-    pub(crate) fn new(
-        deployment: Deployment,
-        limits: Limits,
-        connector: Connector,
-        scouts: Connector,
-        address_map: Option<AddressMap>,
-    ) -> Self {
-        let connector = Arc::new(connector);
+    pub(crate) fn new(recipe: Recipe) -> Self {
+        let Recipe { deployment, limits, connector, scouts, address_map } = recipe;
         let sentinels = match &deployment {
             // They have passwords of their own.
             Deployment::Sentinel { sentinels, service } => {
-                Some(Sentinels::new(sentinels, service, &Arc::new(scouts), &limits))
+                Some(Sentinels::new(sentinels, service, &scouts, &limits))
             }
             _ => None,
         };
@@ -92,6 +88,21 @@ impl Router {
             looking: Mutex::new(Looking::default()),
             looked: Condvar::new(),
             guard: Guard::new(&limits),
+        }
+    }
+
+    /// For a process that was forked off: closes its copies of sockets, and waits for no lock.
+    fn abandon(&self) {
+        if let Ok(nodes) = self.nodes.try_lock() {
+            nodes.values().for_each(|node| node.abandon());
+        }
+        if let Ok(topology) = self.topology.try_read()
+            && let Some(topology) = &*topology
+        {
+            topology.nodes().iter().for_each(|node| node.abandon());
+        }
+        if let Some(sentinels) = &self.sentinels {
+            sentinels.abandon();
         }
     }
 

@@ -36,6 +36,11 @@ impl Sentinels {
         Self { nodes, service: service.to_owned(), first }
     }
 
+    /// See `Router::abandon`.
+    pub(crate) fn abandon(&self) {
+        self.nodes.iter().for_each(|node| node.abandon());
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.nodes.len()
     }
