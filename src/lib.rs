@@ -12,6 +12,8 @@ pub mod headers;
 mod key;
 mod limiter;
 mod local;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod policy;
 mod random;
 mod rate;
@@ -24,6 +26,8 @@ mod window;
 
 #[cfg(feature = "serde")]
 pub use self::config::{LimiterConfig, Provider};
+#[cfg(feature = "metrics")]
+pub use self::metrics::publish_metrics;
 #[cfg(feature = "redis")]
 pub use self::redis::{
     OnUnavailable, RedisAbsolute, RedisConnectionSettings, RedisConnections, RedisRateLimiter,

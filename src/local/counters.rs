@@ -125,3 +125,43 @@ pub struct Stats {
     /// keys.
     pub memory_bytes: usize,
 }
+
+impl Stats {
+    /// Every field with its name, for exporters and logs. `keys` and `memory_bytes` can fall; all others
+    /// only rise.
+    ///
+    /// ```
+    /// use trypema::LocalRateLimiter;
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let line: Vec<_> = limiter.stats().iter().map(|(name, n)| format!("{name}={n}")).collect();
+    /// assert!(line.join(" ").starts_with("allowed=0 rejected=0 "));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        // Each by name, so that a new one cannot be forgotten.
+        let Self {
+            allowed,
+            rejected,
+            suppressed_admitted,
+            suppressed_declined,
+            turned_away,
+            evictions,
+            keys,
+            memory_bytes,
+        } = *self;
+        [
+            ("allowed", allowed),
+            ("rejected", rejected),
+            ("suppressed_admitted", suppressed_admitted),
+            ("suppressed_declined", suppressed_declined),
+            ("turned_away", turned_away),
+            ("evictions", evictions),
+            ("keys", keys as u64),
+            ("memory_bytes", memory_bytes as u64),
+        ]
+        .into_iter()
+    }
+}

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
 
 mod address;
+mod http_limits;
 #[cfg(feature = "serde")]
 mod limits_from_toml;
+mod prometheus;

@@ -18,6 +18,8 @@ mod keys;
 mod linearizability;
 mod max_keys;
 mod max_keys_races;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod operations;
 mod overload;
 mod pauses;
