@@ -63,6 +63,7 @@ pub struct LimiterConfig {
     /// What happens near the limit: `absolute` or `suppressed`. Default: `absolute`.
     pub strategy: Strategy,
     /// The windows that rates are judged over: a time, or a list of them. May be written `window`.
+    /// Unless there are any, each rate is judged over its own period.
     #[serde(alias = "window", with = "text::times", skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Duration>,
     /// The grain of time, where there is one window.
@@ -236,8 +237,8 @@ impl LimiterConfig {
             return Err(TrypemaError::config("stale_after", Duration::ZERO, allowed));
         }
         let mut builder = LocalRateLimiter::builder();
-        if let Some(window) = self.window()? {
-            builder = builder.window(window);
+        if !self.windows.is_empty() {
+            builder = builder.windows(self.windows.iter().copied());
         }
         set!(builder from self: bucket, hard_limit_factor, suppression_refresh, max_keys);
         Ok(builder)
@@ -272,6 +273,7 @@ impl LimiterConfig {
         Ok(builder)
     }
 
+    #[cfg(feature = "redis")]
     fn window(&self) -> Result<Option<Duration>, TrypemaError> {
         match *self.windows.as_slice() {
             [] => Ok(None),

@@ -87,6 +87,19 @@ fn every_setting_arrives() {
 }
 
 #[test]
+fn several_windows() {
+    let config = read("windows = [\"10s\", \"1h\"]");
+    let limiter = config.local_builder().unwrap().build().unwrap();
+    let window = |rate: &str| limiter.window(&rate.parse().unwrap());
+    assert_eq!(window("1/s"), 10 * SECOND);
+    assert_eq!(window("1/minute"), 3_600 * SECOND);
+    assert_eq!(window("1/day"), 3_600 * SECOND);
+    // None set: the rate's own.
+    let limiter = read("").local_builder().unwrap().build().unwrap();
+    assert_eq!(limiter.window(&"1/7s".parse().unwrap()), 7 * SECOND);
+}
+
+#[test]
 fn a_mistake_is_named() {
     for (text, reasons) in [
         ("max_key = 5", &["unknown field `max_key`", "`max_keys`"][..]),
@@ -118,6 +131,9 @@ fn a_value_that_cannot_be_is_an_error_of_build() {
     for (text, field) in [
         ("window = \"0s\"", "window"),
         ("window = \"1s\"\nbucket = \"2s\"", "bucket"),
+        ("bucket = \"1s\"", "bucket"),
+        ("windows = [\"1s\", \"1min\"]\nbucket = \"1s\"", "bucket"),
+        ("windows = [\"1min\", \"60s\"]", "windows"),
         ("hard_limit_factor = 0.5", "hard_limit_factor"),
         ("hard_limit_factor = nan", "hard_limit_factor"),
         ("max_keys = 0", "max_keys"),
