@@ -44,8 +44,7 @@ impl KeyState for Window {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<RateLimitDecision> {
-        let outcome = add(self, context, call);
-        Some(decision(context, call, outcome)?.with_bucket(bucket_of(outcome)))
+        decision(context, call, add(self, context, call))
     }
 
     fn try_acquire(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict> {
@@ -54,8 +53,7 @@ impl KeyState for Window {
             Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
             _ => None,
         };
-        let decision = decision(context, call, outcome)?.with_bucket(bucket_of(outcome));
-        Some(Verdict { decision, frees_at })
+        Some(Verdict { decision: decision(context, call, outcome)?, frees_at })
     }
 
     fn peek(
@@ -69,7 +67,8 @@ impl KeyState for Window {
             None if count > capacity => Outcome::Rejected { usage: 0, retry_hint: None },
             None => Outcome::Admitted { mark: MarkId { tick: now.tick, at: 0 }, usage: 0 },
         };
-        decision(context, call, outcome)
+        // A look counts nothing.
+        Some(decision(context, call, outcome)?.with_bucket(Bucket::NONE))
     }
 
     fn new(timeline: &Timeline, now: Now) -> Self {
@@ -104,7 +103,8 @@ fn decision(
 ) -> Option<RateLimitDecision> {
     match outcome {
         Outcome::Admitted { usage, .. } => {
-            Some(RateLimitDecision::allowed(call.capacity - usage - call.count))
+            let remaining = call.capacity - usage - call.count;
+            Some(RateLimitDecision::Allowed { remaining, bucket: bucket_of(outcome) })
         }
         Outcome::Rejected { usage, retry_hint } => {
             let Call { capacity, now, .. } = call;

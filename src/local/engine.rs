@@ -149,13 +149,11 @@ where
                 },
                 None => None,
             };
-            match decision {
-                // Each arm for itself: the decision's kind decides how it is counted.
-                Some(decision @ RateLimitDecision::Allowed { .. }) => {
-                    return self.decided_by(per_thread, key, count, decision);
+            if let Some(decision) = decision {
+                if self.observer.is_some() {
+                    self.tell(key.to_key(), count, &decision);
                 }
-                Some(decision) => return self.decided_by(per_thread, key, count, decision),
-                None => {}
+                return decision;
             }
         }
         self.inc_slow(key, rate, count)
@@ -171,7 +169,8 @@ where
         self.config.finite_limit(rate)
     }
 
-    /// [`Engine::inc`] of a key that has a state. `None` of a dead one.
+    /// [`Engine::inc`] of a key that has a state, counted, with the observer yet to be told. `None` of a
+    /// dead one.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn inc_known(
@@ -185,7 +184,11 @@ where
         let now = self.config.read(&per_thread.clock_cache);
         let draw = Draw::lazy();
         let call = Call { rate, count, capacity, now, thread: per_thread.number, draw };
-        state.decide(&self.context(), &call)
+        let decision = state.decide(&self.context(), &call);
+        if let Some(decision) = &decision {
+            per_thread.count(decision);
+        }
+        decision
     }
 
     /// [`Engine::inc`] for any key, rate and count.
@@ -248,7 +251,7 @@ where
                         self.inc_known(per_thread, state, rate, count, capacity)
                     });
                     match decided {
-                        Some(decision) => self.decided_by(per_thread, key, count, decision),
+                        Some(decision) => decision,
                         None => self.inc_slow(key, rate, count),
                     }
                 }));
@@ -419,23 +422,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.decided_by(self.counters.per_thread(), key, count, decision)
-    }
-
-    /// [`Engine::decided`], where the calling thread's counters are at hand.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "most of it goes where the decision is known")]
-    fn decided_by<Q>(
-        &self,
-        per_thread: &PerThread,
-        key: &Q,
-        count: u64,
-        decision: RateLimitDecision,
-    ) -> RateLimitDecision
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        per_thread.count(&decision);
+        self.counters.per_thread().count(&decision);
         if self.observer.is_some() {
             self.tell(key.to_key(), count, &decision);
         }
