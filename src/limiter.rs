@@ -271,6 +271,10 @@ macro_rules! handle {
 
 methods!(handle!([S: BuildHasher + Clone + Send + Sync] LocalAbsolute<Key, S>));
 methods!(handle!([S: BuildHasher + Clone + Send + Sync] LocalSuppressed<Key, S>));
+#[cfg(feature = "redis")]
+methods!(handle!([] crate::RedisAbsolute));
+#[cfg(feature = "redis")]
+methods!(handle!([] crate::RedisSuppressed));
 
 /// How a handle's own answer becomes that of the trait.
 trait Answer<T> {
@@ -300,6 +304,20 @@ impl Answer<Vec<Result<RateLimitDecision, TrypemaError>>> for Vec<RateLimitDecis
 impl Answer<Result<u64, TrypemaError>> for SuppressedUsage {
     fn answer(self) -> Result<u64, TrypemaError> {
         Ok(self.admitted)
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Answer<Self> for Vec<Result<RateLimitDecision, TrypemaError>> {
+    fn answer(self) -> Self {
+        self
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Answer<Result<u64, TrypemaError>> for Result<SuppressedUsage, TrypemaError> {
+    fn answer(self) -> Result<u64, TrypemaError> {
+        self.map(|usage| usage.admitted)
     }
 }
 

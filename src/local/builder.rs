@@ -61,6 +61,13 @@ impl LocalRateLimiter {
 impl<K, S> LocalRateLimiterBuilder<K, S> {
     setters!();
 
+    /// All of the settings above, as another builder has them.
+    #[cfg(feature = "redis")]
+    pub(crate) fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
     /// The most keys that each strategy may hold in each window. Default: no bound.
     ///
     /// A new key past it displaces one that is idle (nothing counts on it) if one is found among

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use ::redis::Value;
 
 use crate::redis::RedisStats;
-use crate::redis::engine::{Engine, LONGEST_WAIT, Mode, Strategy};
+use crate::redis::acquire::LONGEST_WAIT;
+use crate::redis::engine::{Engine, Mode, Strategy};
 use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Argument, Arguments, Call};
 use crate::redis::script::Family;
-use crate::redis::window::Window;
+use crate::redis::windows::Window;
 use crate::{
-    Bucket, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+    Admitted, Bucket, Combined, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision,
+    SuppressedUsage, TrypemaError,
 };
 
 /// The Absolute strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): admits up to the rate's
@@ -86,6 +88,20 @@ impl RedisAbsolute {
         self.engine.inc_many(calls)
     }
 
+    /// Several limits at once, in one script: all of the calls are admitted, or nothing is counted. Keys and
+    /// rates may repeat and mix.
+    ///
+    /// Calls of one key in one window are judged by the sum of their counts. Calls for nothing are
+    /// skipped. The answer tells whose limit was the tightest; a rejection's hint is the longest wait of
+    /// all that do not fit, so that it is exact.
+    ///
+    /// # Errors
+    /// See [`RedisAbsolute`]. Also [`InvalidKey`](TrypemaError::InvalidKey) on a cluster whose slots part the
+    /// keys: give them one `{tag}`.
+    pub fn inc_all(&self, calls: &[(&str, &RateLimit, u64)]) -> Result<Combined, TrypemaError> {
+        self.engine.inc_all(calls)
+    }
+
     /// What [`inc`](RedisAbsolute::inc) would answer now, without counting anything.
     ///
     /// `is_allowed` followed by `inc` is not one step: others may come between. To act on the
@@ -106,12 +122,12 @@ impl RedisAbsolute {
     ///
     /// # Errors
     /// See [`RedisAbsolute`].
-    pub fn usage(&self, key: &str) -> Result<u64, TrypemaError> {
-        let local = |limiter: &LocalRateLimiter| SuppressedUsage {
-            admitted: limiter.absolute().usage(key, &RateLimit::unlimited()),
+    pub fn usage(&self, key: &str, rate: &RateLimit) -> Result<u64, TrypemaError> {
+        let local = |limiter: &LocalRateLimiter, rate: &RateLimit| SuppressedUsage {
+            admitted: limiter.absolute().usage(key, rate),
             declined: 0,
         };
-        self.engine.usage(key, local).map(|usage| usage.admitted)
+        self.engine.usage(key, rate, local).map(|usage| usage.admitted)
     }
 
     /// Counts `count` units whatever the limit: for work whose cost is known only afterwards. Always
@@ -120,8 +136,8 @@ impl RedisAbsolute {
     /// # Errors
     /// See [`RedisAbsolute`]. Also [`CountTooLarge`](TrypemaError::CountTooLarge), and nothing is
     /// counted, if the key would then hold more than 2^53 - 1 units.
-    pub fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-        self.engine.record(key, count)
+    pub fn record(&self, key: &str, rate: &RateLimit, count: u64) -> Result<bool, TrypemaError> {
+        self.engine.record(key, rate, count)
     }
 
     /// Gives up to `count` admitted or recorded units back, those that would expire first before the
@@ -129,8 +145,8 @@ impl RedisAbsolute {
     ///
     /// # Errors
     /// See [`RedisAbsolute`].
-    pub fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-        self.engine.refund(key, count)
+    pub fn refund(&self, key: &str, rate: &RateLimit, count: u64) -> Result<u64, TrypemaError> {
+        self.engine.refund(key, rate, count)
     }
 
     /// Takes up to `count` units back out of the bucket that they were admitted in, which the decision
@@ -146,11 +162,11 @@ impl RedisAbsolute {
     pub fn undo(
         &self,
         key: &str,
-        _rate: &RateLimit,
+        rate: &RateLimit,
         bucket: Bucket,
         count: u64,
     ) -> Result<u64, TrypemaError> {
-        self.engine.undo(key, bucket, count)
+        self.engine.undo(key, rate, bucket, count)
     }
 
     /// Forgets the key and all that it has used. Returns whether Redis knew it.
@@ -162,7 +178,8 @@ impl RedisAbsolute {
         self.engine.reset(key)
     }
 
-    /// Parks this thread until the call is admitted, and returns how long that took.
+    /// Parks this thread until the call is admitted, and returns how long that took, and where its units
+    /// were counted.
     ///
     /// Nothing is counted until then. Threads of this process that wait for the same key are served
     /// in the order that they came; other processes, and `inc`, do not queue behind them. It asks
@@ -173,7 +190,7 @@ impl RedisAbsolute {
     /// it might count: so it may take as much longer as the deadline of a call.
     ///
     /// # Errors
-    /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the rate's capacity.
+    /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the rate's capacity.
     /// - [`TrypemaError::Timeout`] if not admitted in time.
     /// - What [`RedisAbsolute`] says, as soon as an attempt fails: it does not wait for Redis to come
     ///   back.
@@ -183,8 +200,20 @@ impl RedisAbsolute {
         rate: &RateLimit,
         count: u64,
         timeout: Duration,
-    ) -> Result<Duration, TrypemaError> {
+    ) -> Result<Admitted, TrypemaError> {
         self.engine.acquire(key, rate, count, timeout)
+    }
+
+    /// The window that this rate is judged over.
+    #[must_use]
+    pub fn window(&self, rate: &RateLimit) -> Duration {
+        self.engine.grid_of(rate).window()
+    }
+
+    /// The units that this rate allows in its window.
+    #[must_use]
+    pub fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
     }
 
     /// What this strategy has done.
@@ -207,9 +236,15 @@ impl Strategy for Absolute {
     const FAMILY: Family = Family::Absolute;
     const NEVER: RateLimitDecision = RateLimitDecision::rejected(None, 0);
 
-    fn arguments(_: &Inner, window: &Window, call: &Call<'_>) -> Arguments {
-        let capacity = Self::limit(window, call.rate);
+    fn arguments(_: &Inner, call: &Call<'_>) -> Arguments {
+        let capacity = Self::limit(call.window, call.rate);
         Arguments::new([Argument::Whole(call.count), Argument::Whole(capacity)])
+    }
+
+    fn pack(_: &Inner, call: &Call<'_>, out: &mut Vec<u8>) {
+        // What is unlimited has no capacity here; what then does not fit cannot be counted.
+        let capacity = Self::limit(call.window, call.rate);
+        call.window.settings.pack_absolute(call.count, capacity, out);
     }
 
     fn parse(_: Mode) -> fn(Value) -> Result<Verdict, Kind> {

@@ -5,15 +5,12 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::clock::{Clock, ClockSource, MonotonicClock};
-use crate::policy::Grid;
-use crate::policy::suppressed::Suppression;
-use crate::random::Random;
 use crate::redis::connections::LONGEST;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::inner::{Inner, OutagePolicy};
-use crate::redis::script::Settings;
+use crate::redis::windows::Plan;
 use crate::redis::{OnUnavailable, RedisConnectionSettings, RedisConnections, RedisRateLimiter};
-use crate::window::Layout;
+use crate::settings::{Settings, setters};
 use crate::{LocalRateLimiter, TrypemaError};
 
 /// The most keys that a limiter which stands in for Redis holds.
@@ -26,11 +23,7 @@ pub struct RedisRateLimiterBuilder {
     url: String,
     connections: Option<RedisConnections>,
     connect: RedisConnectionSettings,
-    window: Duration,
-    bucket: Duration,
-    hard_limit_factor: f64,
-    suppression_refresh: Duration,
-    random: Option<Arc<dyn Random>>,
+    settings: Settings,
     prefix: String,
     deadline: Duration,
     on_unavailable: OnUnavailable,
@@ -46,11 +39,7 @@ impl RedisRateLimiterBuilder {
             url,
             connections: None,
             connect: RedisConnectionSettings::new(),
-            window: Duration::from_secs(60),
-            bucket: Duration::from_millis(100),
-            hard_limit_factor: 1.5,
-            suppression_refresh: Duration::from_millis(100),
-            random: None,
+            settings: Settings::default(),
             prefix: "trypema".into(),
             deadline: Duration::from_millis(500),
             on_unavailable: OnUnavailable::Error,
@@ -61,44 +50,7 @@ impl RedisRateLimiterBuilder {
         }
     }
 
-    /// The sliding window: a rate's capacity is what it allows in this time. Default: 60 s.
-    ///
-    /// A whole number of milliseconds. One that is not a whole number of buckets is held for the
-    /// next longer time that is; capacities are still taken over the window given here.
-    pub fn window(mut self, window: Duration) -> Self {
-        self.window = window;
-        self
-    }
-
-    /// The grain of time: units admitted in the same bucket expire together, when the bucket's
-    /// *end* is older than the window. Default: 100 ms.
-    ///
-    /// A whole number of milliseconds, at most the window.
-    pub fn bucket(mut self, bucket: Duration) -> Self {
-        self.bucket = bucket;
-        self
-    }
-
-    /// For the Suppressed strategy: the hard limit as a multiple of the capacity. Default: 1.5. At
-    /// least 1.
-    pub fn hard_limit_factor(mut self, factor: f64) -> Self {
-        self.hard_limit_factor = factor;
-        self
-    }
-
-    /// For the Suppressed strategy: how long a key's perceived rate is used before it is computed
-    /// again. Default: 100 ms.
-    pub fn suppression_refresh(mut self, refresh: Duration) -> Self {
-        self.suppression_refresh = refresh;
-        self
-    }
-
-    /// Where the Suppressed strategy draws from. Default: a
-    /// [`ThreadRandom`](crate::ThreadRandom).
-    pub fn random(mut self, random: impl Random + 'static) -> Self {
-        self.random = Some(Arc::new(random));
-        self
-    }
+    setters!();
 
     /// What the names of all keys in Redis begin with. Default: `trypema`. Without `:`, `{` and
     /// `}`.
@@ -240,12 +192,7 @@ impl RedisRateLimiterBuilder {
     /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for
     /// certificates that cannot be read.
     pub fn build(self) -> Result<RedisRateLimiter, TrypemaError> {
-        let grid = Grid::new(self.window, self.bucket, Layout::LONGEST_SPAN)?;
-        let factor = self.hard_limit_factor;
-        if !(factor.is_finite() && factor >= 1.0) {
-            let allowed = "it must be a finite number, at least 1";
-            return Err(TrypemaError::config("hard_limit_factor", factor, allowed));
-        }
+        let windowing = self.settings.windowing()?;
         if self.prefix.contains([':', '{', '}']) {
             let allowed = "it must not contain any of :, { and }";
             return Err(TrypemaError::config("prefix", self.prefix, allowed));
@@ -277,22 +224,18 @@ impl RedisRateLimiterBuilder {
         };
         let local = match self.on_unavailable {
             OnUnavailable::Local => {
-                let builder = LocalRateLimiter::builder()
-                    .window(self.window)
-                    .bucket(self.bucket)
-                    .hard_limit_factor(factor)
-                    .suppression_refresh(self.suppression_refresh)
-                    .max_keys(MOST_LOCAL_KEYS);
-                let builder = match &self.random {
-                    Some(random) => builder.random(Arc::clone(random)),
-                    None => builder,
-                };
-                Some(builder.build()?)
+                let builder = LocalRateLimiter::builder().settings(self.settings.clone());
+                Some(builder.max_keys(MOST_LOCAL_KEYS).build()?)
             }
             _ => None,
         };
-        let suppression = Suppression::new(&grid, factor, self.suppression_refresh);
-        let told_time = self.server_time.is_some();
+        let plan = Plan {
+            prefix: self.prefix,
+            windowing,
+            hard_limit_factor: self.settings.hard_limit_factor,
+            suppression_refresh: self.settings.suppression_refresh,
+            told_time: self.server_time.is_some(),
+        };
         // Where tests tell the server's time, that of this process goes with it.
         let clock = match &self.server_time {
             Some(clock) => ClockSource::Custom(Box::new(Arc::clone(clock))),
@@ -300,24 +243,23 @@ impl RedisRateLimiterBuilder {
         };
         let pause = connections.pause;
         let inner = Inner {
-            prefix: self.prefix,
             router: connections.routers,
             deadline,
             outage_policy: OutagePolicy { policy: self.on_unavailable, local, share, pause },
-            random: self.random,
+            random: self.settings.random,
             server_time: self.server_time,
             opened: connections.opened,
         };
         let denial_cache = DenialCache::new(self.denial_cache, self.denial_cache_keys, clock);
-        Ok(RedisRateLimiter::new(inner, Settings { grid, suppression, told_time }, denial_cache))
+        Ok(RedisRateLimiter::new(inner, plan, denial_cache))
     }
 }
 
 impl fmt::Debug for RedisRateLimiterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisRateLimiterBuilder")
-            .field("window", &self.window)
-            .field("bucket", &self.bucket)
+            .field("windows", &self.settings.windows)
+            .field("bucket", &self.settings.bucket)
             .finish_non_exhaustive()
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct DenialCache {
 /// An ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ask {
+    pub(crate) window_ms: u64,
     pub(crate) capacity: u64,
     pub(crate) count: u64,
 }

@@ -7,35 +7,24 @@
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use ::redis::Value;
 
 use crate::clock::{Clock, ClockSource, MonotonicClock};
+use crate::policy::Grid;
 use crate::redis::counters::{Counters, DecisionSource};
 use crate::redis::denial_cache::{Ask, DenialCache, Ticket};
 use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::net::{Deadline, Failure};
 use crate::redis::reply::{self, Verdict};
-use crate::redis::request::{
-    Argument, Arguments, Call, MAX_COUNT, Request, check_count, check_key,
-};
-use crate::redis::script::{Family, Operation, Settings};
-use crate::redis::window::Window;
+use crate::redis::request::{Argument, Arguments, Call, Request};
+use crate::redis::script::{Family, Operation, Script};
+use crate::redis::windows::{Plan, Window, Windows};
 use crate::redis::{OnUnavailable, RedisStats};
-use crate::wait::{Attempt, TimedOut, Wait};
-use crate::{
-    Bucket, Key, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage,
-    TrypemaError,
-};
-
-/// How long to believe that nothing has changed while waiting for room: units that another process
-/// gives back wake nobody here.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// The least time after which a waiting thread asks again.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+use crate::{Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
 
 /// What is a strategy's own.
 pub(crate) trait Strategy {
@@ -45,10 +34,13 @@ pub(crate) trait Strategy {
     const NEVER: RateLimitDecision;
 
     /// The arguments of scripts that decide.
-    fn arguments(inner: &Inner, window: &Window, call: &Call<'_>) -> Arguments;
+    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments;
 
     /// The parser of their replies.
     fn parse(mode: Mode) -> fn(Value) -> Result<Verdict, Kind>;
+
+    /// The same for the script that decides on several keys.
+    fn pack(inner: &Inner, call: &Call<'_>, out: &mut Vec<u8>);
 
     /// The most that an unused key would admit under a finite rate.
     fn limit(window: &Window, rate: &RateLimit) -> u64;
@@ -86,23 +78,22 @@ type Cacheable = (Ask, Ticket);
 
 /// One strategy of a limiter.
 pub(crate) struct Engine<S> {
-    inner: Arc<Inner>,
-    window: Window,
-    denial_cache: Option<DenialCache>,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) windows: Windows,
+    /// The script for several keys.
+    pub(crate) inc_all: OnceLock<Script>,
+    pub(crate) denial_cache: Option<DenialCache>,
     /// Waiting threads go by it.
-    real_time: ClockSource,
-    counters: Counters,
+    pub(crate) real_time: ClockSource,
+    pub(crate) counters: Counters,
     strategy: PhantomData<S>,
 }
 
 impl<S: Strategy> Engine<S> {
-    pub(crate) fn new(
-        inner: Arc<Inner>,
-        settings: Settings,
-        denial_cache: Option<DenialCache>,
-    ) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, plan: Plan, denial_cache: Option<DenialCache>) -> Self {
         Self {
-            window: Window::new(&inner.prefix, S::FAMILY, settings),
+            windows: Windows::new(plan, S::FAMILY),
+            inc_all: OnceLock::new(),
             inner,
             denial_cache,
             real_time: ClockSource::Monotonic(MonotonicClock::new()),
@@ -111,8 +102,8 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    pub(crate) fn window(&self) -> &Window {
-        &self.window
+    pub(crate) fn grid_of(&self, rate: &RateLimit) -> Grid {
+        self.windows.grid_of(rate)
     }
 
     pub(crate) fn stats(&self) -> RedisStats {
@@ -135,7 +126,8 @@ impl<S: Strategy> Engine<S> {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        let settled = Call::new(key, rate, count).and_then(|call| self.execute(mode, &call));
+        let call = Call::new(&self.windows, key, rate, count);
+        let settled = call.and_then(|call| self.execute(mode, &call));
         self.counters.settled(mode, settled)
     }
 
@@ -146,7 +138,7 @@ impl<S: Strategy> Engine<S> {
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
         let (mut requests, mut asked) = (Vec::new(), Vec::new());
         let known = calls.iter().map(|&(key, rate, count)| {
-            let call = match Call::new(key, rate, count) {
+            let call = match Call::new(&self.windows, key, rate, count) {
                 Ok(call) => call,
                 Err(error) => return Some(Err(error)),
             };
@@ -172,117 +164,8 @@ impl<S: Strategy> Engine<S> {
         all.map(|settled| self.counters.settled(Mode::Inc, settled)).collect()
     }
 
-    /// Parks this thread until the call is admitted, and returns how long that took.
-    pub(crate) fn acquire(
-        &self,
-        key: &str,
-        rate: &RateLimit,
-        count: u64,
-        timeout: Duration,
-    ) -> Result<Duration, TrypemaError> {
-        let acquired = Call::new(key, rate, count).and_then(|call| self.wait(&call, timeout));
-        self.counters.checked(acquired)
-    }
-
-    /// Units that count.
-    pub(crate) fn usage(
-        &self,
-        key: &str,
-        local: impl FnOnce(&LocalRateLimiter) -> SuppressedUsage,
-    ) -> Result<SuppressedUsage, TrypemaError> {
-        let usage = check_key(key).and_then(|()| {
-            let asked = self.ask(Operation::Usage, key, [], reply::usage);
-            self.settle(0, asked, |limiter| Ok(local(limiter)))
-        });
-        self.counters.checked(usage)
-    }
-
-    pub(crate) fn suppression_factor(
-        &self,
-        key: &str,
-        rate: &RateLimit,
-        local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> f64,
-    ) -> Result<f64, TrypemaError> {
-        let factor = check_key(key).and_then(|()| {
-            if rate.is_unlimited() {
-                return Ok(0.0);
-            }
-            let arguments = [Argument::Real(rate.as_per_second())];
-            let asked = self.ask(Operation::Factor, key, arguments, reply::factor);
-            self.settle(0, asked, |limiter| {
-                Ok(local(limiter, &self.inner.local_rate(&self.window, rate)))
-            })
-        });
-        self.counters.checked(factor)
-    }
-
-    /// Counts units whatever the limit.
-    pub(crate) fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-        let recorded = check_key(key).and_then(|()| check_count(count)).and_then(|()| {
-            if count == 0 {
-                return Ok(true);
-            }
-            let asked = self.ask(Operation::Record, key, [Argument::Whole(count)], reply::counted);
-            let asked = asked.map(|_| true);
-            self.settle(count, asked, |limiter| {
-                S::stand_in(limiter).record(key, &RateLimit::unlimited(), count)
-            })
-        });
-        self.counters.checked(recorded)
-    }
-
-    /// Gives units back.
-    pub(crate) fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-        // No key holds more than that, so more cannot be given back either.
-        let count = count.min(MAX_COUNT);
-        let refunded = check_key(key).and_then(|()| {
-            if count == 0 {
-                return Ok(0);
-            }
-            let asked = self.ask(Operation::Refund, key, [Argument::Whole(count)], reply::count);
-            self.settle(count, asked, |limiter| {
-                S::stand_in(limiter).refund(key, &RateLimit::unlimited(), count)
-            })
-        });
-        self.freed(key);
-        self.counters.checked(refunded)
-    }
-
-    /// Takes units out of the bucket that they were counted in.
-    pub(crate) fn undo(&self, key: &str, bucket: Bucket, count: u64) -> Result<u64, TrypemaError> {
-        let count = count.min(MAX_COUNT);
-        let undone = check_key(key).and_then(|()| {
-            if count == 0 || bucket.some().is_none() {
-                return Ok(0);
-            }
-            let arguments = [Argument::Whole(count), Argument::Whole(bucket.tick())];
-            let asked = self.ask(Operation::Undo, key, arguments, reply::count);
-            self.settle(count, asked, |_| Ok(0))
-        });
-        self.freed(key);
-        self.counters.checked(undone)
-    }
-
-    /// Forgets a key.
-    pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-        if let Some(limiter) = &self.inner.outage_policy.local {
-            // It has no errors.
-            let _ = S::stand_in(limiter).reset(key);
-        }
-        let known = check_key(key).and_then(|()| {
-            let arguments = Arguments::new([]);
-            let request = self.request(None, key, arguments, reply::count);
-            match self.inner.router.ask(&request, self.deadline()) {
-                Ok(forgotten) => Ok(forgotten > 0),
-                Err(failure) => Err(self.outage(0, failure)?.into_error(0)),
-            }
-        });
-        self.freed(key);
-        self.counters.checked(known)
-    }
-
     /// Decides a call whose arguments were checked.
-    fn execute(&self, mode: Mode, call: &Call<'_>) -> Settled {
+    pub(crate) fn execute(&self, mode: Mode, call: &Call<'_>) -> Settled {
         match self.prepare(mode, call) {
             Prepared::Local(decision, source) => Ok((decision, source)),
             Prepared::Remote(request, cacheable) => {
@@ -293,27 +176,28 @@ impl<S: Strategy> Engine<S> {
     }
 
     /// Decides what can be decided here; makes requests of the rest.
-    fn prepare(&self, mode: Mode, call: &Call<'_>) -> Prepared<'_> {
-        let Call { key, rate, count } = *call;
+    fn prepare<'c>(&self, mode: Mode, call: &Call<'c>) -> Prepared<'c> {
+        let Call { window, key, rate, count } = *call;
         if rate.is_unlimited() && (count == 0 || mode == Mode::Look) {
             return Prepared::Local(RateLimitDecision::allowed(u64::MAX), DecisionSource::Nobody);
         }
         if count == 0 {
             let arguments = Arguments::new([]);
-            let request = self.request(Some(Operation::Usage), key, arguments, reply::nothing);
+            let request = self.request(Operation::Usage, call, arguments, reply::nothing);
             return Prepared::Remote(request, None);
         }
-        let (window, parse) = (&self.window, S::parse(mode));
+        let parse = S::parse(mode);
         if rate.is_unlimited() {
             let arguments = Arguments::new([Argument::Whole(count)]);
-            let request = self.request(Some(Operation::Record), key, arguments, parse);
+            let request = self.request(Operation::Record, call, arguments, parse);
             return Prepared::Remote(request, None);
         }
         let mut cacheable = None;
         if let Some(denial_cache) = &self.denial_cache
             && mode != Mode::Wait
         {
-            let ask = Ask { capacity: S::limit(window, rate), count };
+            let window_ms = window.settings.grid.window_ms();
+            let ask = Ask { window_ms, capacity: S::limit(window, rate), count };
             if let Some(verdict) = denial_cache.repeat(key, ask) {
                 let decision = self.decision(mode, call, verdict);
                 return Prepared::Local(decision, DecisionSource::DenialCache);
@@ -325,8 +209,8 @@ impl<S: Strategy> Engine<S> {
             Mode::Look => Operation::Look,
             Mode::Wait => Operation::Wait,
         };
-        let arguments = S::arguments(&self.inner, window, call);
-        Prepared::Remote(self.request(Some(operation), key, arguments, parse), cacheable)
+        let arguments = S::arguments(&self.inner, call);
+        Prepared::Remote(self.request(operation, call, arguments, parse), cacheable)
     }
 
     /// The decision, if there is one; else what the user wants to be made of that.
@@ -347,28 +231,33 @@ impl<S: Strategy> Engine<S> {
         Ok((self.decision(mode, call, verdict), DecisionSource::Redis))
     }
 
-    fn decision(&self, mode: Mode, call: &Call<'_>, verdict: Verdict) -> RateLimitDecision {
-        let Call { rate, count, .. } = *call;
+    pub(crate) fn decision(
+        &self,
+        mode: Mode,
+        call: &Call<'_>,
+        verdict: Verdict,
+    ) -> RateLimitDecision {
+        let Call { window, rate, count, .. } = *call;
         let counts = count > 0 && mode != Mode::Look;
         if rate.is_unlimited() {
             return verdict.decision(u64::MAX, counts).with_remaining(u64::MAX);
         }
-        let decision = verdict.decision(self.window.capacity(rate), counts);
-        if count > S::limit(&self.window, rate) { decision.never() } else { decision }
+        let decision = verdict.decision(window.capacity(rate), counts);
+        if count > S::limit(window, rate) { decision.never() } else { decision }
     }
 
     /// The decision that the user wants while Redis is away.
     #[cold]
-    fn without_redis(&self, mode: Mode, call: &Call<'_>, failure: Failure) -> Settled {
-        let Call { key, rate, count } = *call;
+    pub(crate) fn without_redis(&self, mode: Mode, call: &Call<'_>, failure: Failure) -> Settled {
+        let Call { window, key, rate, count } = *call;
         let failure = self.outage(count, failure)?;
         // Of a key that had not been used at all.
         let at_best = if rate.is_unlimited() {
             RateLimitDecision::allowed(u64::MAX)
-        } else if count <= S::limit(&self.window, rate) {
-            RateLimitDecision::allowed(self.window.capacity(rate).saturating_sub(count))
+        } else if count <= S::limit(window, rate) {
+            RateLimitDecision::allowed(window.capacity(rate).saturating_sub(count))
         } else {
-            S::NEVER.with_remaining(self.window.capacity(rate))
+            S::NEVER.with_remaining(window.capacity(rate))
         };
         if count == 0 {
             return Ok((at_best, DecisionSource::Nobody));
@@ -393,8 +282,7 @@ impl<S: Strategy> Engine<S> {
                 Ok((RateLimitDecision::rejected(Some(millis), 0), DecisionSource::Policy))
             }
             (OnUnavailable::Local, Some(limiter)) => {
-                let (limiter, rate) =
-                    (S::stand_in(limiter), &self.inner.local_rate(&self.window, rate));
+                let (limiter, rate) = (S::stand_in(limiter), &self.inner.local_rate(window, rate));
                 let decision = match mode {
                     Mode::Inc | Mode::Wait => limiter.inc(key, rate, count),
                     Mode::Look => limiter.is_allowed(key, rate, count),
@@ -404,92 +292,49 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    fn wait(&self, call: &Call<'_>, timeout: Duration) -> Result<Duration, TrypemaError> {
-        if call.count == 0 {
-            return Ok(Duration::ZERO);
-        }
-        let most = S::limit(&self.window, call.rate);
-        if call.count > most {
-            return Err(TrypemaError::CountTooLarge { given: call.count, most });
-        }
-        let mut problem = None;
-        let wait = Wait { queue: &self.window.queue, clock: &self.real_time, timeout };
-        let waited = wait.run(
-            || Key::from(call.key),
-            // There is no use in waiting any longer after a failure.
-            || {
-                self.attempt(call).unwrap_or_else(|error| {
-                    problem = Some(error);
-                    Attempt::Admitted
-                })
-            },
-        );
-        match (problem, waited) {
-            (Some(error), _) => Err(error),
-            (None, Ok(waited)) => Ok(waited),
-            (None, Err(TimedOut)) => {
-                self.decline(call);
-                Err(TrypemaError::Timeout { waited: timeout })
-            }
-        }
-    }
-
-    /// One attempt of a thread that waits.
-    fn attempt(&self, call: &Call<'_>) -> Result<Attempt, TrypemaError> {
-        let (decision, source) = self.execute(Mode::Wait, call)?;
-        if decision.is_allowed() {
-            self.counters.came_from(source);
-            self.counters.decided(&decision);
-            return Ok(Attempt::Admitted);
-        }
-        let wait = decision.retry_after().unwrap_or_else(|| S::pause(&self.window));
-        Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))
-    }
-
-    /// Counts a wait that timed out as one decline, under Suppressed. A measure of the demand, and no
-    /// more: if it is lost, so be it.
-    fn decline(&self, call: &Call<'_>) {
-        if S::FAMILY == Family::Suppressed {
-            let count = [Argument::Whole(call.count)];
-            let asked = self.ask(Operation::Decline, call.key, count, reply::counted);
-            let _ = self.settle(call.count, asked.map(|_| ()), |_| Ok(()));
-        }
-    }
-
-    /// Asks about a key that was checked.
-    fn ask<T, const N: usize>(
+    pub(crate) fn ask<T, const N: usize>(
         &self,
         operation: Operation,
-        key: &str,
+        call: &Call<'_>,
         arguments: [Argument; N],
         parse: fn(Value) -> Result<T, Kind>,
     ) -> Result<T, Failure> {
-        let request = self.request(Some(operation), key, Arguments::new(arguments), parse);
+        let request = self.request(operation, call, Arguments::new(arguments), parse);
         self.inner.router.ask(&request, self.deadline())
     }
 
-    /// `None`: forget the key.
-    fn request<T>(
+    fn request<'c, T>(
         &self,
-        operation: Option<Operation>,
-        key: &str,
+        operation: Operation,
+        call: &Call<'c>,
         arguments: Arguments,
         parse: fn(Value) -> Result<T, Kind>,
-    ) -> Request<'_, T> {
-        let arguments = match &self.inner.server_time {
-            Some(clock) => arguments.with_time(clock.now_nanos() / 1_000),
-            None => arguments,
-        };
-        let script = operation.map(|operation| self.window.scripts.get(operation));
-        Request { script, key: self.window.name_of(key), arguments, parse }
+    ) -> Request<'c, T> {
+        let script = Some(call.window.scripts.get(operation));
+        Request {
+            script,
+            key: call.window.name_of(call.key),
+            more_keys: Vec::new(),
+            packed: Vec::new(),
+            arguments: self.with_time(arguments),
+            parse,
+        }
     }
 
-    fn deadline(&self) -> Deadline {
+    /// Adds the server's time, if tests tell it.
+    pub(crate) fn with_time(&self, arguments: Arguments) -> Arguments {
+        match &self.inner.server_time {
+            Some(clock) => arguments.with_time(clock.now_nanos() / 1_000),
+            None => arguments,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
         Deadline::after(self.inner.deadline)
     }
 
     /// The reply, or that of the local limiter if there is one and Redis is away.
-    fn settle<T>(
+    pub(crate) fn settle<T>(
         &self,
         count: u64,
         asked: Result<T, Failure>,
@@ -506,28 +351,17 @@ impl<S: Strategy> Engine<S> {
     }
 
     /// Counts a failure that speaks for an outage; others are errors.
-    fn outage(&self, count: u64, failure: Failure) -> Result<Failure, TrypemaError> {
+    pub(crate) fn outage(&self, count: u64, failure: Failure) -> Result<Failure, TrypemaError> {
         if !failure.kind.is_outage() {
             return Err(failure.into_error(count));
         }
         self.counters.outage(&failure.kind);
         Ok(failure)
     }
-
-    /// Units may have been given back, even if the server's reply was lost.
-    fn freed(&self, key: &str) {
-        if let Some(denial_cache) = &self.denial_cache {
-            denial_cache.forget(key);
-        }
-        self.window.queue.units_freed(|| Key::from(key));
-    }
 }
 
 impl<S> fmt::Debug for Engine<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("grid", &self.window.grid)
-            .field("suppression", &self.window.suppression)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("windows", &self.windows).finish_non_exhaustive()
     }
 }

@@ -8,11 +8,10 @@ use crate::clock::Clock;
 use crate::random::{Random, ThreadRandom};
 use crate::redis::OnUnavailable;
 use crate::redis::router::Routers;
-use crate::redis::window::Window;
+use crate::redis::windows::Window;
 use crate::{LocalRateLimiter, RateLimit};
 
 pub(crate) struct Inner {
-    pub(crate) prefix: String,
     pub(crate) router: Arc<Routers>,
     pub(crate) deadline: Duration,
     pub(crate) outage_policy: OutagePolicy,
@@ -42,6 +41,6 @@ impl Inner {
 
     /// The share of a rate that the local limiter goes by.
     pub(crate) fn local_rate(&self, window: &Window, rate: &RateLimit) -> RateLimit {
-        rate.share(self.outage_policy.share, window.grid.window_ms())
+        rate.share(self.outage_policy.share, window.settings.grid.window_ms())
     }
 }

@@ -4,10 +4,11 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
+use crate::RateLimit;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::engine::Engine;
 use crate::redis::inner::Inner;
-use crate::redis::script::Settings;
+use crate::redis::windows::Plan;
 use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
 
 /// Limits rates per key, with all state in Redis: processes and hosts that use the same Redis, prefix,
@@ -68,11 +69,11 @@ impl RedisRateLimiter {
         RedisRateLimiterBuilder::new(url.into())
     }
 
-    pub(crate) fn new(inner: Inner, settings: Settings, denial_cache: Option<DenialCache>) -> Self {
+    pub(crate) fn new(inner: Inner, plan: Plan, denial_cache: Option<DenialCache>) -> Self {
         let inner = Arc::new(inner);
-        let absolute = Engine::new(Arc::clone(&inner), settings, denial_cache);
+        let absolute = Engine::new(Arc::clone(&inner), plan.clone(), denial_cache);
         // Suppressed counts its declines, so all of its calls have to reach the server.
-        let suppressed = Engine::new(inner, settings, None);
+        let suppressed = Engine::new(inner, plan, None);
         Self {
             absolute: RedisAbsolute::new(absolute),
             suppressed: RedisSuppressed::new(suppressed),
@@ -94,17 +95,22 @@ impl RedisRateLimiter {
         &self.suppressed
     }
 
-    /// The window that capacities are taken over, as it was asked for: for
-    /// [`RateLimit::capacity`](crate::RateLimit::capacity).
+    /// The window that this rate is judged over, as it was asked for.
     #[must_use]
-    pub fn window(&self) -> Duration {
-        self.absolute.engine().window().grid.window()
+    pub fn window(&self, rate: &RateLimit) -> Duration {
+        self.absolute.engine().grid_of(rate).window()
     }
 
-    /// The bucket: units admitted in the same one expire together.
+    /// The bucket of that window: units admitted in the same one expire together.
     #[must_use]
-    pub fn bucket(&self) -> Duration {
-        self.absolute.engine().window().grid.bucket()
+    pub fn bucket(&self, rate: &RateLimit) -> Duration {
+        self.absolute.engine().grid_of(rate).bucket()
+    }
+
+    /// The units that this rate allows in its window.
+    #[must_use]
+    pub fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
     }
 
     /// What both strategies have done, together. Each handle has its own `stats`.

@@ -5,7 +5,8 @@
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
-//! - `window`: one of a strategy's windows, with its scripts and the names of its keys;
+//! - `all`, `acquire`, `units`: further calls of an engine, by what they are about;
+//! - `windows`: a strategy's windows, each with its scripts and the names of its keys;
 //! - `script`, `request`, `reply`: what the server is asked and what it answers;
 //! - `connections`: pools and their settings, which limiters may share;
 //! - `inner`: settings and connections that both strategies share; `outage` is what to answer when
@@ -15,6 +16,8 @@
 //! - `net`: servers, their pools and connections, each call under one deadline.
 
 mod absolute;
+mod acquire;
+mod all;
 mod builder;
 mod connections;
 mod counters;
@@ -23,7 +26,6 @@ mod engine;
 mod generations;
 mod inner;
 mod limiter;
-mod limiter_impl;
 mod net;
 mod outage;
 mod reply;
@@ -32,7 +34,8 @@ mod router;
 mod script;
 mod stats;
 mod suppressed;
-mod window;
+mod units;
+mod windows;
 
 pub use absolute::RedisAbsolute;
 pub use builder::RedisRateLimiterBuilder;

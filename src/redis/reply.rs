@@ -110,6 +110,24 @@ pub(crate) fn waited(value: Value) -> Parsed<Verdict> {
     }
 }
 
+/// A verdict on each of several calls; nothing of those that fit where others do not.
+pub(crate) fn each(
+    value: Value,
+    parse: fn(Value) -> Parsed<Verdict>,
+) -> Parsed<Vec<Option<Verdict>>> {
+    match value {
+        Value::Int(0) => Err(Kind::CountTooLarge),
+        Value::Array(replies) => {
+            let verdicts = replies.into_iter().map(|reply| match &reply {
+                Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
+                _ => parse(reply).map(Some),
+            });
+            verdicts.collect()
+        }
+        value => nonsense(&value),
+    }
+}
+
 /// What was counted, or 0 where it would have been too much: a count and the bucket, and where more
 /// follows, first a count that is to be taken off.
 pub(crate) fn counted(value: Value) -> Parsed<Counted> {

@@ -4,6 +4,7 @@ use ::redis::{Cmd, Value, cmd};
 
 use crate::redis::net::failure::Kind;
 use crate::redis::script::Script;
+use crate::redis::windows::{Window, Windows};
 use crate::{RateLimit, TrypemaError};
 
 /// The most that a count can be: whole numbers are exact in the server's scripts up to here.
@@ -13,20 +14,25 @@ const MAX_ARGUMENTS: usize = 6;
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
 
-/// A call that is to be decided, its arguments checked.
-#[derive(Debug, Clone, Copy)]
+/// A call about a key in the window of a rate, its arguments checked.
+#[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
+    pub(crate) window: &'a Window,
     pub(crate) key: &'a str,
     pub(crate) rate: &'a RateLimit,
     pub(crate) count: u64,
 }
 
-/// A request about one key, to which a `T` is the reply.
+/// A request, to which a `T` is the reply.
 pub(crate) struct Request<'a, T> {
     /// `None`: forget the key.
     pub(crate) script: Option<&'a Script>,
     /// Its full name.
     pub(crate) key: String,
+    /// Further keys, of a script for several; on a cluster they have to be in the first one's slot.
+    pub(crate) more_keys: Vec<String>,
+    /// Goes before the other arguments, if it is not empty.
+    pub(crate) packed: Vec<u8>,
     pub(crate) arguments: Arguments,
     /// Nothing that comes over a connection can be trusted after a reply that is `Protocol`.
     pub(crate) parse: fn(Value) -> Result<T, Kind>,
@@ -54,10 +60,17 @@ pub(crate) enum ScriptRef {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(key: &'a str, rate: &'a RateLimit, count: u64) -> Result<Self, TrypemaError> {
+    pub(crate) fn new(
+        windows: &'a Windows,
+        key: &'a str,
+        rate: &'a RateLimit,
+        count: u64,
+    ) -> Result<Self, TrypemaError> {
         check_key(key)?;
-        check_count(count)?;
-        Ok(Self { key, rate, count })
+        if count > MAX_COUNT {
+            return Err(TrypemaError::count_too_large(count, MAX_COUNT));
+        }
+        Ok(Self { window: windows.of(rate), key, rate, count })
     }
 }
 
@@ -84,12 +97,18 @@ impl<T> Request<'_, T> {
             cmd("DEL").arg(&self.key).write_packed_command(out);
             return;
         };
-        let mut request = Cmd::with_capacity(4 + MAX_ARGUMENTS, 128 + self.key.len());
+        let mut request = Cmd::with_capacity(
+            5 + self.more_keys.len() + MAX_ARGUMENTS,
+            128 + self.key.len() + self.packed.len(),
+        );
         match by {
             ScriptRef::Hash => request.arg("EVALSHA").arg(&script.hash),
             ScriptRef::Text => request.arg("EVAL").arg(script.text()),
         };
-        request.arg(1).arg(&self.key);
+        request.arg(1 + self.more_keys.len()).arg(&self.key).arg(&self.more_keys);
+        if !self.packed.is_empty() {
+            request.arg(&self.packed[..]);
+        }
         for argument in &self.arguments.list[..self.arguments.len] {
             match argument {
                 Argument::Whole(number) => request.arg(*number),
@@ -100,18 +119,11 @@ impl<T> Request<'_, T> {
     }
 }
 
-pub(crate) fn check_count(count: u64) -> Result<(), TrypemaError> {
-    if count > MAX_COUNT {
-        return Err(TrypemaError::CountTooLarge { given: count, most: MAX_COUNT });
-    }
-    Ok(())
-}
-
 pub(crate) fn check_key(key: &str) -> Result<(), TrypemaError> {
     if (1..=LONGEST_KEY).contains(&key.len()) {
         return Ok(());
     }
     // Of a long one, enough to know it by.
-    let given = key.chars().take(64).collect();
-    Err(TrypemaError::InvalidKey { given, allowed: "a key is 1 to 255 bytes long" })
+    let given = key.chars().take(64).collect::<String>();
+    Err(TrypemaError::invalid_key(given, "a key is 1 to 255 bytes long"))
 }

@@ -13,9 +13,10 @@ use crate::redis::net::failure::Kind;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT};
 use crate::redis::script::Family;
-use crate::redis::window::Window;
+use crate::redis::windows::Window;
 use crate::{
-    Bucket, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
+    Admitted, Bucket, Combined, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision,
+    SuppressedUsage, TrypemaError,
 };
 
 /// The Suppressed strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): up to the rate's
@@ -74,6 +75,21 @@ impl RedisSuppressed {
         self.engine.inc_many(calls)
     }
 
+    /// Several limits at once, in one script: all of the calls are admitted, or nothing is counted. Keys and
+    /// rates may repeat and mix. Each key draws for itself, in order: the first that declines is
+    /// counted as declined, and ends it.
+    ///
+    /// Calls of one key in one window are judged by the sum of their counts. Calls for nothing are
+    /// skipped. The answer tells whose limit was the tightest; a rejection's hint is the longest wait of
+    /// all that do not fit, so that it is exact.
+    ///
+    /// # Errors
+    /// See [`RedisSuppressed`]. Also [`InvalidKey`](TrypemaError::InvalidKey) on a cluster whose slots part the
+    /// keys: give them one `{tag}`.
+    pub fn inc_all(&self, calls: &[(&str, &RateLimit, u64)]) -> Result<Combined, TrypemaError> {
+        self.engine.inc_all(calls)
+    }
+
     /// What [`inc`](RedisSuppressed::inc) would answer now, without counting anything. Between the
     /// limits the answer is drawn, as that of `inc` is, and by a draw of its own.
     ///
@@ -92,8 +108,8 @@ impl RedisSuppressed {
     ///
     /// # Errors
     /// See [`RedisSuppressed`].
-    pub fn usage(&self, key: &str) -> Result<SuppressedUsage, TrypemaError> {
-        self.engine.usage(key, |limiter| limiter.suppressed().usage(key, &RateLimit::unlimited()))
+    pub fn usage(&self, key: &str, rate: &RateLimit) -> Result<SuppressedUsage, TrypemaError> {
+        self.engine.usage(key, rate, |limiter, rate| limiter.suppressed().usage(key, rate))
     }
 
     /// The factor `f` of the formula for this key now, from 0.0 (nothing is turned away) to 1.0:
@@ -114,8 +130,8 @@ impl RedisSuppressed {
     /// # Errors
     /// See [`RedisSuppressed`]. Also [`CountTooLarge`](TrypemaError::CountTooLarge), and nothing is
     /// counted, if the key would then hold more than 2^53 - 1 admitted units.
-    pub fn record(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-        self.engine.record(key, count)
+    pub fn record(&self, key: &str, rate: &RateLimit, count: u64) -> Result<bool, TrypemaError> {
+        self.engine.record(key, rate, count)
     }
 
     /// Gives up to `count` admitted units back, those that would expire first before the others.
@@ -123,8 +139,8 @@ impl RedisSuppressed {
     ///
     /// # Errors
     /// See [`RedisSuppressed`].
-    pub fn refund(&self, key: &str, count: u64) -> Result<u64, TrypemaError> {
-        self.engine.refund(key, count)
+    pub fn refund(&self, key: &str, rate: &RateLimit, count: u64) -> Result<u64, TrypemaError> {
+        self.engine.refund(key, rate, count)
     }
 
     /// Takes up to `count` units back out of the bucket that they were admitted in, which the decision
@@ -140,11 +156,11 @@ impl RedisSuppressed {
     pub fn undo(
         &self,
         key: &str,
-        _rate: &RateLimit,
+        rate: &RateLimit,
         bucket: Bucket,
         count: u64,
     ) -> Result<u64, TrypemaError> {
-        self.engine.undo(key, bucket, count)
+        self.engine.undo(key, rate, bucket, count)
     }
 
     /// Forgets the key and all that it has used. Returns whether Redis knew it.
@@ -156,14 +172,15 @@ impl RedisSuppressed {
         self.engine.reset(key)
     }
 
-    /// Parks this thread until the call is admitted, and returns how long that took.
+    /// Parks this thread until the call is admitted, and returns how long that took, and where its units
+    /// were counted.
     ///
     /// As [`RedisAbsolute::acquire`](crate::RedisAbsolute::acquire). Between the limits it draws again
     /// each time that the perceived rate is computed anew. A wait that times out is counted as one
     /// decline, which is one more round trip.
     ///
     /// # Errors
-    /// - [`TrypemaError::CountTooLarge`] at once, if `count` is above the hard limit.
+    /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the hard limit.
     /// - [`TrypemaError::Timeout`] if not admitted in time.
     /// - What [`RedisSuppressed`] says, as soon as an attempt fails.
     pub fn acquire(
@@ -172,8 +189,20 @@ impl RedisSuppressed {
         rate: &RateLimit,
         count: u64,
         timeout: Duration,
-    ) -> Result<Duration, TrypemaError> {
+    ) -> Result<Admitted, TrypemaError> {
         self.engine.acquire(key, rate, count, timeout)
+    }
+
+    /// The window that this rate is judged over.
+    #[must_use]
+    pub fn window(&self, rate: &RateLimit) -> Duration {
+        self.engine.grid_of(rate).window()
+    }
+
+    /// The units that this rate allows in its window.
+    #[must_use]
+    pub fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity(self.window(rate))
     }
 
     /// What this strategy has done.
@@ -196,14 +225,25 @@ impl Strategy for Suppressed {
     const FAMILY: Family = Family::Suppressed;
     const NEVER: RateLimitDecision = RateLimitDecision::suppressed(1.0, false).never();
 
-    fn arguments(inner: &Inner, window: &Window, call: &Call<'_>) -> Arguments {
+    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments {
         Arguments::new([
             Argument::Whole(call.count),
-            Argument::Whole(window.capacity(call.rate)),
-            Argument::Whole(Self::limit(window, call.rate)),
+            Argument::Whole(call.window.capacity(call.rate)),
+            Argument::Whole(Self::limit(call.window, call.rate)),
             Argument::Real(call.rate.as_per_second()),
             Argument::Real(inner.draw()),
         ])
+    }
+
+    fn pack(inner: &Inner, call: &Call<'_>, out: &mut Vec<u8>) {
+        let soft = call.window.capacity(call.rate);
+        let limits = [soft, Self::limit(call.window, call.rate)];
+        let (limits, rate) = if call.rate.is_unlimited() {
+            ([MAX_COUNT; 2], f64::INFINITY)
+        } else {
+            (limits, call.rate.as_per_second())
+        };
+        call.window.settings.pack_suppressed(call.count, limits, [rate, inner.draw()], out);
     }
 
     fn parse(mode: Mode) -> fn(Value) -> Result<Verdict, Kind> {
@@ -215,12 +255,12 @@ impl Strategy for Suppressed {
 
     /// The hard limit.
     fn limit(window: &Window, rate: &RateLimit) -> u64 {
-        window.suppression.hard_limit(window.capacity(rate), MAX_COUNT)
+        window.hard_limit(rate)
     }
 
     /// Until the demand is perceived anew: another draw before that would meet the same odds.
     fn pause(window: &Window) -> Duration {
-        Duration::from_nanos(window.suppression.refresh_ns)
+        Duration::from_nanos(window.settings.suppression.refresh_ns)
     }
 
     fn stand_in(local: &LocalRateLimiter) -> &dyn Limiter {

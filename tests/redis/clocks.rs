@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use trypema::{Bucket, Clock, RateLimit, RateLimitDecision, RedisRateLimiter};
 
+use crate::any;
 use crate::common::draws::Draws;
 use crate::common::until::FOREVER;
 use crate::server::RedisServer;
@@ -230,12 +231,12 @@ fn absolute_agrees() {
                     assert_eq!(looked.bucket(), None, "{seen}");
                 }
                 7 => {
-                    assert!(absolute.record(&key, count).unwrap());
+                    assert!(absolute.record(&key, &any(), count).unwrap());
                     log.add(count, 0);
                 }
                 8 => {
                     let expected = log.take(count, |_| true);
-                    assert_eq!(absolute.refund(&key, count), Ok(expected), "{seen}");
+                    assert_eq!(absolute.refund(&key, &any(), count), Ok(expected), "{seen}");
                 }
                 _ if !admitted.is_empty() => {
                     // Mostly one of the newest, sometimes any, sometimes more than there was.
@@ -253,7 +254,7 @@ fn absolute_agrees() {
                 _ => {}
             }
             let usage = log.usage();
-            assert_eq!(absolute.usage(&key), Ok(usage), "{seen}");
+            assert_eq!(absolute.usage(&key, &any()), Ok(usage), "{seen}");
         }
         assert!(rejected > 100 && undone > 50 && partly > 50, "{rejected}, {undone}, {partly}");
     }
@@ -291,7 +292,7 @@ fn suppressed_agrees() {
                 }
             } else if below.next(2) == 0 {
                 let expected = log.take(count, |_| true);
-                assert_eq!(suppressed.refund(&key, count), Ok(expected), "{seen}");
+                assert_eq!(suppressed.refund(&key, &any(), count), Ok(expected), "{seen}");
             } else if !admitted.is_empty() {
                 let back = below.next(admitted.len().min(20) as u64) as usize;
                 let (bucket, tick) = admitted[admitted.len() - 1 - back];
@@ -300,7 +301,7 @@ fn suppressed_agrees() {
                 assert_eq!(taken, Ok(expected), "{seen}");
             }
             let tick = log.tick();
-            let usage = suppressed.usage(&key).unwrap();
+            let usage = suppressed.usage(&key, &any()).unwrap();
             assert_eq!([usage.admitted, usage.declined], log.sums(tick), "{seen}");
         }
     }
@@ -324,10 +325,10 @@ fn a_day_ahead_and_put_right() {
     let full = RateLimitDecision::rejected(Some(window_ms + BUCKET_MS), 0);
     assert_eq!(limiter.absolute().inc("called", &two, 1), Ok(full));
     assert_eq!(limiter.absolute().is_allowed("looked at", &two, 1), Ok(full));
-    assert_eq!(limiter.absolute().usage("asked for"), Ok(2));
+    assert_eq!(limiter.absolute().usage("asked for", &any()), Ok(2));
     assert!(!limiter.suppressed().inc("called", &two, 1).unwrap().is_allowed());
     assert!(!limiter.suppressed().is_allowed("looked at", &two, 1).unwrap().is_allowed());
-    assert_eq!(limiter.suppressed().usage("asked for").unwrap().admitted, 2);
+    assert_eq!(limiter.suppressed().usage("asked for", &any()).unwrap().admitted, 2);
     // The first call has moved them, so that the hint is kept: with no other call until then.
     set(START_MS + window_ms + BUCKET_MS - 1);
     for key in ["called", "looked at", "asked for"] {
@@ -349,14 +350,14 @@ fn what_was_ahead_expires() {
     let limiter = limiter(&server, 100, &clock);
     clock.set(1_000 * (START_MS + 86_400_000));
     let names = ["trypema:a:1000.10:key", "trypema:s:1000.10:key"];
-    limiter.absolute().record("key", 1).unwrap();
-    limiter.suppressed().record("key", 1).unwrap();
+    limiter.absolute().record("key", &any(), 1).unwrap();
+    limiter.suppressed().record("key", &any(), 1).unwrap();
     for name in names {
         assert_eq!(server.ask::<u64>(&format!("PERSIST {name}")), 1);
     }
     clock.set(1_000 * START_MS);
-    limiter.absolute().usage("key").unwrap();
-    limiter.suppressed().usage("key").unwrap();
+    limiter.absolute().usage("key", &any()).unwrap();
+    limiter.suppressed().usage("key", &any()).unwrap();
     for name in names {
         // Told times keep a value for a day longer.
         let left = server.ask::<i64>(&format!("PTTL {name}"));
@@ -380,7 +381,7 @@ fn undone_calls_leave_no_marks_behind() {
         clock.set(1_000 * (START_MS + turn * BUCKET_MS / 2 + 3 * BUCKET_MS));
         assert_eq!(absolute.undo("key", &ten, bucket, 100), Ok(7), "{turn}");
         assert_eq!(absolute.undo("key", &ten, bucket, 1), Ok(0), "{turn}");
-        assert_eq!(absolute.refund("key", 1), Ok(0), "{turn}");
+        assert_eq!(absolute.refund("key", &any(), 1), Ok(0), "{turn}");
         let length = server.ask::<u64>("STRLEN trypema:a:1000.10:key");
         assert!(length <= longest, "{length} bytes");
     }

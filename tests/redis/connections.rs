@@ -13,6 +13,7 @@ use trypema::{
     TrypemaError,
 };
 
+use crate::any;
 use crate::cluster::eventually;
 use crate::common::until::FOREVER;
 use crate::proxy::{Fault, Proxy, Spoiled};
@@ -204,7 +205,7 @@ fn fewer_connections_than_the_pool_may_hold_are_enough() {
             });
         }
     });
-    assert_eq!(limiter.absolute().usage("key").unwrap(), CALLERS as u64 * 200);
+    assert_eq!(limiter.absolute().usage("key", &any()).unwrap(), CALLERS as u64 * 200);
     // Nobody to wait for: the server's word.
     let other = builder(server.url()).build().unwrap();
     let mut held = Vec::new();
@@ -262,5 +263,5 @@ fn a_batch_may_need_several_scripts() {
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         let _: () = server.ask("SCRIPT FLUSH");
     }
-    assert_eq!(limiter.absolute().usage("a").unwrap(), 4);
+    assert_eq!(limiter.absolute().usage("a", &any()).unwrap(), 4);
 }

@@ -9,6 +9,7 @@ use trypema::{
     ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, RedisRateLimiterBuilder,
 };
 
+use crate::any;
 use crate::cluster::eventually;
 use crate::common::until::FOREVER;
 use crate::proxy::{Fault, Proxy};
@@ -90,7 +91,11 @@ fn the_same_ask_is_repeated_for_so_long() {
         }),
         0
     );
-    assert_eq!(limiter.suppressed().usage("key").unwrap().declined, 24, "declines are counted");
+    assert_eq!(
+        limiter.suppressed().usage("key", &any()).unwrap().declined,
+        24,
+        "declines are counted"
+    );
 }
 
 /// A hint that is shorter than the memory ends it.
@@ -170,14 +175,14 @@ fn what_is_given_back_is_seen() {
     };
     let is_admitted = || ours.absolute().inc("key", &five(), 1).unwrap().is_allowed();
     fill();
-    assert_eq!(ours.absolute().refund("key", 1), Ok(1));
+    assert_eq!(ours.absolute().refund("key", &any(), 1), Ok(1));
     assert!(is_admitted());
     fill();
     assert_eq!(ours.absolute().reset("key"), Ok(true));
     assert!(is_admitted());
     // Elsewhere: at the latest when the memory ends.
     fill();
-    assert_eq!(other.absolute().refund("key", 1), Ok(1));
+    assert_eq!(other.absolute().refund("key", &any(), 1), Ok(1));
     assert!(!is_admitted());
     clock.advance(ms(1_000));
     assert!(is_admitted());
@@ -190,7 +195,7 @@ fn it_is_bounded_and_can_be_off() {
     let off = limiter(&server, &clock, |builder| builder.denial_cache(Duration::ZERO));
     let names = (0..1_000).map(|number| format!("user {number}")).collect::<Vec<_>>();
     for name in &names {
-        assert!(off.absolute().record(name, 5).unwrap());
+        assert!(off.absolute().record(name, &any(), 5).unwrap());
         is_rejected(&bounded, name, 1);
     }
     let all = |limiter: &RedisRateLimiter| {

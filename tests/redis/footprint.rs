@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::Commands;
 use trypema::{RateLimit, RedisRateLimiter};
 
+use crate::any;
 use crate::cluster::eventually;
 use crate::server::RedisServer;
 
@@ -33,17 +34,17 @@ fn an_idle_server_forgets_everything() {
 
     // Looking leaves no trace, and neither does what is turned away by Absolute, or asks for nothing.
     assert!(absolute.is_allowed("looked at", &rate, 1).unwrap().is_allowed());
-    absolute.usage("looked at").unwrap();
-    absolute.refund("looked at", 1).unwrap();
+    absolute.usage("looked at", &any()).unwrap();
+    absolute.refund("looked at", &any(), 1).unwrap();
     absolute.reset("looked at").unwrap();
     assert!(absolute.inc("looked at", &rate, 0).unwrap().is_allowed());
-    absolute.record("looked at", 0).unwrap();
+    absolute.record("looked at", &any(), 0).unwrap();
     assert!(!absolute.inc("looked at", &rate, 4).unwrap().is_allowed());
     assert!(!absolute.inc("looked at", &none, 1).unwrap().is_allowed());
     assert!(suppressed.is_allowed("looked at", &rate, 1).unwrap().is_allowed());
-    suppressed.usage("looked at").unwrap();
+    suppressed.usage("looked at", &any()).unwrap();
     suppressed.suppression_factor("looked at", &rate).unwrap();
-    suppressed.refund("looked at", 1).unwrap();
+    suppressed.refund("looked at", &any(), 1).unwrap();
     suppressed.reset("looked at").unwrap();
     assert!(suppressed.inc("looked at", &rate, 0).unwrap().is_allowed());
     assert_eq!(keys(&mut connection), [""; 0]);
@@ -52,12 +53,12 @@ fn an_idle_server_forgets_everything() {
     for number in 0..30 {
         let name = format!("user {number}");
         assert!(absolute.inc(&name, &rate, 1).unwrap().is_allowed());
-        absolute.record(&name, 2).unwrap();
-        absolute.refund(&name, 1).unwrap();
+        absolute.record(&name, &any(), 2).unwrap();
+        absolute.refund(&name, &any(), 1).unwrap();
         assert!(suppressed.inc(&name, &rate, 3).unwrap().is_allowed());
         assert!(!suppressed.inc(&name, &rate, 3).unwrap().is_allowed());
-        suppressed.record(&name, 1).unwrap();
-        suppressed.refund(&name, 1).unwrap();
+        suppressed.record(&name, &any(), 1).unwrap();
+        suppressed.refund(&name, &any(), 1).unwrap();
         expected.extend([format!("trypema:a:300.20:{name}"), format!("trypema:s:300.20:{name}")]);
     }
     for call in absolute.inc_many(&[("one", &rate, 1), ("two", &rate, 1)]) {
@@ -68,7 +69,7 @@ fn an_idle_server_forgets_everything() {
     for name in ["inc", "record", "declined"] {
         match name {
             "inc" => assert!(absolute.inc(name, &rate, 1).unwrap().is_allowed()),
-            "record" => assert!(absolute.record(name, 1).unwrap()),
+            "record" => assert!(absolute.record(name, &any(), 1).unwrap()),
             _ => assert!(!suppressed.inc(name, &none, 1).unwrap().is_allowed()),
         }
     }
@@ -104,7 +105,7 @@ fn a_key_in_use_stays() {
         assert!(limiter.absolute().inc("key", &rate, 1).unwrap().is_allowed());
         admitted.push_back(called);
         // Whatever was called less than a window ago counts.
-        let usage = limiter.absolute().usage("key").unwrap();
+        let usage = limiter.absolute().usage("key", &any()).unwrap();
         let returned = std::time::Instant::now();
         while admitted.front().is_some_and(|&called| returned - called > WINDOW) {
             admitted.pop_front();

@@ -41,3 +41,9 @@ fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A rate for calls that need one only to say which window is meant: that of a minute, unless the
+/// limiter has but one.
+fn any() -> trypema::RateLimit {
+    trypema::RateLimit::unlimited()
+}

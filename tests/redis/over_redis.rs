@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use trypema::{ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
 
+use crate::any;
 use crate::common::draws::Told;
 use crate::common::provider::{Settings, Side};
 use crate::common::until::FOREVER;
@@ -108,15 +109,15 @@ macro_rules! strategy {
     ($handle:ty, $usage:expr) => {
         impl Counting for $handle {
             fn usage_of(&self, key: &str) -> u64 {
-                $usage(self.usage(key).unwrap())
+                $usage(self.usage(key, &any()).unwrap())
             }
 
             fn record_on(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-                self.record(key, count)
+                self.record(key, &any(), count)
             }
 
             fn refund_on(&self, key: &str, count: u64) -> u64 {
-                self.refund(key, count).unwrap()
+                self.refund(key, &any(), count).unwrap()
             }
         }
     };
@@ -169,7 +170,7 @@ impl Provider for Absolute {
     }
 
     fn counts(&self, key: u8) -> (u64, u64) {
-        (self.limiter.absolute().usage(NAMES[usize::from(key)]).unwrap(), 0)
+        (self.limiter.absolute().usage(NAMES[usize::from(key)], &any()).unwrap(), 0)
     }
 
     fn record(&self, key: u8, count: u64) -> bool {
@@ -177,7 +178,7 @@ impl Provider for Absolute {
     }
 
     fn refund(&self, key: u8, count: u64) -> u64 {
-        self.limiter.absolute().refund(NAMES[usize::from(key)], count.min(MOST)).unwrap()
+        self.limiter.absolute().refund(NAMES[usize::from(key)], &any(), count.min(MOST)).unwrap()
     }
 
     fn reset(&self, key: u8) -> bool {
@@ -337,7 +338,7 @@ impl Provider for Suppressed {
     }
 
     fn counts(&self, key: u8) -> (u64, u64) {
-        let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)]).unwrap();
+        let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)], &any()).unwrap();
         (usage.admitted, usage.declined)
     }
 
@@ -346,7 +347,7 @@ impl Provider for Suppressed {
     }
 
     fn refund(&self, key: u8, count: u64) -> u64 {
-        self.limiter.suppressed().refund(NAMES[usize::from(key)], count.min(MOST)).unwrap()
+        self.limiter.suppressed().refund(NAMES[usize::from(key)], &any(), count.min(MOST)).unwrap()
     }
 
     fn reset(&self, key: u8) -> bool {

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use trypema::{RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
 
+use crate::any;
 use crate::common::Grid;
 use crate::common::spans::{Span, Ticks, most_within};
 use crate::common::until::FOREVER;
@@ -128,7 +129,7 @@ fn child() {
         .deadline(FOREVER)
         .build()
         .unwrap();
-    limiter.absolute().usage("key").unwrap();
+    limiter.absolute().usage("key", &any()).unwrap();
     // Begins when all have come so far.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 

@@ -12,6 +12,7 @@ use trypema::{
     ManualClock, RateLimit, RateLimitDecision, RedisAbsolute, RedisRateLimiter, TrypemaError,
 };
 
+use crate::any;
 use crate::common::draws::Draws;
 use crate::common::until::FOREVER;
 use crate::common::{Answer, Grid, Model};
@@ -61,7 +62,7 @@ impl Scene {
     /// One unit in each of so many buckets.
     fn fill(&self, key: &str, buckets: u32) {
         for _ in 0..buckets {
-            self.absolute().record(key, 1).unwrap();
+            self.absolute().record(key, &any(), 1).unwrap();
             self.clock.advance(BUCKET);
         }
     }
@@ -99,22 +100,29 @@ fn long_windows_agree() {
             let what = below(10);
             if what < 6 {
                 let count = 1 + below(5);
-                assert!(scene.absolute().record("key", count).unwrap());
+                assert!(scene.absolute().record("key", &any(), count).unwrap());
                 model.record(0, count);
             } else if what < 7 {
                 let count = below(1 + usage / 4);
-                assert_eq!(scene.absolute().refund("key", count), Ok(model.refund(0, count)));
+                assert_eq!(
+                    scene.absolute().refund("key", &any(), count),
+                    Ok(model.refund(0, count))
+                );
             } else {
                 // A capacity that all of it would fit into alone, somewhere around what is used.
                 let rate = scene.rate(1 + below(2 * usage + 2));
-                let capacity = rate.capacity(scene.limiter.window());
+                let capacity = rate.capacity(scene.limiter.window(&any()));
                 let count = 1 + below(capacity + 1);
                 let answer = scene.absolute().inc("key", &rate, count).unwrap();
                 let expected = model.inc(0, Some(capacity), count);
                 assert_eq!(Answer::from(answer), expected, "seed {seed}, step {step}");
                 rejected += u64::from(!answer.is_allowed());
             }
-            assert_eq!(scene.absolute().usage("key"), Ok(model.usage(0)), "seed {seed}, {step}");
+            assert_eq!(
+                scene.absolute().usage("key", &any()),
+                Ok(model.usage(0)),
+                "seed {seed}, {step}"
+            );
         }
         assert!(rejected > 100, "{rejected} rejections");
     }
@@ -125,17 +133,17 @@ fn long_windows_agree() {
 fn cost_does_not_grow_with_the_window() {
     let scene = Scene::of(3_000);
     let (plenty, full) = (scene.rate(1_000_000), scene.rate(3_000));
-    let full_capacity = full.capacity(scene.limiter.window());
+    let full_capacity = full.capacity(scene.limiter.window(&any()));
     let names = ["time", "getrange", "setrange", "set", "pexpire"];
     for (key, live) in [("one", 1), ("many", 1_000)] {
         scene.fill(key, live - 1);
-        scene.absolute().record(key, 1).unwrap();
+        scene.absolute().record(key, &any(), 1).unwrap();
         let allowed = scene.calls(names, || {
             assert!(scene.absolute().inc(key, &plenty, 1).unwrap().is_allowed());
         });
         assert_eq!(allowed, [0, 1, 1, 0, 0], "same bucket, {key}");
-        let rest = full_capacity - scene.absolute().usage(key).unwrap();
-        scene.absolute().record(key, rest).unwrap();
+        let rest = full_capacity - scene.absolute().usage(key, &any()).unwrap();
+        scene.absolute().record(key, &any(), rest).unwrap();
         let rejected = scene.calls(names, || {
             assert!(!scene.absolute().inc(key, &full, 1).unwrap().is_allowed());
         });
@@ -164,7 +172,7 @@ fn what_has_expired_is_dropped() {
         let length = scene.server.ask::<u64>("STRLEN trypema:a:1000.10:key");
         assert!(length <= longest, "{length} bytes, of {longest}");
     }
-    assert_eq!(scene.absolute().usage("key"), Ok(100));
+    assert_eq!(scene.absolute().usage("key", &any()), Ok(100));
 }
 
 /// Cumulative counts come to an end after 2^53 units; what counts does not.
@@ -172,27 +180,27 @@ fn what_has_expired_is_dropped() {
 fn counting_begins_afresh() {
     let scene = Scene::of(2_000);
     let absolute = scene.absolute();
-    assert!(absolute.record("key", MOST - 1_500).unwrap());
+    assert!(absolute.record("key", &any(), MOST - 1_500).unwrap());
     scene.clock.advance(BUCKET);
     scene.fill("key", 1_500);
-    assert_eq!(absolute.usage("key"), Ok(MOST));
+    assert_eq!(absolute.usage("key", &any()), Ok(MOST));
     for refused in [
-        absolute.record("key", 1).map(|_| ()),
+        absolute.record("key", &any(), 1).map(|_| ()),
         absolute.inc("key", &RateLimit::unlimited(), 1).map(|_| ()),
-        absolute.record("key", MOST + 1).map(|_| ()),
+        absolute.record("key", &any(), MOST + 1).map(|_| ()),
         absolute.inc("key", &scene.rate(1), u64::MAX).map(|_| ()),
     ] {
         assert!(matches!(refused, Err(TrypemaError::CountTooLarge { most: MOST, .. })));
     }
-    assert_eq!(absolute.usage("key"), Ok(MOST), "unchanged");
-    assert_eq!(absolute.refund("key", 0), Ok(0));
+    assert_eq!(absolute.usage("key", &any()), Ok(MOST), "unchanged");
+    assert_eq!(absolute.refund("key", &any(), 0), Ok(0));
     scene.clock.advance(BUCKET * 500);
-    assert_eq!(absolute.usage("key"), Ok(1_500), "the first bucket has expired");
-    assert_eq!(absolute.refund("key", 10), Ok(10));
-    assert!(absolute.record("key", 10).unwrap());
-    assert_eq!(absolute.usage("key"), Ok(1_500));
+    assert_eq!(absolute.usage("key", &any()), Ok(1_500), "the first bucket has expired");
+    assert_eq!(absolute.refund("key", &any(), 10), Ok(10));
+    assert!(absolute.record("key", &any(), 10).unwrap());
+    assert_eq!(absolute.usage("key", &any()), Ok(1_500));
     let rate = scene.rate(1_500);
-    let left = rate.capacity(scene.limiter.window()) - 1_500;
+    let left = rate.capacity(scene.limiter.window(&any())) - 1_500;
     // The eleventh of the buckets, since ten were given back, 490 buckets before it expires; and
     // the one before the newest.
     for (count, buckets, remaining) in [(1, 10, 1_499), (1_490, 1_489 + 10, 10)] {
@@ -210,10 +218,10 @@ fn declines_are_clipped() {
     for _ in 0..50 {
         assert!(!suppressed.inc("key", &none, 3).unwrap().is_allowed());
         scene.clock.advance(BUCKET);
-        assert!(suppressed.record("key", 2).unwrap());
+        assert!(suppressed.record("key", &any(), 2).unwrap());
     }
     let usage = || {
-        let usage = suppressed.usage("key").unwrap();
+        let usage = suppressed.usage("key", &any()).unwrap();
         (usage.admitted, usage.declined)
     };
     assert_eq!(usage(), (100, 150));
@@ -256,7 +264,7 @@ fn foreign_values_are_refused() {
         }
         for error in [
             scene.absolute().inc("key", &scene.rate(5), 1).unwrap_err(),
-            scene.absolute().record("key", 1).unwrap_err(),
+            scene.absolute().record("key", &any(), 1).unwrap_err(),
             scene.limiter.suppressed().inc("key", &scene.rate(5), 1).unwrap_err(),
         ] {
             assert!(error.to_string().contains("WRONGTYPE"), "{length}: {error}");
@@ -287,10 +295,11 @@ fn windows_under_one_prefix_are_apart() {
             let answer = limiter.absolute().inc("key", rate, 1).unwrap();
             *admitted += u64::from(answer.is_allowed());
             let wait = answer.retry_after().unwrap_or_default();
-            assert!(wait <= limiter.window() + limiter.bucket(), "{wait:?}");
+            assert!(wait <= limiter.window(&any()) + limiter.bucket(&any()), "{wait:?}");
         }
     }
     assert_eq!(admitted, [100; 3]);
-    let usage = limiters.each_ref().map(|(limiter, _)| limiter.absolute().usage("key").unwrap());
+    let usage =
+        limiters.each_ref().map(|(limiter, _)| limiter.absolute().usage("key", &any()).unwrap());
     assert_eq!(usage, [100; 3]);
 }

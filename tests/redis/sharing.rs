@@ -9,6 +9,7 @@ use trypema::{
     RateLimit, RedisConnectionSettings, RedisConnections, RedisRateLimiter, TrypemaError,
 };
 
+use crate::any;
 use crate::common::until::FOREVER;
 use crate::proxy::Proxy;
 use crate::server::RedisServer;
@@ -46,13 +47,17 @@ fn limiters_share_connections() {
     assert!((1..=4).contains(&opened), "{opened} connections");
     assert_eq!(limiters[7].stats().connections_opened, opened);
     for limiter in &limiters {
-        assert_eq!(limiter.absolute().usage("key").unwrap(), THREADS as u64, "each its own keys");
+        assert_eq!(
+            limiter.absolute().usage("key", &any()).unwrap(),
+            THREADS as u64,
+            "each its own keys"
+        );
     }
     // One finds out for all.
     proxy.refuse();
-    assert!(matches!(limiters[0].absolute().usage("key"), Err(TrypemaError::Redis { .. })));
+    assert!(matches!(limiters[0].absolute().usage("key", &any()), Err(TrypemaError::Redis { .. })));
     for limiter in &limiters {
-        let error = limiter.absolute().usage("key").unwrap_err();
+        let error = limiter.absolute().usage("key", &any()).unwrap_err();
         assert!(matches!(error, TrypemaError::Unavailable { .. }), "{error:?}");
     }
 }
@@ -170,5 +175,5 @@ fn processes_that_are_forked_off_begin_afresh() {
             stop.store(true, Ordering::Relaxed); // As above.
         });
     }
-    assert_eq!(absolute.usage("key").unwrap(), 2 * 5 * 300, "counted once each");
+    assert_eq!(absolute.usage("key", &any()).unwrap(), 2 * 5 * 300, "counted once each");
 }

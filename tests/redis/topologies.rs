@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use trypema::{RateLimit, RedisRateLimiter, RedisRateLimiterBuilder, TrypemaError};
 
+use crate::any;
 use crate::certificates::Certificates;
 use crate::cluster::{Cluster, eventually};
 use crate::common::until::FOREVER;
@@ -28,16 +29,16 @@ fn works(limiter: &RedisRateLimiter) {
     let (absolute, suppressed, rate) = (limiter.absolute(), limiter.suppressed(), five());
     for name in ["alice", "bob", "carol", "dave", "\u{e9}{tagged} with spaces"] {
         assert!(absolute.inc(name, &rate, 2).unwrap().is_allowed());
-        assert!(absolute.record(name, 2).unwrap());
+        assert!(absolute.record(name, &any(), 2).unwrap());
         assert!(!absolute.inc(name, &rate, 2).unwrap().is_allowed());
         assert!(absolute.is_allowed(name, &rate, 1).unwrap().is_allowed());
-        assert_eq!(absolute.usage(name).unwrap(), 4);
-        assert_eq!(absolute.refund(name, 1).unwrap(), 1);
+        assert_eq!(absolute.usage(name, &any()).unwrap(), 4);
+        assert_eq!(absolute.refund(name, &any(), 1).unwrap(), 1);
         assert!(absolute.acquire(name, &rate, 2, FOREVER).is_ok());
         assert!(suppressed.inc(name, &rate, 5).unwrap().is_allowed());
         assert!(!suppressed.inc(name, &rate, 3).unwrap().is_allowed());
         assert!(suppressed.suppression_factor(name, &rate).unwrap() > 0.0);
-        let usage = suppressed.usage(name).unwrap();
+        let usage = suppressed.usage(name, &any()).unwrap();
         assert_eq!((usage.admitted, usage.declined), (5, 3));
         assert!(suppressed.reset(name).unwrap());
         assert!(!suppressed.reset(name).unwrap());
@@ -113,7 +114,7 @@ fn user_of_the_acl() {
     let url = server.url().replace("//", "//limits:p%40ss%3Aword@");
     works(&builder(url).build().unwrap());
     let by_setting = builder(server.url()).credentials("limits", "p@ss:word").build().unwrap();
-    assert_eq!(by_setting.absolute().usage("alice").unwrap(), 5);
+    assert_eq!(by_setting.absolute().usage("alice", &any()).unwrap(), 5);
     let error = fails(&builder(server.url()).build().unwrap());
     assert!(error.contains("NOAUTH"), "{error}");
     let limiter = builder(server.url()).credentials("limits", "p@ss:word").prefix("other");
@@ -129,14 +130,16 @@ fn a_failover_is_followed() {
     eventually("the replica has all of it", || {
         watched.servers[0].ask::<u64>("DBSIZE") == watched.servers[1].ask::<u64>("DBSIZE")
     });
-    let usage = limiter.absolute().usage("alice").unwrap();
+    let usage = limiter.absolute().usage("alice", &any()).unwrap();
     assert_eq!(usage, 5);
 
     watched.servers[0].kill();
-    let error = limiter.absolute().usage("alice").unwrap_err();
+    let error = limiter.absolute().usage("alice", &any()).unwrap_err();
     eprintln!("before the failover: {error}");
     watched.until_failed_over();
-    eventually("the new primary is asked", || limiter.absolute().usage("alice") == Ok(usage));
+    eventually("the new primary is asked", || {
+        limiter.absolute().usage("alice", &any()) == Ok(usage)
+    });
     assert!(!limiter.absolute().inc("alice", &five(), 1).unwrap().is_allowed());
     assert!(limiter.absolute().inc("erin", &five(), 1).unwrap().is_allowed());
 }
@@ -162,7 +165,7 @@ fn a_demoted_primary_is_left() {
         counted = u64::from(limiter.absolute().inc("erin", &five(), 1).is_ok());
         counted == 1
     });
-    assert_eq!(limiter.absolute().usage("erin").unwrap(), 1);
+    assert_eq!(limiter.absolute().usage("erin", &any()).unwrap(), 1);
     assert_eq!(watched.servers[1].ask::<u64>("EXISTS trypema:a:60000.100:erin"), 1);
     assert!(!limiter.absolute().inc("alice", &five(), 1).unwrap().is_allowed());
 }
@@ -216,13 +219,13 @@ fn a_slot_that_moves_is_followed() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert_eq!(limiter.absolute().usage("key").unwrap(), admitted.into_inner());
+    assert_eq!(limiter.absolute().usage("key", &any()).unwrap(), admitted.into_inner());
     // The same for many in one round trip, after yet another move.
     let from = cluster.owner_of(slot);
     let to = (from + 1) % 3;
     cluster.begin_move(slot, from, to);
     cluster.move_keys(slot, from, to);
-    let before = limiter.absolute().usage("key").unwrap();
+    let before = limiter.absolute().usage("key", &any()).unwrap();
     let calls = [("key", &plenty, 1), ("bob", &plenty, 1), ("key", &plenty, 1)];
     for answer in limiter.absolute().inc_many(&calls) {
         assert!(answer.unwrap().is_allowed());
@@ -231,7 +234,7 @@ fn a_slot_that_moves_is_followed() {
     for answer in limiter.absolute().inc_many(&calls) {
         assert!(answer.unwrap().is_allowed());
     }
-    assert_eq!(limiter.absolute().usage("key").unwrap(), before + 4);
+    assert_eq!(limiter.absolute().usage("key", &any()).unwrap(), before + 4);
 }
 
 /// What the lost node had is unknown, and said to be; once it is back, all goes on.

@@ -6,6 +6,7 @@ use trypema::RateLimit;
 
 use super::Row;
 use super::scene::{Asked, KEY, Scene, ask, builder, counted, describe, then};
+use crate::any;
 use crate::clocks::Unsteady;
 use crate::cluster::eventually;
 use crate::server::{RedisServer, Setup};
@@ -100,7 +101,7 @@ pub(super) fn wrong_password() -> Row {
     let asked = ask(&wrong, KEY);
     assert_eq!(describe(&ask(&wrong, KEY).answer), describe(&asked.answer), "however often");
     assert!(!describe(&asked.answer).contains("wrong@"), "passwords are not shown");
-    let counted = limiter("right").absolute().usage(KEY).unwrap();
+    let counted = limiter("right").absolute().usage(KEY, &any()).unwrap();
     let _: () = server.ask("ACL SETUSER limits >wrong");
     Row {
         fault: "wrong password",
@@ -150,14 +151,14 @@ pub(super) fn stepped_back() -> Row {
     // What was full stays full, for a minute and a bucket from now; the hint knows.
     let rejected = inc("full");
     assert_eq!(rejected.retry_after(), Some(Duration::from_millis(60_100)), "{rejected:?}");
-    assert_eq!(limiter.absolute().usage("full").unwrap(), 2);
+    assert_eq!(limiter.absolute().usage("full", &any()).unwrap(), 2);
     set(hour + 60_099);
     assert!(!inc("full").is_allowed());
     set(hour + 60_100);
     assert!(inc("full").is_allowed());
     // By now, what was counted on the key has expired. It was, then.
     set(hour);
-    let counted = limiter.absolute().usage(KEY).unwrap();
+    let counted = limiter.absolute().usage(KEY, &any()).unwrap();
     Row {
         fault: "server's clock set back by an hour",
         gets: describe(&answer),
@@ -184,7 +185,8 @@ pub(super) fn evicted() -> Row {
         !info.contains("evicted_keys:0\r")
     });
     // Some are left and some are not, and nobody is told.
-    let usages = (1..=number).map(|number| scene.limiter.absolute().usage(&key(number)).unwrap());
+    let usages =
+        (1..=number).map(|number| scene.limiter.absolute().usage(&key(number), &any()).unwrap());
     let forgotten = usages.filter(|usage| *usage == 0).count();
     assert!(forgotten > 0, "none is forgotten");
     let asked = scene.ask();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::scene::{Asked, KEY, ask, builder, describe, then, warm_up};
 use super::{DEADLINE, Row};
+use crate::any;
 use crate::cluster::{Cluster, eventually};
 use crate::lookups::Stale;
 use crate::proxy::Proxy;
@@ -24,7 +25,7 @@ pub(super) fn stale_sentinel() -> Row {
             fault: "one Sentinel of two names an old master, the first call of 8 limiters",
             gets: describe(&answer),
             took,
-            counted: limiter.absolute().usage(&key).unwrap(),
+            counted: limiter.absolute().usage(&key, &any()).unwrap(),
             then: then(&limiter),
         }
     });
@@ -62,7 +63,7 @@ pub(super) fn all_hangs() -> Row {
         fault: "both Sentinels hang, after the first call: 99.9 % of the calls of 1.2 s",
         gets: describe(&longest.answer).replace(&format!("127.0.0.1:{one},"), "127.0.0.1:PORT,"),
         took: longest.took,
-        counted: limiter.absolute().usage(KEY).unwrap(),
+        counted: limiter.absolute().usage(KEY, &any()).unwrap(),
         then: then_,
     }
 }
@@ -79,7 +80,7 @@ pub(super) fn seeds_that_know_nothing() -> Row {
         fault: "two seeds of three are not of the cluster",
         gets: describe(&asked.answer),
         took: asked.took,
-        counted: limiter.absolute().usage(KEY).unwrap(),
+        counted: limiter.absolute().usage(KEY, &any()).unwrap(),
         then: then(&limiter),
     }
 }
@@ -104,7 +105,7 @@ pub(super) fn slot_moved() -> Row {
         fault: "the key's slot has moved to another node",
         gets: describe(&asked.answer),
         took: asked.took,
-        counted: limiter.absolute().usage(KEY).unwrap(),
+        counted: limiter.absolute().usage(KEY, &any()).unwrap(),
         then: then(&limiter),
     }
 }

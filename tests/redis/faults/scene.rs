@@ -7,6 +7,7 @@ use trypema::{
 };
 
 use super::{DEADLINE, Row};
+use crate::any;
 use crate::common::until::FOREVER;
 use crate::proxy::Proxy;
 use crate::server::RedisServer;
@@ -97,7 +98,7 @@ impl Scene {
 pub(super) fn counted(server: &RedisServer) -> u64 {
     let url = format!("redis+unix://{}", server.socket().display());
     let direct = RedisRateLimiter::builder(url).deadline(FOREVER).build().unwrap();
-    direct.absolute().usage(KEY).unwrap()
+    direct.absolute().usage(KEY, &any()).unwrap()
 }
 
 pub(super) fn then(limiter: &RedisRateLimiter) -> String {

@@ -1,0 +1,85 @@
+//! Waiting until a call is admitted.
+
+use core::time::Duration;
+
+use crate::redis::engine::{Engine, Mode, Strategy};
+use crate::redis::reply;
+use crate::redis::request::{Argument, Call};
+use crate::redis::script::{Family, Operation};
+use crate::wait::{Attempt, TimedOut, Wait};
+use crate::{Admitted, Bucket, Key, RateLimit, TrypemaError};
+
+/// How long to believe that nothing has changed while waiting for room: units that another process
+/// gives back wake nobody here.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The least time after which a waiting thread asks again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+impl<S: Strategy> Engine<S> {
+    /// Parks this thread until the call is admitted.
+    pub(crate) fn acquire(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        count: u64,
+        timeout: Duration,
+    ) -> Result<Admitted, TrypemaError> {
+        let call = Call::new(&self.windows, key, rate, count);
+        let acquired = call.and_then(|call| self.wait(&call, timeout));
+        self.counters.checked(acquired)
+    }
+
+    fn wait(&self, call: &Call<'_>, timeout: Duration) -> Result<Admitted, TrypemaError> {
+        let Call { window, key, rate, count } = *call;
+        if count == 0 {
+            return Ok(Admitted::new(Duration::ZERO, Bucket::NONE));
+        }
+        let most = S::limit(window, rate);
+        if !rate.is_unlimited() && count > most {
+            return Err(TrypemaError::exceeds_capacity(count, most, window.settings.grid.window()));
+        }
+        let (mut problem, mut bucket) = (None, Bucket::NONE);
+        let wait = Wait { queue: &window.queue, clock: &self.real_time, timeout };
+        let waited = wait.run(
+            || Key::from(key),
+            // There is no use in waiting any longer after a failure.
+            || {
+                self.attempt(call, &mut bucket).unwrap_or_else(|error| {
+                    problem = Some(error);
+                    Attempt::Admitted
+                })
+            },
+        );
+        match (problem, waited) {
+            (Some(error), _) => Err(error),
+            (None, Ok(waited)) => Ok(Admitted::new(waited, bucket)),
+            (None, Err(TimedOut)) => {
+                self.decline(call);
+                Err(TrypemaError::timeout(timeout))
+            }
+        }
+    }
+
+    /// One attempt of a thread that waits.
+    fn attempt(&self, call: &Call<'_>, bucket: &mut Bucket) -> Result<Attempt, TrypemaError> {
+        let (decision, source) = self.execute(Mode::Wait, call)?;
+        if decision.is_allowed() {
+            *bucket = decision.bucket().unwrap_or(Bucket::NONE);
+            self.counters.came_from(source);
+            self.counters.decided(&decision);
+            return Ok(Attempt::Admitted);
+        }
+        let wait = decision.retry_after().unwrap_or_else(|| S::pause(call.window));
+        Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))
+    }
+
+    /// Counts a wait that timed out as one decline, under Suppressed. A measure of the demand, and no
+    /// more: if it is lost, so be it.
+    fn decline(&self, call: &Call<'_>) {
+        if S::FAMILY == Family::Suppressed {
+            let count = [Argument::Whole(call.count)];
+            let asked = self.ask(Operation::Decline, call, count, reply::counted);
+            let _ = self.settle(call.count, asked.map(|_| ()), |_| Ok(()));
+        }
+    }
+}

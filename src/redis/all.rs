@@ -1,0 +1,200 @@
+//! Several limits at once: all or nothing, in one script.
+//!
+//! Calls of one key in one window are judged together: the sum of their counts has to fit under each of
+//! their rates, hence under the one that allows the least.
+
+use core::cmp::Reverse;
+
+use crate::redis::OnUnavailable;
+use crate::redis::counters::DecisionSource;
+use crate::redis::engine::{Engine, Mode, Strategy};
+use crate::redis::net::Failure;
+use crate::redis::net::failure::Kind;
+use crate::redis::reply::{self, Verdict};
+use crate::redis::request::{Arguments, Call, MAX_COUNT, Request};
+use crate::{Bucket, Combined, RateLimit, RateLimitDecision, TrypemaError};
+
+/// The calls of one key in one window.
+struct Group<'c> {
+    /// The sum of the counts, under the rate that allows the least.
+    call: Call<'c>,
+    capacity: u64,
+    /// Whose rate that is.
+    index: usize,
+}
+
+/// A decision on all of it, by the index of a group; and that of each group, if all are admitted.
+type Decided = (usize, Vec<RateLimitDecision>);
+
+impl<S: Strategy> Engine<S> {
+    /// All of the calls, or nothing.
+    pub(crate) fn inc_all(
+        &self,
+        calls: &[(&str, &RateLimit, u64)],
+    ) -> Result<Combined, TrypemaError> {
+        let combined = self.groups(calls).and_then(|(groups, group_of)| {
+            if groups.is_empty() {
+                let buckets = calls.iter().map(|_| Bucket::NONE).collect();
+                let decision = RateLimitDecision::allowed(u64::MAX);
+                return Ok(combined(decision, 0, buckets));
+            }
+            let reply = self.inner.router.ask(&self.request_all(&groups), self.deadline());
+            let (at, decisions) = match reply {
+                Ok(verdicts) => self.decide_all(&groups, &verdicts)?,
+                Err(failure) => return self.all_without_redis(calls, &groups, failure),
+            };
+            let (decision, index) = (decisions[at], groups[at].index);
+            self.counters.came_from(DecisionSource::Redis);
+            if !decision.is_allowed() {
+                self.counters.decided(&decision);
+                return Ok(combined(decision, index, Vec::new()));
+            }
+            decisions.iter().for_each(|decision| self.counters.decided(decision));
+            // Each call is told the bucket of its group.
+            let bucket = |at: &Option<usize>| at.and_then(|at| decisions[at].bucket());
+            let buckets = group_of.iter().map(|at| bucket(at).unwrap_or(Bucket::NONE)).collect();
+            Ok(combined(decision, index, buckets))
+        });
+        self.counters.checked(combined)
+    }
+
+    /// The calls by key and window, and the group of each; those that ask for nothing have none.
+    fn groups<'c>(
+        &'c self,
+        calls: &[(&'c str, &'c RateLimit, u64)],
+    ) -> Result<(Vec<Group<'c>>, Vec<Option<usize>>), TrypemaError> {
+        let mut groups: Vec<Group<'c>> = Vec::with_capacity(calls.len());
+        let mut group_of = Vec::with_capacity(calls.len());
+        for (index, &(key, rate, count)) in calls.iter().enumerate() {
+            let call = Call::new(&self.windows, key, rate, count)?;
+            if count == 0 {
+                group_of.push(None);
+                continue;
+            }
+            let capacity = if rate.is_unlimited() { u64::MAX } else { call.window.capacity(rate) };
+            let is_known = |group: &Group<'_>| {
+                core::ptr::eq(group.call.window, call.window) && group.call.key == key
+            };
+            let known = groups.iter().position(is_known);
+            group_of.push(Some(known.unwrap_or(groups.len())));
+            match known.map(|at| &mut groups[at]) {
+                None => groups.push(Group { call, capacity, index }),
+                Some(group) => {
+                    // Both are at most 2^53 - 1, so that the sum does not wrap.
+                    let count = group.call.count + count;
+                    if count > MAX_COUNT {
+                        return Err(TrypemaError::count_too_large(count, MAX_COUNT));
+                    }
+                    group.call.count = count;
+                    if capacity < group.capacity {
+                        (group.call.rate, group.capacity, group.index) = (rate, capacity, index);
+                    }
+                }
+            }
+        }
+        Ok((groups, group_of))
+    }
+
+    fn request_all(&self, groups: &[Group<'_>]) -> Request<'_, Vec<Option<Verdict>>> {
+        let mut packed = Vec::new();
+        for Group { call, .. } in groups {
+            S::pack(&self.inner, call, &mut packed);
+        }
+        let mut names = groups.iter().map(|group| group.call.window.name_of(group.call.key));
+        let key = names.next().unwrap_or_default();
+        let arguments = self.with_time(Arguments::new([]));
+        let script = self.inc_all.get_or_init(|| S::FAMILY.inc_all());
+        let more_keys = names.collect();
+        let parse = |value| reply::each(value, S::parse(Mode::Inc));
+        Request { script: Some(script), key, more_keys, packed, arguments, parse }
+    }
+
+    /// The group that decides it, and the decisions.
+    fn decide_all(
+        &self,
+        groups: &[Group<'_>],
+        verdicts: &[Option<Verdict>],
+    ) -> Result<Decided, TrypemaError> {
+        // Of a call that fits where others do not, nothing is said.
+        let open = RateLimitDecision::allowed(u64::MAX);
+        let decisions = groups.iter().zip(verdicts.iter().chain(core::iter::repeat(&None)));
+        let decisions = decisions.map(|(group, verdict)| {
+            verdict.map_or(open, |verdict| self.decision(Mode::Inc, &group.call, verdict))
+        });
+        let decisions = decisions.collect::<Vec<_>>();
+        let all = || decisions.iter().zip(groups).enumerate();
+        let refused = all().filter(|(_, (decision, _))| !decision.is_allowed());
+        // Never is the longest wait. Ties go to the call that comes first.
+        let longest = refused.max_by_key(|(_, (decision, group))| {
+            let wait = decision.retry_after().map_or((1, None), |wait| (0, Some(wait)));
+            (wait, Reverse(group.index))
+        });
+        if let Some((at, (_, group))) = longest {
+            if group.call.rate.is_unlimited() {
+                // It refuses nothing, but cannot count everything.
+                return Err(TrypemaError::count_too_large(group.call.count, MAX_COUNT));
+            }
+            return Ok((at, decisions));
+        }
+        if verdicts.len() != groups.len() || verdicts.iter().any(Option::is_none) {
+            let cause = format!("{} verdicts on {} limits", verdicts.len(), groups.len());
+            return Err(Kind::Protocol { cause }.at("a server").into_error(0));
+        }
+        let least = all().min_by_key(|(_, (decision, group))| (decision.remaining(), group.index));
+        let at = least.map_or(0, |(at, _)| at);
+        Ok((at, decisions))
+    }
+
+    /// The answer that the user wants while Redis is away.
+    #[cold]
+    fn all_without_redis(
+        &self,
+        calls: &[(&str, &RateLimit, u64)],
+        groups: &[Group<'_>],
+        failure: Failure,
+    ) -> Result<Combined, TrypemaError> {
+        if let Kind::Server { code, .. } = &failure.kind
+            && code == "CROSSSLOT"
+        {
+            let given = groups.iter().map(|group| group.call.key).collect::<Vec<_>>().join(", ");
+            let allowed =
+                "on a cluster, keys of one call have to be in one slot: `{tag}`s see to it";
+            return Err(TrypemaError::invalid_key(given, allowed));
+        }
+        let policy = &self.inner.outage_policy;
+        if let (OnUnavailable::Local, Some(limiter)) = (policy.policy, &policy.local) {
+            self.outage(0, failure)?;
+            let rates =
+                calls.iter().map(|(_, rate, _)| self.inner.local_rate(self.windows.of(rate), rate));
+            let rates = rates.collect::<Vec<_>>();
+            let calls =
+                calls.iter().zip(&rates).map(|((key, _, count), rate)| (*key, rate, *count));
+            let answer = S::stand_in(limiter).inc_all(&calls.collect::<Vec<_>>())?;
+            self.counters.came_from(DecisionSource::Local);
+            self.counters.decided(&answer.decision);
+            return Ok(answer);
+        }
+        // What each would be told by itself: one that never fits, if any; else the one that is left least.
+        let told = groups.iter().map(|group| {
+            let told = self.without_redis(Mode::Inc, &group.call, failure.clone());
+            told.map(|(decision, source)| (decision, source, group.index))
+        });
+        let told = told.collect::<Result<Vec<_>, _>>()?;
+        let tightest = told.into_iter().min_by_key(|(decision, _, index)| {
+            (decision.is_allowed(), !decision.is_never(), decision.remaining(), *index)
+        });
+        let Some((decision, source, index)) = tightest else {
+            return Err(failure.into_error(0));
+        };
+        self.counters.came_from(source);
+        self.counters.decided(&decision);
+        let buckets = calls.iter().map(|_| Bucket::NONE).collect();
+        Ok(combined(decision, index, if decision.is_allowed() { buckets } else { Vec::new() }))
+    }
+}
+
+fn combined(decision: RateLimitDecision, tightest: usize, buckets: Vec<Bucket>) -> Combined {
+    let mut combined = Combined::new(decision, tightest);
+    combined.buckets = buckets;
+    combined
+}

@@ -1,0 +1,151 @@
+//! Calls that ask for no decision: about the units of a key, or all that is known of it.
+
+use crate::redis::engine::{Engine, Strategy};
+use crate::redis::reply;
+use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT, Request, check_key};
+use crate::redis::script::Operation;
+use crate::{Bucket, Key, Limiter, LocalRateLimiter, RateLimit, SuppressedUsage, TrypemaError};
+
+impl<S: Strategy> Engine<S> {
+    /// Units that count.
+    pub(crate) fn usage(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> SuppressedUsage,
+    ) -> Result<SuppressedUsage, TrypemaError> {
+        let usage = Call::new(&self.windows, key, rate, 0).and_then(|call| {
+            let asked = self.ask(Operation::Usage, &call, [], reply::usage);
+            self.settle(0, asked, |limiter| Ok(local(limiter, rate)))
+        });
+        self.counters.checked(usage)
+    }
+
+    pub(crate) fn suppression_factor(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> f64,
+    ) -> Result<f64, TrypemaError> {
+        let factor = Call::new(&self.windows, key, rate, 0).and_then(|call| {
+            if rate.is_unlimited() {
+                return Ok(0.0);
+            }
+            let arguments = [Argument::Real(rate.as_per_second())];
+            let asked = self.ask(Operation::Factor, &call, arguments, reply::factor);
+            let local_rate = self.inner.local_rate(call.window, rate);
+            self.settle(0, asked, |limiter| Ok(local(limiter, &local_rate)))
+        });
+        self.counters.checked(factor)
+    }
+
+    /// Counts units whatever the limit.
+    pub(crate) fn record(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        count: u64,
+    ) -> Result<bool, TrypemaError> {
+        let recorded = Call::new(&self.windows, key, rate, count).and_then(|call| {
+            if count == 0 {
+                return Ok(true);
+            }
+            let count = [Argument::Whole(call.count)];
+            let asked = self.ask(Operation::Record, &call, count, reply::counted).map(|_| true);
+            self.settle(call.count, asked, |limiter| {
+                S::stand_in(limiter).record(key, rate, call.count)
+            })
+        });
+        self.counters.checked(recorded)
+    }
+
+    /// Gives units back.
+    pub(crate) fn refund(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        let arguments = [Argument::Whole(count.min(MAX_COUNT))];
+        self.take_back(Operation::Refund, (key, rate, count), arguments, |limiter| {
+            limiter.refund(key, rate, count)
+        })
+    }
+
+    /// Takes units out of the bucket that they were counted in.
+    pub(crate) fn undo(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        bucket: Bucket,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        let count = if bucket == Bucket::NONE { 0 } else { count };
+        let arguments = [Argument::Whole(count.min(MAX_COUNT)), Argument::Whole(bucket.tick())];
+        self.take_back(Operation::Undo, (key, rate, count), arguments, |limiter| {
+            limiter.undo(key, rate, bucket, count)
+        })
+    }
+
+    fn take_back<const N: usize>(
+        &self,
+        operation: Operation,
+        (key, rate, count): (&str, &RateLimit, u64),
+        arguments: [Argument; N],
+        local: impl FnOnce(&dyn Limiter) -> Result<u64, TrypemaError>,
+    ) -> Result<u64, TrypemaError> {
+        // No key holds more than that, so more cannot be given back either.
+        let count = count.min(MAX_COUNT);
+        let taken = Call::new(&self.windows, key, rate, count).and_then(|call| {
+            if count == 0 {
+                return Ok(0);
+            }
+            let asked = self.ask(operation, &call, arguments, reply::count);
+            let taken = self.settle(count, asked, |limiter| local(S::stand_in(limiter)));
+            // Even if the server's reply was lost.
+            self.forget_denial(key);
+            call.window.queue.units_freed(|| Key::from(key));
+            taken
+        });
+        self.counters.checked(taken)
+    }
+
+    /// Forgets a key in all windows that were set, or that this limiter has used.
+    pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
+        if let Some(limiter) = &self.inner.outage_policy.local {
+            // It has no errors.
+            let _ = S::stand_in(limiter).reset(key);
+        }
+        let known = check_key(key).and_then(|()| {
+            let requests = self.windows.iter().map(|window| Request {
+                script: None,
+                key: window.name_of(key),
+                more_keys: Vec::new(),
+                packed: Vec::new(),
+                arguments: Arguments::new([]),
+                parse: reply::count,
+            });
+            let requests = requests.collect::<Vec<_>>();
+            let replies = self.inner.router.ask_many(&requests, self.deadline());
+            self.forget_denial(key);
+            for window in self.windows.iter() {
+                window.queue.units_freed(|| Key::from(key));
+            }
+            let mut forgotten = 0;
+            for reply in replies {
+                forgotten += match reply {
+                    Ok(forgotten) => forgotten,
+                    Err(failure) => return Err(self.outage(0, failure)?.into_error(0)),
+                };
+            }
+            Ok(forgotten > 0)
+        });
+        self.counters.checked(known)
+    }
+
+    fn forget_denial(&self, key: &str) {
+        if let Some(denial_cache) = &self.denial_cache {
+            denial_cache.forget(key);
+        }
+    }
+}

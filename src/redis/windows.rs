@@ -1,0 +1,137 @@
+//! The windows of a strategy, and which of them a rate is judged over. Keys have a usage of their own
+//! in each.
+
+use core::fmt;
+use std::sync::OnceLock;
+
+use crate::RateLimit;
+use crate::key::Key;
+use crate::policy::Grid;
+use crate::policy::suppressed::Suppression;
+use crate::redis::request::MAX_COUNT;
+use crate::redis::script::{Family, Scripts, Settings};
+use crate::settings::{Windowing, nearest, own_grid};
+use crate::wait::WaitQueue;
+
+/// The windows that were set; else those of the rates' own periods, each made when it is first used.
+pub(crate) struct Windows {
+    plan: Plan,
+    family: Family,
+    set: Vec<Window>,
+    own: OnceLock<Box<Own>>,
+}
+
+/// How windows are made.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) prefix: String,
+    pub(crate) windowing: Windowing,
+    pub(crate) hard_limit_factor: f64,
+    pub(crate) suppression_refresh: core::time::Duration,
+    /// Whether tests tell the server's time.
+    pub(crate) told_time: bool,
+}
+
+/// A link of the chain of windows. A program has few periods, so that it is short; and it only ever
+/// grows, so that a window can be borrowed.
+struct Own {
+    window: Window,
+    next: OnceLock<Box<Self>>,
+}
+
+pub(crate) struct Window {
+    pub(crate) settings: Settings,
+    pub(crate) scripts: Scripts,
+    pub(crate) queue: WaitQueue<Key>,
+    /// What the names of its keys begin with.
+    name: String,
+}
+
+impl Windows {
+    pub(crate) fn new(plan: Plan, family: Family) -> Self {
+        let set = plan.windowing.fixed().iter().map(|grid| Window::new(&plan, family, *grid));
+        Self { set: set.collect(), plan, family, own: OnceLock::new() }
+    }
+
+    /// The window that judges this rate.
+    pub(crate) fn of(&self, rate: &RateLimit) -> &Window {
+        match &self.set[..] {
+            [] => self.of_period(rate.period_ms()),
+            [only] => only,
+            set => {
+                let windows_ms = set.iter().map(|window| window.settings.grid.window_ms());
+                let nearest = nearest(windows_ms.clone(), rate);
+                let is_it = |window_ms: u64| window_ms == nearest;
+                &set[windows_ms.into_iter().position(is_it).unwrap_or_default()]
+            }
+        }
+    }
+
+    fn of_period(&self, period_ms: u64) -> &Window {
+        let mut next = &self.own;
+        loop {
+            let own = next.get_or_init(|| {
+                let window = Window::new(&self.plan, self.family, own_grid(period_ms));
+                Box::new(Own { window, next: OnceLock::new() })
+            });
+            if own.window.settings.grid.window_ms() == period_ms {
+                return &own.window;
+            }
+            next = &own.next;
+        }
+    }
+
+    /// The window and the bucket that judge this rate, whether they are in use yet or not.
+    pub(crate) fn grid_of(&self, rate: &RateLimit) -> Grid {
+        if self.set.is_empty() { own_grid(rate.period_ms()) } else { self.of(rate).settings.grid }
+    }
+
+    /// Those that were set, or are in use.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Window> {
+        let first = self.own.get();
+        let own = core::iter::successors(first, |own| own.next.get());
+        self.set.iter().chain(own.map(|own| &own.window))
+    }
+}
+
+impl Window {
+    fn new(plan: &Plan, family: Family, grid: Grid) -> Self {
+        let suppression = Suppression::new(&grid, plan.hard_limit_factor, plan.suppression_refresh);
+        let settings = Settings { grid, suppression, told_time: plan.told_time };
+        let letter = match family {
+            Family::Absolute => 'a',
+            Family::Suppressed => 's',
+        };
+        let (window_ms, bucket_ms) = (grid.window_ms(), grid.bucket().as_millis());
+        Self {
+            settings,
+            scripts: Scripts::new(family, settings),
+            queue: WaitQueue::new(),
+            name: format!("{}:{letter}:{window_ms}.{bucket_ms}:", plan.prefix),
+        }
+    }
+
+    /// The full name of a key. Limiters of other windows or buckets never meet there.
+    pub(crate) fn name_of(&self, key: &str) -> String {
+        let mut name = String::with_capacity(self.name.len() + key.len());
+        name.push_str(&self.name);
+        name.push_str(key);
+        name
+    }
+
+    /// What a finite rate allows, of what can be counted.
+    pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
+        rate.capacity_of_millis(self.settings.grid.window_ms()).min(MAX_COUNT)
+    }
+
+    /// The same as a hard limit.
+    pub(crate) fn hard_limit(&self, rate: &RateLimit) -> u64 {
+        self.settings.suppression.hard_limit(self.capacity(rate), MAX_COUNT)
+    }
+}
+
+impl fmt::Debug for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|window| window.settings.grid)).finish()
+    }
+}
