@@ -95,7 +95,8 @@ impl Window {
 
     /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
     /// ring was exchanged, or the state has moved, start over.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     fn free_slot(&self, snapshot: &Snapshot<'_>) -> Option<FreeSlot> {
         let (len, slots) = (snapshot.len(), snapshot.view.len());
         // Tested on the `len` of the state, not on the marks inside by now: whoever has read this

@@ -36,8 +36,8 @@
 //! That a note loaded while the state was `s` is still the same asks that no word comes back. Kept notes
 //! and claims do not, by the above, nor do they as void ones. Lists do not, since a thread that has
 //! loaded the address of one is pinned. A list of which nothing counts since a mark was committed gives
-//! place to a void note of that mark's start and tick. Since the list was there when the mark was
-//! committed, no note was ever of both. (All this is modulo the ranges of ticks and counts, as in `window`.)
+//! place to a void note of that mark's start and tick: the list was there before the mark was, so no
+//! note before it was of both. (All this is modulo the ranges of ticks and counts, as in `window`.)
 //!
 //! Each of these is one compare-and-swap that is not repeated; where it fails, somebody else was
 //! faster, and the way through the marks is open as ever.

@@ -134,7 +134,8 @@ impl Snapshot<'_> {
     }
 
     /// [`Snapshot::live_at`], for a window of another span.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     pub(crate) fn live_within(&self, tick: u64, span: u64) -> u64 {
         let oldest = self.tail().wrapping_sub(self.len());
         let inside = |age: u64| {
@@ -145,7 +146,8 @@ impl Snapshot<'_> {
     }
 
     /// What is seen from a place, and its tick.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     pub(crate) fn usage_at(&self, at: &DecisionTick) -> (Usage, u64) {
         match *at {
             DecisionTick::Newest(tick) => (self.usage(self.len(), tick), tick),

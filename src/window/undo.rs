@@ -1,51 +1,54 @@
-//! Units given back: by a refund, of whichever bucket they are in, or by an undo, of a bucket named.
+//! Giving units back: a refund takes them from the oldest buckets, an undo from the bucket named.
 //!
-//! # What is kept
+//! # The list
 //!
-//! Marks and the cumulative count stay as they are. Beside them there may be a list of marks, and
-//! of how many units each has given back, see `given_back`. A list is never changed, only replaced, by a
-//! compare-and-swap of the note, the word that holds its address: null for nearly all windows.
+//! Marks and the cumulative count stay as they are. Beside them a window may have a list: which marks
+//! have given units back, and how many each (see `given_back`). A list never changes. It is replaced as a
+//! whole, by a compare-and-swap of the note, the word that holds its address. Nearly all windows have none.
 //!
-//! Usage is `cum` less the `start` of the oldest mark inside, as ever, less what was given back of that mark and
-//! of later ones. That is all of the list that speaks of marks inside:
+//! Usage is `cum` less the `start` of the oldest mark inside, as ever, and less the units in the list
+//! of that mark and of later ones. No other entry speaks of a mark inside, and each of these does:
 //!
-//! - An entry later than the oldest mark inside is of a mark inside. A list that goes with a state, as
-//!   below, names marks that were committed up to that state, and in one life of the window, that is
-//!   without a restart, all that are later than the oldest inside are inside themselves. In a later
-//!   life no mark is earlier than any of an earlier life.
-//! - An entry of the oldest mark's tick is of that mark if it has its start. Otherwise the window
-//!   was begun afresh within the tick: a restart moves `cum` on by a stride, so starts differ.
-//! - Anything earlier has left.
+//! - An entry that is later than the oldest mark inside is of a mark inside. For the list that goes with a
+//!   state names marks that were committed up to that state. Those of the same life, that is since the
+//!   last restart, are inside if they are later than the oldest inside. Those of an earlier life
+//!   are not later than any mark of this one (see `window`, "Without marks").
+//! - An entry of the oldest mark's tick is of that mark if it has its start. If not, it is of an
+//!   earlier life: the window was begun afresh within the tick, and that moves `cum` on by a stride.
+//! - What an entry that is earlier speaks of has left the window.
 //!
-//! Sums are modulo the range of counts: with units that were given back, a window may have more than
-//! a count can tell, but what is left of them is less. A fill-up leaves as many in the newest mark: it puts
-//! `cum` past those that were given back of it.
+//! Sums are modulo the range of counts: what was admitted, undone and admitted again within a window may
+//! be more than a count can tell. What is left of it is not, so the difference is right. A fill-up
+//! leaves as many units in the newest mark as a window can hold, past those that were given back of it.
 //!
 //! # Giving back
 //!
-//! 1. Load the state, then the note; look at the marks, and choose from which to take, and how much:
-//!    no more from any than it holds less what the list says was given back of it.
-//! 2. Look at the state again. If it has not changed, all that was true.
+//! 1. Load the state, then the note. Look at the marks, and choose how much to take from which: from no
+//!    mark more than it holds, less what the list says it has given back.
+//! 2. Look at the state again. If it has not changed, all of that was true.
 //! 3. Put a list with these units added in the place of the note that was found, by a
 //!    compare-and-swap. If that fails, start over.
 //!
-//! *Nothing is given back twice, and no more than there is.* What a mark holds only grows while it is the newest, and is fixed
-//! afterwards, so the choice stays within it whatever the state has become by 3. And the
-//! list is still the one that the choice was made by: its address is not used again while this thread is
-//! pinned. (Where there was none, there is none again.)
+//! *No unit is given back twice, and none that is not there.* The units of a mark only become more, and
+//! only while it is the newest: the choice stays good whatever the state is by step 3. The list that
+//! is replaced is the one that the choice was made by: while this thread is pinned, its address is not
+//! that of another. (If there was none, there is none now; that there was one in between is no matter.)
 //!
 //! *Nothing is admitted too much.* An admission loads the list after the state, and commits by a
-//! compare-and-swap of that state. So the list was at most newer than the state by units that the state
-//! counts. Or it is older, and the admission counts units that were given back meanwhile: races
-//! between the two err on the side of counting.
+//! compare-and-swap of that state. If it saw a list that was made for a later state, the state has
+//! changed, and the compare-and-swap fails. So all units in the list are units that the state counts.
+//! The list may be outdated by then: the admission counts units that were given back meanwhile.
+//! Races between the two err on that side. But it is no older than any list by which the admissions
+//! up to this state were judged, since those were published with the state: what is left by it is no
+//! more than what the last of them left.
 //!
-//! *What leaves the list.* A new list is made of those entries of the old one that speak of the `len` marks
-//! of the state. A thread that commits a mark after which none does voids the note. Nobody misses the others:
-//! a call is judged at the newest mark or later, and those marks have left the window by then. A thread
-//! that has an older state finds out when it looks at the state again, since the state is
-//! published with the note.
+//! *What leaves the list.* A new list takes over the entries of the old one that speak of the `len` marks
+//! of the state. A thread that commits a mark after which no entry does voids the note. Nobody misses
+//! what was left out: a call is judged at the newest mark or later, and then those marks have
+//! left the window. A thread with an older state finds out when it looks at the state again: the newer
+//! one was published with the note.
 //!
-//! While there is a list, no note is kept, and calls take the long way.
+//! While there is a list, calls take the long way, and no note is kept.
 
 use crate::window::given_back::{self, Entry};
 use crate::window::note::Noted;
@@ -53,12 +56,14 @@ use crate::window::snapshot::{Snapshot, Usage};
 use crate::window::timeline::Timeline;
 use crate::window::window::Window;
 
-/// Names the mark that units were counted in.
+/// Names the bucket that units were counted in. No other mark of the key has the same name, neither of
+/// this window, once it was begun afresh, nor of one that replaced it after a reset: they have
+/// another index and hold other cumulative counts, see [`Timeline`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct MarkId {
     /// Its tick.
     pub(crate) tick: u64,
-    /// The state that counted the units: that mark is its newest, and holds the unit before its `cum`.
+    /// The state that counted the units. The mark is its newest, and holds the unit before its `cum`.
     pub(crate) at: u64,
 }
 
