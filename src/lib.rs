@@ -21,6 +21,7 @@ mod rate;
 mod redis;
 mod settings;
 mod sync;
+mod thread_exit;
 mod wait;
 mod window;
 

@@ -27,6 +27,10 @@ pub(crate) const ROOMY: usize = 8;
 /// a key that has as many processors busy with being turned away, that is little.
 pub(crate) const STRIPES: usize = 8;
 
+/// Stripes of lines of waiting threads, see `wait::queue`. Two keys that are waited for at a time rarely
+/// share one.
+pub(crate) const WAIT_STRIPES: usize = 64;
+
 /// How often one addition must have come too late for stripes to be made. Once is nothing: that
 /// happens now and then on any key that has more than one caller.
 pub(crate) const CONTENTION: u32 = 2;

@@ -24,6 +24,7 @@ pub(crate) use once::OnceBox;
 
 /// See the library's `sync`.
 pub(crate) const STRIPES: usize = 2;
+pub(crate) const WAIT_STRIPES: usize = 2;
 pub(crate) const CONTENTION: u32 = 1;
 
 thread_local! {

@@ -8,6 +8,8 @@ use std::thread::Thread;
 
 pub use manual::ManualClock;
 pub use monotonic::MonotonicClock;
+#[cfg(test)]
+pub(crate) use monotonic::Shim;
 
 /// A source of time for a limiter.
 ///

@@ -83,6 +83,15 @@ impl KeyState for Window {
         self.retire(timeline, now.tick, stale_after, || true)
     }
 
+    fn is_idle(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool {
+        let mut is_idle = false;
+        let is_dead = self.retire(timeline, now.tick, stale_after, || {
+            is_idle = true;
+            false
+        });
+        is_idle || is_dead
+    }
+
     fn heap_bytes(&self) -> usize {
         self.heap_bytes()
     }

@@ -8,15 +8,24 @@
 //! hand of a clock, and retires the first idle key that it meets. That is a fixed amount of work;
 //! if nothing idle is found the new key is turned away. An entry in use is never touched: idle
 //! means that nothing in its window counts.
+//!
+//! Two threads that bring the same new key may both find no entry, and the second no slot, because the
+//! first has taken the last one. So who finds no slot looks for the entry once more.
+//!
+//! A key's own code may panic. It runs before a slot is taken, or while a [`Taken`] gives the slot back;
+//! a state that was ended and not removed keeps its slot until it is next met.
 
 use core::hash::{BuildHasher, Hash};
+use core::ops::Range;
+use core::mem;
 
 use crossbeam_epoch::{self as epoch, Atomic, Owned, Shared};
-use papaya::{HashMap, LocalGuard};
+use papaya::HashMap;
 
 use crate::key::Lookup;
+use crate::local::guard::{MapGuard, guard};
 use crate::local::key_ref::KeyRef;
-use crate::local::map::State;
+use crate::local::map::{STEP, State};
 use crate::local::slot_pool::SlotPool;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +38,24 @@ pub(crate) struct BoundedMap<K, V, S> {
     keys: Box<[Atomic<K>]>,
     hand: AtomicU64,
     evictions: AtomicU64,
+}
+
+/// A slot that is given back, and its name taken off, unless it is kept: whatever panics.
+struct Taken<'a, K, V, S> {
+    map: &'a BoundedMap<K, V, S>,
+    slot: u32,
+}
+
+impl<K, V, S> Taken<'_, K, V, S> {
+    fn keep(self) {
+        mem::forget(self);
+    }
+}
+
+impl<K, V, S> Drop for Taken<'_, K, V, S> {
+    fn drop(&mut self) {
+        self.map.vacate(self.slot);
+    }
 }
 
 struct Seated<V> {
@@ -52,12 +79,12 @@ where
         }
     }
 
-    pub(crate) fn guard(&self) -> LocalGuard<'_> {
-        self.map.guard()
+    pub(crate) fn guard(&self) -> MapGuard<'_> {
+        guard(&self.map)
     }
 
     #[inline]
-    pub(crate) fn get<'g, Q>(&self, key: &Q, guard: &'g LocalGuard<'_>) -> Option<&'g V>
+    pub(crate) fn get<'g, Q>(&self, key: &Q, guard: &'g MapGuard<'_>) -> Option<&'g V>
     where
         K: 'g,
         Q: Lookup<K> + ?Sized,
@@ -83,7 +110,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        let guard = self.map.guard();
+        let guard = self.guard();
         loop {
             let found = match self.map.get(&KeyRef(key), &guard) {
                 Some(found) => found,
@@ -103,43 +130,47 @@ where
         key: K,
         make: impl Fn() -> V,
         retire: impl Fn(&V) -> bool,
-        guard: &'g LocalGuard<'_>,
-    ) -> Option<&'g Seated<V>> {
+        guard: &'g MapGuard<'_>,
+    ) -> Option<&'g Seated<V>>
+    where
+        K: 'g,
+    {
+        let name = Owned::new(key.clone());
+        let state = make();
         let slot = match self.slots.take() {
             Some(slot) => slot,
-            None => self.displace(retire)?,
+            None => match self.displace(retire) {
+                Some(slot) => slot,
+                // Its slot may have been the one that was wanting here.
+                None => return self.map.get(&KeyRef(&key), guard),
+            },
         };
-        // Release: publishes the key to the Acquire load in `displace`. Named before it is
-        // inserted; a hand that comes between finds no such entry and moves on.
-        self.keys[slot as usize].store(Owned::new(key.clone()), Ordering::Release);
-        match self.map.try_insert(key, Seated { state: make(), slot }, guard) {
-            Ok(seated) => Some(seated),
-            Err(occupied) => {
-                self.vacate(slot);
-                Some(occupied.current)
+        let taken = Taken { map: self, slot };
+        // Release: publishes the key to the Acquire loads in `displace` and `seated_at`. Named before it
+        // is inserted; a hand that comes between finds no such entry and moves on.
+        self.keys[slot as usize].store(name, Ordering::Release);
+        match self.map.try_insert(key, Seated { state, slot }, guard) {
+            Ok(seated) => {
+                taken.keep();
+                Some(seated)
             }
+            Err(occupied) => Some(occupied.current),
         }
     }
 
     /// Retires an idle key among the next few, and returns its slot.
     fn displace(&self, retire: impl Fn(&V) -> bool) -> Option<u32> {
         let pin = epoch::pin();
-        let guard = self.map.guard();
+        let guard = self.guard();
         let count = self.slots.count() as u64;
         (0..LOOKS).find_map(|_| {
             // Relaxed: only spreads the looks over the slots.
             let at = self.hand.fetch_add(1, Ordering::Relaxed) % count;
             let slot = u32::try_from(at).ok()?;
-            // Acquire: pairs with the Release store in `seat`.
-            let key = self.keys[slot as usize].load(Ordering::Acquire, &pin);
-            // SAFETY: the key was pinned before it was loaded, and is destroyed by deferral only.
-            let key = unsafe { key.as_ref() }?;
-            let seated = self.map.get(&KeyRef(key), &guard)?;
-            if seated.slot != slot || !retire(&seated.state) {
+            let (key, seated) = self.seated_at(slot, &pin, &guard)?;
+            if !retire(&seated.state) {
                 return None;
             }
-            // Another thread may have been first, and this key's next entry may have died since,
-            // in another slot: whichever was removed here, its slot is this thread's now.
             let freed = self.remove(key)?;
             self.name_nothing(freed);
             // Relaxed: a plain counter.
@@ -150,7 +181,8 @@ where
 
     /// Removes the key's entry if it is dead: its slot, if this call did.
     fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<u32> {
-        match self.map.pin().remove_if(&KeyRef(key), |_, seated| seated.state.is_dead()) {
+        let guard = self.guard();
+        match self.map.remove_if(&KeyRef(key), |_, seated| seated.state.is_dead(), &guard) {
             Ok(Some((_, seated))) => Some(seated.slot),
             // Gone already, or alive and hence another one.
             Ok(None) | Err(_) => None,
@@ -165,6 +197,89 @@ where
         removed.is_some()
     }
 
+    /// The entry that has a slot at present.
+    fn seated_at<'g>(
+        &self,
+        slot: u32,
+        pin: &'g epoch::Guard,
+        guard: &'g MapGuard<'_>,
+    ) -> Option<(&'g K, &'g Seated<V>)> {
+        // Acquire: pairs with the Release store in `seat`.
+        let key = self.keys[slot as usize].load(Ordering::Acquire, pin);
+        // SAFETY: the key was pinned before it was loaded, and is destroyed by deferral only.
+        let key = unsafe { key.as_ref() }?;
+        let seated = self.map.get(&KeyRef(key), guard)?;
+        (seated.slot == slot).then_some((key, seated))
+    }
+
+    /// Acts on the entries of these slots, under one guard.
+    fn act_on(&self, slots: Range<u32>, mut act: impl FnMut(&K, &V)) {
+        let (pin, guard) = (epoch::pin(), self.guard());
+        for slot in slots {
+            if let Some((key, seated)) = self.seated_at(slot, &pin, &guard) {
+                act(key, &seated.state);
+            }
+        }
+    }
+
+    /// Slots that were ever taken, in steps.
+    fn steps(&self) -> impl Iterator<Item = Range<u32>> {
+        let used = self.slots.used();
+        (0..used).step_by(STEP).map(move |from| from..used.min(from.saturating_add(STEP as u32)))
+    }
+
+    /// See [`KeyMap::sweep`](crate::local::map::KeyMap::sweep).
+    pub(crate) fn sweep<C>(
+        &self,
+        mut begin: impl FnMut() -> Option<C>,
+        retire: impl Fn(&C, &V) -> bool,
+    ) -> usize {
+        let mut removed = 0;
+        for slots in self.steps() {
+            let Some(context) = begin() else { break };
+            self.act_on(slots, |key, state| {
+                if retire(&context, state) && self.unlink(key) {
+                    removed += 1;
+                }
+            });
+        }
+        removed
+    }
+
+    pub(crate) fn keys(&self, wanted: impl Fn(&V) -> bool) -> Vec<K> {
+        let mut keys = Vec::new();
+        for slots in self.steps() {
+            self.act_on(slots, |key, state| {
+                if wanted(state) {
+                    keys.push(key.clone());
+                }
+            });
+        }
+        keys
+    }
+
+    pub(crate) fn sample(&self, most: usize, look: impl FnMut(&V)) {
+        let most = u32::try_from(most).unwrap_or(u32::MAX).min(self.slots.used());
+        let mut look = look;
+        self.act_on(0..most, |_, state| look(state));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        // The map adds up counters one after the other, and can come out too high.
+        self.map.len().min(self.slots.count())
+    }
+
+    pub(crate) fn entry_bytes(&self) -> usize {
+        size_of::<(K, Seated<V>)>() + size_of::<K>()
+    }
+
+    pub(crate) fn evictions(&self) -> u64 {
+        // Relaxed: a plain counter.
+        self.evictions.load(Ordering::Relaxed)
+    }
+}
+
+impl<K, V, S> BoundedMap<K, V, S> {
     fn vacate(&self, slot: u32) {
         self.name_nothing(slot);
         self.slots.give(slot);
@@ -180,25 +295,6 @@ where
             // SAFETY: the swap made the key unreachable, and only one thread gets it.
             unsafe { pin.defer_destroy(key) };
         }
-    }
-
-    pub(crate) fn each(&self, mut visit: impl FnMut(&K, &V) -> bool) {
-        let guard = self.map.guard();
-        let _ = self.map.iter(&guard).all(|(key, seated)| visit(key, &seated.state));
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        // The map adds up counters one after the other, and can come out too high.
-        self.map.len().min(self.slots.count())
-    }
-
-    pub(crate) fn entry_bytes(&self) -> usize {
-        size_of::<(K, Seated<V>)>() + size_of::<K>()
-    }
-
-    pub(crate) fn evictions(&self) -> u64 {
-        // Relaxed: a plain counter.
-        self.evictions.load(Ordering::Relaxed)
     }
 }
 

@@ -1,19 +1,22 @@
 //! The background thread that forgets idle keys.
 
+use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::process;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 /// The thread's name, as debuggers and `top -H` show it.
 const NAME: &str = "trypema-cleanup";
-/// Keys between two looks at whether to go on.
-const STRIDE: u32 = 1024;
 /// No shorter pause between sweeps.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// At most one thread. The lock is taken to start and stop it, never by a decision.
+///
+/// `fork` copies this and not the thread. So what was started in another process is left alone for
+/// good: its thread cannot be joined here, and its parts are of no use.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaner {
     running: Mutex<Option<Running>>,
@@ -21,6 +24,8 @@ pub(crate) struct Cleaner {
 
 #[derive(Debug)]
 struct Running {
+    /// The process that has the thread: a child made by `fork` has not.
+    process: u32,
     stop: Arc<AtomicBool>,
     /// Nothing is ever sent: dropping it wakes the thread.
     wake: Sender<()>,
@@ -31,7 +36,8 @@ impl Cleaner {
     /// Starts a thread that calls `sweep` on `subject` at every `interval`, until it is stopped or
     /// the subject is gone. Does nothing if one is running.
     ///
-    /// `sweep` is given a function to be asked for each key: whether to go on.
+    /// `sweep` is given a function to be asked after each of its steps, while nothing is protected:
+    /// whether to go on.
     pub(crate) fn start<T: Send + Sync + 'static>(
         &self,
         subject: Weak<T>,
@@ -39,6 +45,7 @@ impl Cleaner {
         sweep: impl Fn(&T, &dyn Fn() -> bool) + Send + 'static,
     ) {
         let mut running = self.lock();
+        take_if_inherited(&mut running);
         if running.as_ref().is_some_and(|running| !running.thread.is_finished()) {
             return;
         }
@@ -49,12 +56,7 @@ impl Cleaner {
         let work = move || {
             while let Err(RecvTimeoutError::Timeout) = woken.recv_timeout(interval) {
                 let Some(subject) = subject.upgrade() else { return };
-                let visited = core::cell::Cell::new(0_u32);
                 let go_on = || {
-                    visited.set(visited.get().wrapping_add(1));
-                    if !visited.get().is_multiple_of(STRIDE) {
-                        return true;
-                    }
                     // Callers come first on a machine with few cores.
                     thread::yield_now();
                     // Relaxed: a flag that carries nothing. With no other handle left there is
@@ -69,12 +71,16 @@ impl Cleaner {
             .name(NAME.to_owned())
             .spawn(work)
             .expect("the system can start a thread");
-        *running = Some(Running { stop, wake, thread });
+        *running = Some(Running { process: process::id(), stop, wake, thread });
     }
 
     /// Stops the thread, if one is running, and waits until it has ended.
     pub(crate) fn stop(&self) {
-        let Some(Running { stop, wake, thread }) = self.lock().take() else { return };
+        let mut running = self.lock();
+        take_if_inherited(&mut running);
+        let taken = running.take();
+        drop(running);
+        let Some(Running { stop, wake, thread, .. }) = taken else { return };
         // Relaxed: as where it is read.
         stop.store(true, Ordering::Relaxed);
         drop(wake);
@@ -87,5 +93,19 @@ impl Cleaner {
 
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        take_if_inherited(self.running.get_mut().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Leaves alone for good what was started in another process.
+fn take_if_inherited(running: &mut Option<Running>) {
+    if let Some(inherited) = running.take_if(|running| running.process != process::id()) {
+        // Dropped, it would detach a thread that is not here, and wake whoever is not waiting.
+        mem::forget(inherited);
     }
 }

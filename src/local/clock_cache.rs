@@ -57,7 +57,8 @@ impl Config {
     /// Turns the clock_cache to the millisecond of `count`.
     #[cold]
     fn turn(&self, clock_cache: &ClockCache, clock: &MonotonicClock, count: u64) -> Now {
-        let nanos = clock.nanos_at(count);
+        // Another one if the counter has gone wrong.
+        let (count, nanos) = clock.read(count);
         let moment = self.moment(count, nanos);
         // Up to the last count that is sure to be of this millisecond: the clock does not say at
         // which count a time is, so this is a guess on the safe side, and then looked at.
@@ -80,44 +81,63 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::clock::Shim;
     use crate::policy::Grid;
 
+    fn config(bucket: Duration, clock: MonotonicClock) -> Config {
+        let grid = Grid::new(Duration::from_secs(10), bucket, 100_000).expect("valid");
+        Config::new(grid, Arc::new(ClockSource::Monotonic(clock)))
+    }
+
     #[test]
-    fn a_dial_says_what_a_conversion_says() {
-        let clock = MonotonicClock::new();
-        let start = clock.count();
+    fn a_cached_reading_is_that_of_the_clock() {
         for bucket in [1, 3, 10, 1_000].map(Duration::from_millis) {
-            let grid = Grid::new(Duration::from_secs(10), bucket, 100_000).expect("valid");
-            let config = Config::new(grid, Arc::new(ClockSource::Monotonic(clock.clone())));
+            let (mut shim, clock) = Shim::new(987_654_321);
+            let config = config(bucket, clock.clone());
             let clock_cache = ClockCache::default();
             // Counts of steps that are no divisor of anything, over many milliseconds.
             for step in 0..200_000 {
-                let count = start + step * 123_457;
-                let exact = config.moment(count, clock.nanos_at(count));
-                let told = clock_cache
-                    .look(count)
-                    .unwrap_or_else(|| config.turn(&clock_cache, &clock, count));
-                assert_eq!(told, exact, "after {step} steps");
+                shim.pass(123_457);
+                let exact = config.moment(clock.count(), shim.system_nanos());
+                assert_eq!(config.read(&clock_cache), exact, "after {step} steps");
             }
         }
     }
 
     #[test]
-    fn nearly_all_of_a_millisecond_is_on_the_dial() {
-        let clock = MonotonicClock::new();
-        let grid = Grid::new(Duration::from_secs(10), Duration::from_millis(10), 100_000);
-        let config =
-            Config::new(grid.expect("valid"), Arc::new(ClockSource::Monotonic(clock.clone())));
+    fn nearly_all_of_a_millisecond_is_cached() {
+        let (mut shim, clock) = Shim::new(987_654_321);
+        let config = config(Duration::from_millis(10), clock.clone());
         let clock_cache = ClockCache::default();
-        let (mut turns, mut count) = (0, clock.count());
-        let end = clock.nanos_at(count) / NANOS_PER_MILLI + 100;
-        while clock.nanos_at(count) / NANOS_PER_MILLI < end {
-            if clock_cache.look(count).is_none() {
-                config.turn(&clock_cache, &clock, count);
+        let mut turns = 0;
+        while shim.system_nanos() < 100 * NANOS_PER_MILLI {
+            if clock_cache.look(clock.count()).is_none() {
+                config.read(&clock_cache);
                 turns += 1;
             }
-            count += 1 + clock.counts_within(1_000);
+            shim.pass(1_000);
         }
         assert!(turns <= 201, "{turns} turns in 100 ms");
+    }
+
+    /// The counter starts again, or jumps an hour ahead or back: the limiter's time goes on as the
+    /// system's does, from the next reading.
+    #[test]
+    fn the_limiter_follows_the_system_where_the_counter_has_gone_wrong() {
+        const HOUR: u64 = 3_600_000_000_000;
+        let (mut shim, clock) = Shim::new(5 * HOUR);
+        let config = config(Duration::from_millis(10), clock);
+        let caches = [ClockCache::default(), ClockCache::default()];
+        for jump in [9, 6 * HOUR, 7 * HOUR, 6 * HOUR, 40 * HOUR] {
+            for clock_cache in &caches {
+                for _ in 0..1_000 {
+                    shim.pass(77_777);
+                    let millis = shim.system_nanos() / NANOS_PER_MILLI;
+                    assert_eq!(config.read(clock_cache).millis, millis);
+                    assert_eq!(config.now().millis, millis);
+                }
+            }
+            shim.jump(jump);
+        }
     }
 }

@@ -31,6 +31,9 @@ pub(crate) struct Now {
 
 impl Config {
     pub(crate) fn new(grid: Grid, clock: Arc<ClockSource>) -> Self {
+        if let ClockSource::Monotonic(clock) = &*clock {
+            clock.for_bucket(grid.bucket());
+        }
         Self {
             grid,
             most_units: Layout::for_span(grid.span()).most(),
@@ -48,8 +51,8 @@ impl Config {
     pub(crate) fn now(&self) -> Now {
         match &*self.clock {
             ClockSource::Monotonic(clock) => {
-                let count = clock.count();
-                self.moment(count, clock.nanos_at(count))
+                let (count, nanos) = clock.read(clock.count());
+                self.moment(count, nanos)
             }
             ClockSource::Custom(clock) => {
                 let nanos = clock.now_nanos();
@@ -68,7 +71,11 @@ impl Config {
     #[inline]
     pub(crate) fn nanos(&self, moment: Now) -> u64 {
         match &*self.clock {
-            ClockSource::Monotonic(clock) => clock.nanos_at(moment.count),
+            // Within its millisecond, also where the clock has been put right since.
+            ClockSource::Monotonic(clock) => {
+                let from = moment.millis * NANOS_PER_MILLI;
+                clock.nanos_at(moment.count).clamp(from, from + NANOS_PER_MILLI - 1)
+            }
             ClockSource::Custom(_) => moment.count,
         }
     }

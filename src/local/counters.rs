@@ -3,14 +3,18 @@
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use once_cell::race::OnceBox;
 use thread_local::ThreadLocal;
 
 use crate::RateLimitDecision;
 use crate::local::clock_cache::ClockCache;
+use crate::thread_exit;
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     threads: ThreadLocal<PerThread>,
+    /// Of all threads that are ending.
+    ending: OnceBox<PerThread>,
     next: AtomicUsize,
 }
 
@@ -21,6 +25,8 @@ pub(crate) struct PerThread {
     /// has ended has left takes over its number, too.
     pub(crate) number: usize,
     pub(crate) clock_cache: ClockCache,
+    /// By all threads that are ending. They count by read-modify-write, and the clock is not cached.
+    pub(crate) is_shared: bool,
     counts: Counts,
 }
 
@@ -45,6 +51,16 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// [`Counter::count`] of a thread that may share its counters.
+    fn count_for(&self, per_thread: &PerThread) {
+        if per_thread.is_shared {
+            // Relaxed: a plain counter.
+            self.0.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.count();
+        }
+    }
+
     fn read(&self) -> u64 {
         // Relaxed: a sum over threads is a moment's guess in any case.
         self.0.load(Ordering::Relaxed)
@@ -55,42 +71,75 @@ impl PerThread {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "most of it goes where the decision is known")]
     pub(crate) fn count(&self, decision: &RateLimitDecision) {
-        let counts = &self.counts;
+        self.counts.of(decision).count();
+    }
+}
+
+impl Counts {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a part of `PerThread::count`")]
+    fn of(&self, decision: &RateLimitDecision) -> &Counter {
         match decision {
-            RateLimitDecision::Allowed { .. } => counts.allowed.count(),
-            RateLimitDecision::Rejected { .. } => counts.rejected.count(),
-            RateLimitDecision::Suppressed { is_allowed: true, .. } => {
-                counts.suppressed_admitted.count();
-            }
-            RateLimitDecision::Suppressed { is_allowed: false, .. } => {
-                counts.suppressed_declined.count();
-            }
+            RateLimitDecision::Allowed { .. } => &self.allowed,
+            RateLimitDecision::Rejected { .. } => &self.rejected,
+            RateLimitDecision::Suppressed { is_allowed: true, .. } => &self.suppressed_admitted,
+            RateLimitDecision::Suppressed { is_allowed: false, .. } => &self.suppressed_declined,
         }
     }
 }
 
 impl Counters {
-    /// The calling thread's own.
+    /// The calling thread's own, if it has been here before and is not ending.
+    #[inline]
+    pub(crate) fn known_thread(&self) -> Option<&PerThread> {
+        if thread_exit::is_ending() { None } else { self.threads.get() }
+    }
+
+    /// The calling thread's own; of a thread that is ending, one that it shares with all that are.
     #[inline]
     pub(crate) fn per_thread(&self) -> &PerThread {
-        self.threads.get_or(|| self.first_seen())
+        match self.known_thread() {
+            Some(known) => known,
+            None => self.first_seen(),
+        }
     }
 
     #[cold]
-    fn first_seen(&self) -> PerThread {
+    fn first_seen(&self) -> &PerThread {
+        if thread_exit::is_ending() {
+            let shared = || Box::new(PerThread { is_shared: true, ..self.next_thread() });
+            return self.ending.get_or_init(shared);
+        }
+        self.threads.get_or(|| self.next_thread())
+    }
+
+    fn next_thread(&self) -> PerThread {
         // Relaxed: all that matters is that it is another number each time.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        PerThread { number, clock_cache: ClockCache::default(), counts: Counts::default() }
+        PerThread {
+            number,
+            clock_cache: ClockCache::default(),
+            is_shared: false,
+            counts: Counts::default(),
+        }
     }
 
     /// Counts a call that found no room for its key.
     #[cold]
     pub(crate) fn count_no_room(&self) {
-        self.per_thread().counts.no_room.count();
+        let per_thread = self.per_thread();
+        per_thread.counts.no_room.count_for(per_thread);
+    }
+
+    /// Counts a decision.
+    #[cold]
+    pub(crate) fn count(&self, decision: &RateLimitDecision) {
+        let per_thread = self.per_thread();
+        per_thread.counts.of(decision).count_for(per_thread);
     }
 
     pub(crate) fn add_to(&self, stats: &mut Stats) {
-        for PerThread { counts, .. } in &self.threads {
+        for PerThread { counts, .. } in self.threads.iter().chain(self.ending.get()) {
             stats.allowed += counts.allowed.read();
             stats.rejected += counts.rejected.read();
             stats.suppressed_admitted += counts.suppressed_admitted.read();

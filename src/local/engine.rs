@@ -10,12 +10,13 @@ use crate::local::call::{Call, Draw, Verdict};
 use crate::local::config::{Config, Now};
 use crate::local::counters::{Counters, PerThread, Stats};
 use crate::local::inner::Plan;
+use crate::local::key_ref::KeyRef;
 use crate::local::map::{AHEAD, KeyMap, State};
 use crate::local::observer::{Event, Observer, Strategy};
 use crate::policy::Grid;
 use crate::random::Random;
 use crate::settings::Settings;
-use crate::wait::{Attempt, TimedOut, Wait, WaitQueue};
+use crate::wait::{Attempt, TimedOut, Waiting};
 use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
 use crate::{Admitted, Bucket, RateLimit, RateLimitDecision, TrypemaError};
 
@@ -71,6 +72,9 @@ pub(crate) trait KeyState: State + Sized {
     /// Returns whether it is dead.
     fn retire(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool;
 
+    /// Whether [`KeyState::retire`] would end it now, or it is dead.
+    fn is_idle(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool;
+
     /// Heap bytes that it has allocated.
     fn heap_bytes(&self) -> usize;
 }
@@ -98,7 +102,7 @@ pub(crate) struct Engine<K, V: KeyState, S> {
     pub(crate) map: KeyMap<K, V, S>,
     strategy: Strategy,
     max_keys: Option<u32>,
-    queue: WaitQueue<K>,
+    waiting: Waiting<K>,
     counters: Counters,
     observer: Option<Observer<K>>,
 }
@@ -121,7 +125,7 @@ where
             map: KeyMap::new(plan.hasher.clone(), plan.max_keys),
             strategy,
             max_keys: plan.max_keys,
-            queue: WaitQueue::new(),
+            waiting: Waiting::new(),
             counters: Counters::default(),
             observer: plan.observer.clone(),
         }
@@ -138,8 +142,9 @@ where
     {
         // Nearly all calls end here. Rare cases, a new key among them, are kept out: this function
         // is inlined into its callers, and small enough to keep its values in registers.
-        if let Some(capacity) = self.usual(rate, count) {
-            let per_thread = self.counters.per_thread();
+        if let Some(capacity) = self.usual(rate, count)
+            && let Some(per_thread) = self.counters.known_thread()
+        {
             // In a block of its own: the observer must not be told while states are protected.
             let decision = match self.map.pinned() {
                 // No closures here: they would be calls.
@@ -234,11 +239,11 @@ where
     ) where
         Q: Lookup<K> + ?Sized,
     {
-        if self.observer.is_some() {
+        let per_thread = self.counters.per_thread();
+        if self.observer.is_some() || per_thread.is_shared {
             decisions.extend(calls.iter().map(|&(key, rate, count)| self.inc(key, rate, count)));
             return;
         }
-        let per_thread = self.counters.per_thread();
         for calls in calls.chunks(AHEAD) {
             let mut pin = None;
             let touch = |state: &V| state.admitted().touch(&self.timeline, &mut pin);
@@ -292,11 +297,9 @@ where
             let window = self.config.grid.window();
             return Err(TrypemaError::exceeds_capacity(count, most, window));
         }
-        let mut admitted = None;
         let attempt = || match self.attempt(key, rate, count, V::try_acquire) {
             Some(Verdict { decision, .. }) if decision.is_allowed() => {
-                admitted = Some(decision);
-                Attempt::Admitted
+                Attempt::Admitted(decision)
             }
             Some(Verdict { frees_at, .. }) => Attempt::Later(match frees_at {
                 Some(tick) => self.until_gone(tick, self.config.now()),
@@ -305,12 +308,14 @@ where
             // No room: any other key may become idle at any time, and nothing wakes this thread then.
             None => Attempt::Later(self.config.grid.bucket()),
         };
-        let wait = Wait { queue: &self.queue, clock: &self.config.clock, timeout };
-        let waited = wait.run(|| key.to_key(), attempt);
+        let clock = &self.config.clock;
+        let admitted = self.waiting.wait(&KeyRef(key), || key.to_key(), clock, timeout, attempt);
         // Only now that the line is left: an observer may take its time, or wait for this very key.
-        let bucket = admitted.and_then(|decision| self.decided(key, count, decision).bucket());
-        let admitted = |waited| Admitted::new(waited, bucket.unwrap_or(Bucket::NONE));
-        waited.map(admitted).map_err(|TimedOut| {
+        let admitted = admitted.map(|(waited, decision)| {
+            let bucket = self.decided(key, count, decision).bucket();
+            Admitted::new(waited, bucket.unwrap_or(Bucket::NONE))
+        });
+        admitted.map_err(|TimedOut| {
             match self.max_keys {
                 Some(max_keys) if self.map.find(key, |_| Some(())).is_none() => {
                     self.counters.count_no_room();
@@ -383,9 +388,19 @@ where
             rate,
             count,
             capacity: self.config.soft_limit(rate),
-            now: self.config.read(&per_thread.clock_cache),
+            now: self.now_of(per_thread),
             thread: per_thread.number,
             draw: V::random(&self.settings).map_or_else(Draw::lazy, Draw::from),
+        }
+    }
+
+    /// Now. Threads that share what is theirs must not cache it there.
+    #[inline]
+    fn now_of(&self, per_thread: &PerThread) -> Now {
+        if per_thread.is_shared {
+            self.config.now()
+        } else {
+            self.config.read(&per_thread.clock_cache)
         }
     }
 
@@ -422,7 +437,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.counters.per_thread().count(&decision);
+        self.counters.count(&decision);
         if self.observer.is_some() {
             self.tell(key.to_key(), count, &decision);
         }
@@ -492,7 +507,7 @@ where
         let now = self.config.now();
         let given_back = self.map.find(key, |state| act(state.admitted(), now.tick)).unwrap_or(0);
         if given_back > 0 {
-            self.queue.units_freed(|| key.to_key());
+            self.waiting.units_freed(&KeyRef(key), || key.to_key());
         }
         given_back
     }
@@ -506,35 +521,31 @@ where
             .is_some();
         if known {
             self.map.unlink(key);
-            self.queue.units_freed(|| key.to_key());
+            self.waiting.units_freed(&KeyRef(key), || key.to_key());
         }
         known
     }
 
     pub(crate) fn clear(&self) {
-        self.map.each(|key, state| {
+        let kill = |(): &(), state: &V| {
             state.admitted().kill(&self.timeline);
-            self.map.unlink(key);
             true
-        });
-        self.queue.all_units_freed();
+        };
+        self.map.sweep(|| Some(()), |(), _| true, kill);
+        self.waiting.all_units_freed();
     }
 
-    /// Removes keys that nothing counts on and that were not added to for `stale_after`, while
-    /// `go_on` says so. Returns how many.
-    pub(crate) fn sweep(&self, stale_after: Duration, go_on: impl Fn() -> bool) -> usize {
+    /// Removes keys that nothing counts on and that were not added to for `stale_after`. Asks
+    /// `goes_on` between its steps, while no state is protected. Returns how many.
+    pub(crate) fn sweep(&self, stale_after: Duration, goes_on: impl Fn() -> bool) -> usize {
         let stale_after = self.config.grid.ticks_in(stale_after);
-        let mut removed = 0;
-        self.map.each(|key, state| {
-            // Read for each key: a sweep of many keys takes a while, and an old reading would
-            // keep keys that are idle by now.
-            let now = self.config.now();
-            if state.retire(&self.timeline, now, stale_after) && self.map.unlink(key) {
-                removed += 1;
-            }
-            go_on()
-        });
-        removed
+        self.map.sweep(
+            // Read for each step: a sweep of many keys takes a while, and an old reading would keep
+            // keys that are idle by now. Not under a guard: a clock may be anybody's code.
+            || goes_on().then(|| self.config.now()),
+            |now, state| state.is_idle(&self.timeline, *now, stale_after),
+            |now, state| state.retire(&self.timeline, *now, stale_after),
+        )
     }
 
     /// Acts on the key's state, made if there is none, until `act` finds one that is not dead.
@@ -562,15 +573,18 @@ where
         stats.evictions += self.map.evictions();
         let keys = self.map.len();
         stats.keys += keys;
-        let (mut sampled, mut heap) = (0, 0);
-        self.map.each(|_, state| {
+        let (mut sampled, mut heap) = (0_u64, 0_u64);
+        self.map.sample(SAMPLE, |state| {
             sampled += 1;
-            heap += state.heap_bytes();
-            sampled < SAMPLE
+            heap = heap.saturating_add(state.heap_bytes() as u64);
         });
-        let heap = (heap * keys).checked_div(sampled).unwrap_or(0);
+        // In 128 bits: keys times bytes are more than a `usize` holds where that has 32 bits.
+        let heap = (u128::from(heap) * keys as u128).checked_div(u128::from(sampled)).unwrap_or(0);
         // Two words of the allocator and the map for each entry.
-        stats.memory_bytes += keys * (self.map.entry_bytes() + 2 * size_of::<usize>()) + heap;
+        let entry_bytes = self.map.entry_bytes() + 2 * size_of::<usize>();
+        let bytes = heap + keys as u128 * entry_bytes as u128;
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        stats.memory_bytes = stats.memory_bytes.saturating_add(bytes);
     }
 }
 

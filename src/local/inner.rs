@@ -2,6 +2,7 @@
 
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::clock::ClockSource;
@@ -18,6 +19,11 @@ pub(crate) struct Inner<K, S> {
     pub(crate) suppressed: Windows<K, SuppressedState, S>,
     pub(crate) cleaner: Cleaner,
 }
+
+// What is shared is sound wherever a call panics: windows change by one compare-and-swap at a time, lines
+// are left by destructors, and what a user's clock, observer or source of draws keeps is the user's.
+impl<K, S> UnwindSafe for Inner<K, S> {}
+impl<K, S> RefUnwindSafe for Inner<K, S> {}
 
 /// Everything that the builder has settled, for each engine to be made by.
 pub(crate) struct Plan<K, S> {

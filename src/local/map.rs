@@ -4,6 +4,10 @@
 //! alone stays half migrated, and each lookup searches two tables. `try_insert` does help, at the
 //! price of an entry made for nothing when another thread is first.
 //!
+//! Its iterator cannot be put down and taken up again, so it holds one guard for a whole look at the
+//! table. Hence a sweep first notes the keys that it may remove, without a pause, and then acts on
+//! them in steps, each under a guard of its own.
+//!
 //! Without a bound on the number of keys the map's values are the states themselves. With one,
 //! each also carries the number of a slot, see `bounded`.
 
@@ -11,10 +15,13 @@ use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
 use papaya::{HashMap, LocalGuard};
+use seize::Guard;
 
 use crate::key::Lookup;
 use crate::local::bounded_map::BoundedMap;
+use crate::local::guard::guard;
 use crate::local::key_ref::KeyRef;
+use crate::thread_exit;
 
 /// A key's state, which may have been given up while a thread still looks at it.
 pub(crate) trait State {
@@ -24,6 +31,9 @@ pub(crate) trait State {
 
 /// States that are fetched at once: a few more than a processor can wait for at a time.
 pub(crate) const AHEAD: usize = 32;
+
+/// Keys that a sweep acts on under one guard.
+pub(crate) const STEP: usize = 256;
 
 pub(crate) struct KeyMap<K, V, S> {
     map: Map<K, V, S>,
@@ -78,16 +88,20 @@ where
         Q: Lookup<K> + ?Sized,
     {
         match &self.map {
-            Map::Open(map) => act(map.get(&KeyRef(key), &map.guard())?),
+            Map::Open(map) => act(map.get(&KeyRef(key), &guard(map))?),
             Map::BoundedMap(bounded) => bounded.find(key, act),
         }
     }
 
-    /// The map if it has no bound, ready for a look-up: the quickest way to a state.
+    /// The map if it has no bound, ready for a look-up: the quickest way to a state. `None` also on a
+    /// thread that is ending.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "part of every hot call")]
     pub(crate) fn pinned(&self) -> Option<Pinned<'_, K, V, S>> {
         let Map::Open(map) = &self.map else { return None };
+        if thread_exit::is_ending() {
+            return None;
+        }
         Some(Pinned { map, guard: map.guard() })
     }
 
@@ -103,7 +117,7 @@ where
     {
         match &self.map {
             Map::Open(map) => {
-                let guard = map.guard();
+                let guard = guard(map);
                 ahead(keys.map(|key| map.get(&KeyRef(key), &guard)), touch, act);
             }
             Map::BoundedMap(bounded) => {
@@ -132,7 +146,7 @@ where
             Map::Open(map) => map,
             Map::BoundedMap(bounded) => return bounded.with(key, make, retire, act),
         };
-        let guard = map.guard();
+        let guard = guard(map);
         loop {
             let found = match map.get(&KeyRef(key), &guard) {
                 Some(found) => found,
@@ -152,23 +166,61 @@ where
     #[cold]
     pub(crate) fn unlink<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         match &self.map {
-            // An error says that the state is alive, hence another one than the caller's.
-            Map::Open(map) => {
-                matches!(map.pin().remove_if(&KeyRef(key), |_, state| state.is_dead()), Ok(Some(_)))
-            }
+            Map::Open(map) => unlink(map, key, &guard(map)),
             Map::BoundedMap(bounded) => bounded.unlink(key),
         }
     }
 
-    /// Calls `visit` for all keys that stay, and maybe for some that come and go meanwhile, until
-    /// it says `false`.
-    pub(crate) fn each(&self, mut visit: impl FnMut(&K, &V) -> bool) {
-        match &self.map {
-            Map::Open(map) => {
-                let guard = map.guard();
-                let _ = map.iter(&guard).all(|(key, state)| visit(key, state));
+    /// Removes keys in steps, and returns how many: those of which `retire` says that the state is
+    /// dead, asked only where `may_retire` has said so of it. It is asked for all keys that stay, and
+    /// maybe for some that come and go meanwhile. Before each step, while nothing is protected, `begin`
+    /// says what the other two are given, or `None` to end the sweep.
+    pub(crate) fn sweep<C>(
+        &self,
+        mut begin: impl FnMut() -> Option<C>,
+        may_retire: impl Fn(&C, &V) -> bool,
+        retire: impl Fn(&C, &V) -> bool,
+    ) -> usize {
+        let map = match &self.map {
+            Map::Open(map) => map,
+            Map::BoundedMap(bounded) => return bounded.sweep(begin, retire),
+        };
+        let Some(context) = begin() else { return 0 };
+        let keys = self.keys(|state| may_retire(&context, state));
+        let mut removed = 0;
+        for keys in keys.chunks(STEP) {
+            let Some(context) = begin() else { break };
+            let guard = guard(map);
+            for key in keys {
+                let found = map.get(&KeyRef(key), &guard);
+                if found.is_some_and(|state| retire(&context, state)) && unlink(map, key, &guard) {
+                    removed += 1;
+                }
             }
-            Map::BoundedMap(bounded) => bounded.each(visit),
+        }
+        removed
+    }
+
+    /// The keys whose state is wanted.
+    pub(crate) fn keys(&self, wanted: impl Fn(&V) -> bool) -> Vec<K> {
+        let map = match &self.map {
+            Map::Open(map) => map,
+            Map::BoundedMap(bounded) => return bounded.keys(wanted),
+        };
+        if map.is_empty() {
+            return Vec::new();
+        }
+        let guard = guard(map);
+        let wanted = map.iter(&guard).filter(|(_, state)| wanted(state));
+        wanted.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Looks at some states, at most so many. An empty map costs nothing, however large it was.
+    pub(crate) fn sample(&self, most: usize, look: impl FnMut(&V)) {
+        match &self.map {
+            Map::Open(map) if map.is_empty() => {}
+            Map::Open(map) => map.iter(&guard(map)).take(most).map(|(_, state)| state).for_each(look),
+            Map::BoundedMap(bounded) => bounded.sample(most, look),
         }
     }
 
@@ -194,6 +246,18 @@ where
             Map::BoundedMap(bounded) => bounded.evictions(),
         }
     }
+}
+
+/// Removes the key's state if it is dead. Returns whether this call did.
+fn unlink<K, V, S, Q>(map: &HashMap<K, V, S>, key: &Q, guard: &impl Guard) -> bool
+where
+    K: Hash + Eq,
+    V: State,
+    S: BuildHasher,
+    Q: Lookup<K> + ?Sized,
+{
+    // An error says that the state is alive, hence another one than the caller's.
+    matches!(map.remove_if(&KeyRef(key), |_, state| state.is_dead(), guard), Ok(Some(_)))
 }
 
 /// Finds and touches up to [`AHEAD`] states before it acts on the first. Each has to be fetched, and

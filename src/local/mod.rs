@@ -22,6 +22,7 @@ mod clock_cache;
 mod config;
 mod counters;
 mod engine;
+pub(crate) mod guard;
 mod inner;
 mod key_ref;
 mod limiter;

@@ -78,6 +78,13 @@ impl SlotPool {
         }
     }
 
+    /// How many were ever taken: all that were are below this.
+    pub(crate) fn used(&self) -> u32 {
+        // Relaxed: what is taken meanwhile may be missed.
+        let used = self.used.load(Ordering::Relaxed);
+        u32::try_from(used).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.below.len()
     }

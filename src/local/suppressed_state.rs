@@ -151,6 +151,15 @@ impl KeyState for SuppressedState {
         self.admitted.retire(timeline, now.tick, stale_after, is_idle)
     }
 
+    fn is_idle(&self, timeline: &Timeline, now: Now, stale_after: u64) -> bool {
+        let mut is_idle = false;
+        let is_dead = self.admitted.retire(timeline, now.tick, stale_after, || {
+            is_idle = self.declined.is_idle(timeline, now.tick);
+            false
+        });
+        is_idle || is_dead
+    }
+
     fn heap_bytes(&self) -> usize {
         self.admitted.heap_bytes() + self.declined.heap_bytes()
     }

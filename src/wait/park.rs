@@ -1,6 +1,5 @@
 //! Parking a thread until it is admitted or has waited long enough.
 
-use core::hash::Hash;
 use core::time::Duration;
 use std::thread;
 use std::time::Instant;
@@ -9,8 +8,8 @@ use crate::clock::ClockSource;
 use crate::wait::WaitQueue;
 
 /// What came of asking once.
-pub(crate) enum Attempt {
-    Admitted,
+pub(crate) enum Attempt<T> {
+    Admitted(T),
     /// Not before this has passed on the limiter's clock, unless units are given back.
     Later(Duration),
 }
@@ -18,6 +17,8 @@ pub(crate) enum Attempt {
 /// A wait for one key.
 pub(crate) struct Wait<'a, K> {
     pub(crate) queue: &'a WaitQueue<K>,
+    /// Of the key.
+    pub(crate) hash: u64,
     pub(crate) clock: &'a ClockSource,
     pub(crate) timeout: Duration,
 }
@@ -25,31 +26,48 @@ pub(crate) struct Wait<'a, K> {
 /// The wait has taken as long as it may.
 pub(crate) struct TimedOut;
 
-impl<K: Hash + Eq + Clone> Wait<'_, K> {
-    /// Asks until admitted, and returns how long that took. `key` is made only to wait. What can
-    /// never be admitted must not come here.
-    pub(crate) fn run(
+impl<K: Eq> Wait<'_, K> {
+    /// Asks until admitted, and returns how long that took and what `attempt` has made of it. When it
+    /// returns, the place in the line is left. `key` is called only to wait, or to see who does. What
+    /// can never be admitted must not come here.
+    pub(crate) fn run<T>(
         &self,
-        key: impl FnOnce() -> K,
-        mut attempt: impl FnMut() -> Attempt,
-    ) -> Result<Duration, TimedOut> {
-        // Who comes while others wait does not overtake them.
-        if self.queue.is_empty()
-            && let Attempt::Admitted = attempt()
-        {
-            return Ok(Duration::ZERO);
-        }
+        key: impl Fn() -> K,
+        mut attempt: impl FnMut() -> Attempt<T>,
+    ) -> Result<(Duration, T), TimedOut> {
+        let Self { queue, hash, .. } = *self;
+        let has_time = !self.timeout.is_zero();
+        // Where nobody waits for this key, a call asks at once. Where somebody does, it does not
+        // overtake them.
+        let entry = match queue.is_surely_empty(hash) {
+            true => None,
+            false if has_time => queue.join_others(hash, key(), thread::current()).ok(),
+            false if queue.is_waited_for(hash, &key) => return Err(TimedOut),
+            false => None,
+        };
         let started = Instant::now();
-        let this = thread::current();
-        let place = self.queue.join(key(), this.clone());
-        while !place.is_first() {
-            thread::park_timeout(self.left(started).ok_or(TimedOut)?);
+        let entry = match entry {
+            Some(entry) => entry,
+            None => {
+                if let Attempt::Admitted(admitted) = attempt() {
+                    return Ok((Duration::ZERO, admitted));
+                }
+                if !has_time {
+                    return Err(TimedOut);
+                }
+                queue.join(hash, key(), thread::current())
+            }
+        };
+        while !entry.is_first() {
+            // Looked at again after the time has passed: a turn that has come is not missed.
+            let left = self.left(started).ok_or(TimedOut)?;
+            thread::park_timeout(left);
         }
         // Watches the clock from before the first attempt, so that no step of it is missed.
-        let watch = self.clock.watch(&this);
+        let watch = self.clock.watch(&thread::current());
         loop {
             let wait = match attempt() {
-                Attempt::Admitted => return Ok(started.elapsed()),
+                Attempt::Admitted(admitted) => return Ok((started.elapsed(), admitted)),
                 Attempt::Later(wait) => wait,
             };
             let left = self.left(started).ok_or(TimedOut)?;

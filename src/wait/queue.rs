@@ -5,22 +5,46 @@
 //! any time each line that is not empty has exactly one thread whose turn it is, and that thread
 //! has been, or is about to be, woken.
 //!
-//! The lock is taken by threads that are about to wait or have just waited, by `refund` and `reset`
-//! while somebody waits, and by `clear`; decisions never take it. Beside it, a limiter in process has
-//! one for starting and stopping the cleanup thread, and `ManualClock` one for who waits for it.
+//! Lines are spread over stripes by the hash of their key, which the caller brings. Each stripe counts
+//! its waiting threads, so that a caller whose key nobody waits for nearly always sees that without a
+//! lock: only where another key of the same stripe is waited for does it lock that stripe to look.
+//!
+//! A stripe's lock is taken by threads that are about to wait or have just waited, by `refund` and `reset`
+//! while somebody waits in that stripe, and by `clear`; decisions never take it. Beside it, a limiter in
+//! process has one for starting and stopping the cleanup thread, and `ManualClock` one for who waits for it.
+//!
+//! Under a lock, the only code of the key's type that runs is its `Eq`, and only before anything was
+//! changed: a key whose comparison panics joins no line, and damages none. Lines are left by their
+//! number, so leaving runs no code of the key's type but its `Drop`, and that after the lock.
 
-use core::hash::Hash;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use crate::sync::{Mutex, MutexGuard, PoisonError, Thread};
+use crate::sync::{Mutex, MutexGuard, PoisonError, Thread, WAIT_STRIPES};
 
 /// The lines of all keys.
 pub(crate) struct WaitQueue<K> {
-    /// Threads in any line. Lets those that free units see without the lock that nobody waits.
+    stripes: [Stripe<K>; WAIT_STRIPES],
+}
+
+struct Stripe<K> {
+    /// Threads in any line of this stripe.
     waiting: AtomicU64,
-    lines: Mutex<HashMap<K, VecDeque<Arc<Waiter>>>>,
+    lines: Mutex<Lines<K>>,
+}
+
+struct Lines<K> {
+    /// By the hash of their keys.
+    by_hash: HashMap<u64, Vec<Line<K>>>,
+    /// The number of the next line that begins.
+    next: u64,
+}
+
+struct Line<K> {
+    key: K,
+    number: u64,
+    waiters: VecDeque<Arc<Waiter>>,
 }
 
 /// A thread in a line.
@@ -30,71 +54,174 @@ pub(crate) struct Waiter {
 }
 
 /// A place in a line, left when this is dropped.
-pub(crate) struct QueueEntry<'a, K: Hash + Eq> {
-    line: &'a WaitQueue<K>,
-    key: K,
+pub(crate) struct QueueEntry<'a, K> {
+    stripe: &'a Stripe<K>,
+    hash: u64,
+    number: u64,
     waiter: Arc<Waiter>,
 }
 
-impl<K: Hash + Eq + Clone> WaitQueue<K> {
+impl<K: Eq> WaitQueue<K> {
     pub(crate) fn new() -> Self {
-        Self { waiting: AtomicU64::new(0), lines: Mutex::new(HashMap::new()) }
+        Self { stripes: core::array::from_fn(|_| Stripe::new()) }
     }
 
-    /// Whether nobody waits for any key.
-    pub(crate) fn is_empty(&self) -> bool {
-        // Acquire: only so that who sees a line gone sees what its last thread did.
-        self.waiting.load(Ordering::Acquire) == 0
+    /// Whether nobody waits for the key with this hash; true of nearly all other keys as well. Takes
+    /// no lock.
+    pub(crate) fn is_surely_empty(&self, hash: u64) -> bool {
+        // Acquire: pairs with the decrement in `QueueEntry::drop`, so that who sees a line gone sees
+        // what its last thread did.
+        self.stripe(hash).waiting.load(Ordering::Acquire) == 0
     }
 
-    /// Joins the end of a key's line.
-    pub(crate) fn join(&self, key: K, thread: Thread) -> QueueEntry<'_, K> {
-        // Relaxed: ordered by the fence below.
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let mut lines = self.lock();
-        let line = lines.entry(key.clone()).or_default();
-        let waiter = Arc::new(Waiter { thread, turn: AtomicBool::new(line.is_empty()) });
-        line.push_back(Arc::clone(&waiter));
-        drop(lines);
-        // Pairs with the fence in `units_freed`: either that thread sees this one waiting, or this
-        // one's next attempt sees the units that it freed.
-        fence(Ordering::SeqCst);
-        QueueEntry { line: self, key, waiter }
+    /// Whether somebody waits for the key.
+    pub(crate) fn is_waited_for(&self, hash: u64, key: impl FnOnce() -> K) -> bool {
+        if self.is_surely_empty(hash) {
+            return false;
+        }
+        let key = key();
+        self.stripe(hash).lock().find(hash, &key).is_some()
+    }
+
+    /// Joins the end of the key's line if it has one; gives the key back if it has none.
+    pub(crate) fn join_others(
+        &self,
+        hash: u64,
+        key: K,
+        thread: Thread,
+    ) -> Result<QueueEntry<'_, K>, K> {
+        self.stripe(hash).join(hash, key, thread, false)
+    }
+
+    /// Joins the end of the key's line.
+    pub(crate) fn join(&self, hash: u64, key: K, thread: Thread) -> QueueEntry<'_, K> {
+        match self.stripe(hash).join(hash, key, thread, true) {
+            Ok(entry) => entry,
+            Err(_) => unreachable!("a line begins with whoever comes first"),
+        }
     }
 
     /// Wakes the first thread that waits for the key, if any: units may have been freed.
-    pub(crate) fn units_freed(&self, key: impl FnOnce() -> K) {
-        // Pairs with the fence in `join`.
+    pub(crate) fn units_freed(&self, hash: u64, key: impl FnOnce() -> K) {
+        // Pairs with the fence in `join`: see there.
         fence(Ordering::SeqCst);
+        let stripe = self.stripe(hash);
         // Relaxed: ordered by the fence.
-        if self.waiting.load(Ordering::Relaxed) == 0 {
+        if stripe.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
-        if let Some(first) = self.lock().get(&key()).and_then(VecDeque::front) {
-            first.thread.unpark();
+        let key = key();
+        let mut lines = stripe.lock();
+        if let Some(line) = lines.find(hash, &key) {
+            line.wake_first();
         }
     }
 
     /// Wakes the first thread of every line.
     pub(crate) fn all_units_freed(&self) {
-        // Pairs with the fence in `join`.
+        // Pairs with the fence in `join`: see there.
         fence(Ordering::SeqCst);
-        for line in self.lock().values() {
-            if let Some(first) = line.front() {
-                first.thread.unpark();
-            }
+        for stripe in &self.stripes {
+            stripe.lock().by_hash.values().flatten().for_each(Line::wake_first);
         }
+    }
+
+    fn stripe(&self, hash: u64) -> &Stripe<K> {
+        #[expect(clippy::cast_possible_truncation, reason = "below the number of stripes")]
+        let index = (hash % WAIT_STRIPES as u64) as usize;
+        &self.stripes[index]
     }
 }
 
-impl<K> WaitQueue<K> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, VecDeque<Arc<Waiter>>>> {
-        // No code that could panic runs while it is held, so a poisoned lock guards sound data.
+impl<K> Stripe<K> {
+    fn new() -> Self {
+        Self {
+            waiting: AtomicU64::new(0),
+            lines: Mutex::new(Lines { by_hash: HashMap::new(), next: 0 }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines<K>> {
+        // A comparison that panics while it is held has changed nothing: what is guarded is sound.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Hash + Eq> QueueEntry<'_, K> {
+impl<K: Eq> Stripe<K> {
+    fn join(
+        &self,
+        hash: u64,
+        key: K,
+        thread: Thread,
+        begins: bool,
+    ) -> Result<QueueEntry<'_, K>, K> {
+        let mut lines = self.lock();
+        // First of all: it may panic.
+        let found = lines.find(hash, &key).map(|line| line.number);
+        if found.is_none() && !begins {
+            drop(lines);
+            return Err(key);
+        }
+        let waiter = Arc::new(Waiter { thread, turn: AtomicBool::new(found.is_none()) });
+        let waiters = VecDeque::from([Arc::clone(&waiter)]);
+        let (number, spare) = match found {
+            Some(number) => {
+                if let Some(line) = lines.numbered(hash, number) {
+                    line.waiters.push_back(Arc::clone(&waiter));
+                }
+                (number, Some(key))
+            }
+            None => {
+                let number = lines.next;
+                lines.next += 1;
+                lines.by_hash.entry(hash).or_default().push(Line { key, number, waiters });
+                (number, None)
+            }
+        };
+        // Relaxed: ordered by the fence below.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        drop(lines);
+        // Pairs with the fence in `units_freed`: either that thread sees this one waiting, or this
+        // one's next attempt sees the units that it freed.
+        fence(Ordering::SeqCst);
+        let entry = QueueEntry { stripe: self, hash, number, waiter };
+        drop(spare);
+        Ok(entry)
+    }
+}
+
+impl<K: Eq> Lines<K> {
+    fn find(&mut self, hash: u64, key: &K) -> Option<&mut Line<K>> {
+        self.by_hash.get_mut(&hash)?.iter_mut().find(|line| line.key == *key)
+    }
+}
+
+impl<K> Lines<K> {
+    fn numbered(&mut self, hash: u64, number: u64) -> Option<&mut Line<K>> {
+        self.by_hash.get_mut(&hash)?.iter_mut().find(|line| line.number == number)
+    }
+
+    /// Takes out a line that has become empty.
+    fn end(&mut self, hash: u64, number: u64) -> Option<Line<K>> {
+        let lines = self.by_hash.get_mut(&hash)?;
+        let at = lines.iter().position(|line| line.number == number)?;
+        let line = lines.swap_remove(at);
+        if lines.is_empty() {
+            self.by_hash.remove(&hash);
+        }
+        Some(line)
+    }
+}
+
+impl<K> Line<K> {
+    fn wake_first(&self) {
+        if let Some(first) = self.waiters.front() {
+            first.thread.unpark();
+        }
+    }
+}
+
+impl<K> QueueEntry<'_, K> {
     /// Whether it is this thread's turn. Once it is, it stays so.
     pub(crate) fn is_first(&self) -> bool {
         // Acquire: pairs with the store in `drop`, so that this thread sees what the one before it
@@ -103,24 +230,25 @@ impl<K: Hash + Eq> QueueEntry<'_, K> {
     }
 }
 
-impl<K: Hash + Eq> Drop for QueueEntry<'_, K> {
+impl<K> Drop for QueueEntry<'_, K> {
     fn drop(&mut self) {
-        let mut lines = self.line.lock();
-        if let Some(line) = lines.get_mut(&self.key) {
-            line.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
-            match line.front() {
+        let mut lines = self.stripe.lock();
+        let mut ended = None;
+        if let Some(line) = lines.numbered(self.hash, self.number) {
+            line.waiters.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
+            match line.waiters.front() {
                 Some(first) => {
                     // Release: pairs with the load in `is_first`. Storing it again does no harm.
                     first.turn.store(true, Ordering::Release);
                     first.thread.unpark();
                 }
-                None => {
-                    lines.remove(&self.key);
-                }
+                None => ended = lines.end(self.hash, self.number),
             }
         }
         drop(lines);
-        // Release: pairs with the load in `is_empty`.
-        self.line.waiting.fetch_sub(1, Ordering::Release);
+        // Release: pairs with the load in `is_surely_empty`.
+        self.stripe.waiting.fetch_sub(1, Ordering::Release);
+        // The key's own code, after all else is done.
+        drop(ended);
     }
 }
