@@ -43,7 +43,7 @@ const TRIES: usize = 4;
 /// origin is the moment it was made.
 #[derive(Debug, Clone)]
 pub struct MonotonicClock {
-    counter: quanta::Clock,
+    counter: Counter,
     /// Counts in 2^32 nanoseconds, rounded down.
     pace: u64,
     system: SystemClock,
@@ -58,6 +58,37 @@ struct Shared {
     offset: AtomicU64,
     /// The last time that the system's clock has told.
     agreed: AtomicU64,
+}
+
+/// The time-stamp counter.
+#[derive(Debug, Clone)]
+enum Counter {
+    Processor(quanta::Clock),
+    /// Of nanoseconds.
+    #[cfg(test)]
+    Shim(Arc<AtomicU64>),
+}
+
+impl Counter {
+    #[inline]
+    fn count(&self) -> u64 {
+        match self {
+            Self::Processor(clock) => clock.raw(),
+            #[cfg(test)]
+            // Relaxed: a test's own.
+            Self::Shim(count) => count.load(Ordering::Relaxed),
+        }
+    }
+
+    /// So many counts in nanoseconds.
+    #[inline]
+    fn scaled(&self, count: u64) -> u64 {
+        match self {
+            Self::Processor(clock) => clock.delta_as_nanos(0, count),
+            #[cfg(test)]
+            Self::Shim(_) => count,
+        }
+    }
 }
 
 /// The system's monotonic clock.
@@ -83,12 +114,12 @@ impl MonotonicClock {
     /// A clock that starts at zero now.
     #[must_use]
     pub fn new() -> Self {
-        Self::over(quanta::Clock::new(), SystemClock::Since(Instant::now()))
+        Self::over(Counter::Processor(quanta::Clock::new()), SystemClock::Since(Instant::now()))
     }
 
-    fn over(counter: quanta::Clock, system: SystemClock) -> Self {
+    fn over(counter: Counter, system: SystemClock) -> Self {
         // Over as many counts as make the quotient exact to a billionth.
-        let sample_ns = counter.delta_as_nanos(0, 1 << 32).saturating_add(1);
+        let sample_ns = counter.scaled(1 << 32).saturating_add(1);
         let pace = u64::try_from((1_u128 << 64) / u128::from(sample_ns)).unwrap_or(u64::MAX);
         let shared = Shared { offset: AtomicU64::new(0), agreed: AtomicU64::new(system.nanos()) };
         let clock = Self { counter, pace, system, tolerance: TOLERANCE, shared: Arc::new(shared) };
@@ -129,7 +160,7 @@ impl Clock for MonotonicClock {
 impl MonotonicClock {
     #[inline]
     pub(crate) fn count(&self) -> u64 {
-        self.counter.raw()
+        self.counter.count()
     }
 
     /// A reading that was taken just now, and the time; another reading if this one was not to be
@@ -157,7 +188,7 @@ impl MonotonicClock {
 
     #[inline]
     fn scaled(&self, count: u64) -> u64 {
-        self.counter.delta_as_nanos(0, count)
+        self.counter.scaled(count)
     }
 
     /// Checks the counter against the system's clock: a count, and the time.
@@ -202,8 +233,7 @@ impl MonotonicClock {
 /// A clock whose counter and whose system a test moves, apart from each other.
 #[cfg(test)]
 pub(crate) struct Shim {
-    counter: Arc<quanta::Mock>,
-    count: u64,
+    counter: Arc<AtomicU64>,
     system: Arc<AtomicU64>,
 }
 
@@ -211,26 +241,25 @@ pub(crate) struct Shim {
 impl Shim {
     /// The counter counts nanoseconds from there on.
     pub(crate) fn new(count: u64) -> (Self, MonotonicClock) {
-        let (clock, counter) = quanta::Clock::mock();
-        counter.increment(count);
-        let system = Arc::new(AtomicU64::new(0));
-        let clock = MonotonicClock::over(clock, SystemClock::Shim(Arc::clone(&system)));
-        (Self { counter, count, system }, clock)
+        let (counter, system) = (Arc::new(AtomicU64::new(count)), Arc::new(AtomicU64::new(0)));
+        let clock = MonotonicClock::over(
+            Counter::Shim(Arc::clone(&counter)),
+            SystemClock::Shim(Arc::clone(&system)),
+        );
+        (Self { counter, system }, clock)
     }
 
     /// Time passes, on both.
-    pub(crate) fn pass(&mut self, nanos: u64) {
-        self.counter.increment(nanos);
-        self.count += nanos;
-        // Relaxed: a test's own.
+    pub(crate) fn pass(&self, nanos: u64) {
+        // Relaxed, here and below: a test's own.
+        self.counter.fetch_add(nanos, Ordering::Relaxed);
         self.system.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// The counter goes wrong.
-    pub(crate) fn jump(&mut self, count: u64) {
-        self.counter.decrement(self.count);
-        self.counter.increment(count);
-        self.count = count;
+    pub(crate) fn jump(&self, count: u64) {
+        // Relaxed: a test's own.
+        self.counter.store(count, Ordering::Relaxed);
     }
 
     pub(crate) fn system_nanos(&self) -> u64 {
@@ -250,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_clock_follows_the_system_where_its_counter_has_gone_wrong() {
-        let (mut shim, clock) = Shim::new(5 * HOUR);
+        let (shim, clock) = Shim::new(5 * HOUR);
         for jump in JUMPS {
             for step in 0..10_000 {
                 shim.pass(step * 1_001 % 3_000_000);
@@ -266,13 +295,13 @@ mod tests {
     /// A counter that runs a ten-thousandth fast.
     #[test]
     fn the_clock_follows_the_system_where_its_counter_drifts() {
-        let (mut shim, clock) = Shim::new(HOUR);
+        let (shim, clock) = Shim::new(HOUR);
         let clock = clock.for_bucket(Duration::from_millis(10));
         let mut latest = 0;
         for _ in 0..100_000 {
             shim.pass(100_000);
-            shim.counter.increment(10_u64);
-            shim.count += 10;
+            // Relaxed: a test's own.
+            shim.counter.fetch_add(10, Ordering::Relaxed);
             let (now, system) = (clock.now_nanos(), shim.system_nanos());
             assert!(now.abs_diff(system) <= 10_000 + 100, "{now} instead of {system}");
             assert!(now + 10_000 >= latest, "back by more than it was wrong");

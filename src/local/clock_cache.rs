@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_cached_reading_is_that_of_the_clock() {
         for bucket in [1, 3, 10, 1_000].map(Duration::from_millis) {
-            let (mut shim, clock) = Shim::new(987_654_321);
+            let (shim, clock) = Shim::new(987_654_321);
             let config = config(bucket, clock.clone());
             let clock_cache = ClockCache::default();
             // Counts of steps that are no divisor of anything, over many milliseconds.
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn nearly_all_of_a_millisecond_is_cached() {
-        let (mut shim, clock) = Shim::new(987_654_321);
+        let (shim, clock) = Shim::new(987_654_321);
         let config = config(Duration::from_millis(10), clock.clone());
         let clock_cache = ClockCache::default();
         let mut turns = 0;
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_limiter_follows_the_system_where_the_counter_has_gone_wrong() {
         const HOUR: u64 = 3_600_000_000_000;
-        let (mut shim, clock) = Shim::new(5 * HOUR);
+        let (shim, clock) = Shim::new(5 * HOUR);
         let config = config(Duration::from_millis(10), clock);
         let caches = [ClockCache::default(), ClockCache::default()];
         for jump in [9, 6 * HOUR, 7 * HOUR, 6 * HOUR, 40 * HOUR] {

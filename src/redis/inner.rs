@@ -11,6 +11,10 @@ use crate::redis::router::Routers;
 use crate::redis::windows::Window;
 use crate::{LocalRateLimiter, RateLimit};
 
+// Nothing in it is half done where a call panics: a connection that was not given back is closed.
+impl std::panic::UnwindSafe for Inner {}
+impl std::panic::RefUnwindSafe for Inner {}
+
 pub(crate) struct Inner {
     pub(crate) router: Arc<Routers>,
     pub(crate) deadline: Duration,

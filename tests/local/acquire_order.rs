@@ -19,8 +19,8 @@ const TENTH: Duration = Duration::from_millis(100);
 const COUNTED: u64 = 11;
 
 /// Threads with these counts join, in this order, while `filled` units count from bucket 0; then
-/// the clock moves by buckets until all are served. The observer's order has to be the naive one,
-/// bucket by bucket.
+/// the clock moves by buckets until all are served. The order has to be the naive one, bucket by
+/// bucket.
 fn served_as_the_model_says(side: Side, capacity: u32, filled: u64, counts: &[u64]) {
     let queue = Queue::new(side, SECOND, TENTH, capacity);
     queue.fill(filled);

@@ -11,6 +11,8 @@ use crate::queue::WaitQueue;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const KEY: u32 = 7;
+/// Any number: it picks the stripe.
+const HASH: u64 = 3;
 
 #[test]
 fn one_at_a_time() {
@@ -24,12 +26,12 @@ fn one_at_a_time() {
         for thread in threads {
             thread.join().expect("no thread panics");
         }
-        assert!(shared.0.is_empty());
+        assert!(shared.0.is_surely_empty(HASH));
     });
 }
 
 fn wait_and_leave(line: &WaitQueue<u32>, inside: &AtomicU64) {
-    let place = line.join(KEY, thread::current());
+    let place = line.join(HASH, KEY, thread::current());
     while !place.is_first() {
         thread::park();
     }
@@ -47,16 +49,16 @@ fn leaving_passes_the_turn_on() {
         let waiter = {
             let line = Arc::clone(&line);
             thread::spawn(move || {
-                let place = line.join(KEY, thread::current());
+                let place = line.join(HASH, KEY, thread::current());
                 while !place.is_first() {
                     thread::park();
                 }
             })
         };
         // Leaves at once, wherever in the line it is.
-        drop(line.join(KEY, thread::current()));
+        drop(line.join(HASH, KEY, thread::current()));
         waiter.join().expect("no thread panics");
-        assert!(line.is_empty());
+        assert!(line.is_surely_empty(HASH));
     });
 }
 
@@ -68,7 +70,7 @@ fn freed_units_wake_the_first() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (line, freed) = &*shared;
-                let place = line.join(KEY, thread::current());
+                let place = line.join(HASH, KEY, thread::current());
                 assert!(place.is_first());
                 // Relaxed: stands for the window's words, which the line knows nothing of.
                 while !freed.load(Ordering::Relaxed) {
@@ -79,14 +81,14 @@ fn freed_units_wake_the_first() {
         let (line, freed) = &*shared;
         // Relaxed: as above.
         freed.store(true, Ordering::Relaxed);
-        line.units_freed(|| KEY);
+        line.units_freed(HASH, || KEY);
         waiter.join().expect("no thread panics");
     });
 }
 
 /// Acts if it is its turn at once, and leaves.
 fn act_if_first(line: &WaitQueue<u32>, inside: &AtomicU64, thread: thread::Thread) {
-    let place = line.join(KEY, thread);
+    let place = line.join(HASH, KEY, thread);
     if place.is_first() {
         // Relaxed: the turn orders them, that is what is tested.
         assert_eq!(inside.load(Ordering::Relaxed), 0, "two threads have the turn");
@@ -108,7 +110,7 @@ fn the_turn_brings_what_it_was_used_for() {
         let second = thread::spawn(move || act_if_first(&other.0, &other.1, woken));
         first.join().expect("no thread panics");
         second.join().expect("no thread panics");
-        assert!(shared.0.is_empty());
+        assert!(shared.0.is_surely_empty(HASH));
     });
 }
 
@@ -118,16 +120,73 @@ fn an_empty_line_brings_what_was_done() {
         let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
         let other = Arc::clone(&shared);
         let thread = thread::spawn(move || {
-            let place = other.0.join(KEY, thread::current());
+            let place = other.0.join(HASH, KEY, thread::current());
             // Relaxed: that it is seen is what is tested.
             other.1.store(true, Ordering::Relaxed);
             drop(place);
         });
         let (line, is_done) = &*shared;
-        if !line.is_empty() && line.is_empty() {
+        if !line.is_surely_empty(HASH) && line.is_surely_empty(HASH) {
             // Relaxed: as above.
             assert!(is_done.load(Ordering::Relaxed), "it came and went");
         }
         thread.join().expect("no thread panics");
+    });
+}
+
+#[test]
+fn a_line_that_ends_is_not_joined() {
+    // The one in line leaves while another joins only if there is a line: that one has the turn
+    // sooner or later, or is told that there is none.
+    explore_model("line: a line that ends is not joined", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicU64::new(0)));
+        let place = shared.0.join(HASH, KEY, thread::current());
+        let other = Arc::clone(&shared);
+        let joins = thread::spawn(move || {
+            let (line, inside) = &*other;
+            match line.join_others(HASH, KEY, thread::current()) {
+                Ok(place) => {
+                    while !place.is_first() {
+                        thread::park();
+                    }
+                    // Relaxed: the turn brings it, that is what is tested.
+                    assert_eq!(inside.load(Ordering::Relaxed), 1, "the turn came too early");
+                }
+                Err(key) => assert_eq!(key, KEY),
+            }
+        });
+        // Relaxed: the turn brings it to the next.
+        shared.1.store(1, Ordering::Relaxed);
+        drop(place);
+        joins.join().expect("no thread panics");
+        assert!(shared.0.is_surely_empty(HASH));
+    });
+}
+
+#[test]
+fn freed_units_wake_who_joined_a_line_of_others() {
+    explore_model("line: freed units are not missed by who comes second", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+        let place = shared.0.join(HASH, KEY, thread::current());
+        let waiter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (line, freed) = &*shared;
+                let Ok(place) = line.join_others(HASH, KEY, thread::current()) else { return };
+                while !place.is_first() {
+                    thread::park();
+                }
+                // Relaxed: stands for the window's words, which the line knows nothing of.
+                while !freed.load(Ordering::Relaxed) {
+                    thread::park();
+                }
+            })
+        };
+        drop(place);
+        let (line, freed) = &*shared;
+        // Relaxed: as above.
+        freed.store(true, Ordering::Relaxed);
+        line.units_freed(HASH, || KEY);
+        waiter.join().expect("no thread panics");
     });
 }

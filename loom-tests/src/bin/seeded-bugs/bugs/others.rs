@@ -170,7 +170,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "line-join-unfenced",
         breaks: "acquire",
         what: "freed units and a thread that joins miss each other",
-        within: "WaitQueue::join",
+        within: "Stripe::join",
         original: "fence(Ordering::SeqCst);",
         seeded: "",
         by: &[Loom("models::wait_queue")],
