@@ -47,13 +47,14 @@ pub struct MonotonicClock {
     /// Counts in 2^32 nanoseconds, rounded down.
     pace: u64,
     system: SystemClock,
-    tolerance: u64,
     /// Of this clock and its clones.
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    /// By how many nanoseconds the counter may be wrong.
+    tolerance: AtomicU64,
     /// What is added to a scaled count, modulo 2^64.
     offset: AtomicU64,
     /// The last time that the system's clock has told.
@@ -121,19 +122,23 @@ impl MonotonicClock {
         // Over as many counts as make the quotient exact to a billionth.
         let sample_ns = counter.scaled(1 << 32).saturating_add(1);
         let pace = u64::try_from((1_u128 << 64) / u128::from(sample_ns)).unwrap_or(u64::MAX);
-        let shared = Shared { offset: AtomicU64::new(0), agreed: AtomicU64::new(system.nanos()) };
-        let clock = Self { counter, pace, system, tolerance: TOLERANCE, shared: Arc::new(shared) };
+        let shared = Arc::new(Shared {
+            tolerance: AtomicU64::new(TOLERANCE),
+            offset: AtomicU64::new(0),
+            agreed: AtomicU64::new(system.nanos()),
+        });
+        let clock = Self { counter, pace, system, shared };
         let offset = clock.system.nanos().wrapping_sub(clock.scaled(clock.count()));
         // Relaxed: nobody else has this clock yet.
         clock.shared.offset.store(offset, Ordering::Relaxed);
         clock
     }
 
-    /// A clock that may be wrong by a thousandth of the bucket.
-    pub(crate) fn for_bucket(mut self, bucket: Duration) -> Self {
+    /// From now on this clock and its clones may be wrong by a thousandth of the bucket at most.
+    pub(crate) fn for_bucket(&self, bucket: Duration) {
         let nanos = u64::try_from(bucket.as_nanos() / 1_000).unwrap_or(u64::MAX);
-        self.tolerance = nanos.clamp(LEAST_TOLERANCE, AGREED);
-        self
+        // Relaxed: a setting; it counts from the next check on.
+        self.shared.tolerance.fetch_min(nanos.max(LEAST_TOLERANCE), Ordering::Relaxed);
     }
 }
 
@@ -207,8 +212,10 @@ impl MonotonicClock {
             if after.wrapping_sub(before) > BRIEF && tries > 0 {
                 continue;
             }
-            let is_ahead = before > system.saturating_add(self.tolerance);
-            let is_behind = after < system.saturating_sub(self.tolerance);
+            // Relaxed: a setting.
+            let tolerance = self.shared.tolerance.load(Ordering::Relaxed);
+            let is_ahead = before > system.saturating_add(tolerance);
+            let is_behind = after < system.saturating_sub(tolerance);
             let nanos = if is_ahead || is_behind {
                 let right = system.wrapping_sub(self.scaled(count));
                 // Relaxed: see the head of this file. Fails where another thread has changed it
@@ -296,7 +303,7 @@ mod tests {
     #[test]
     fn the_clock_follows_the_system_where_its_counter_drifts() {
         let (shim, clock) = Shim::new(HOUR);
-        let clock = clock.for_bucket(Duration::from_millis(10));
+        clock.for_bucket(Duration::from_millis(10));
         let mut latest = 0;
         for _ in 0..100_000 {
             shim.pass(100_000);
