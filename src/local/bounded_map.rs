@@ -16,8 +16,8 @@
 //! a state that was ended and not removed keeps its slot until it is next met.
 
 use core::hash::{BuildHasher, Hash};
-use core::ops::Range;
 use core::mem;
+use core::ops::Range;
 
 use crossbeam_epoch::{self as epoch, Atomic, Owned, Shared};
 use papaya::HashMap;

@@ -298,9 +298,7 @@ where
             return Err(TrypemaError::exceeds_capacity(count, most, window));
         }
         let attempt = || match self.attempt(key, rate, count, V::try_acquire) {
-            Some(Verdict { decision, .. }) if decision.is_allowed() => {
-                Attempt::Admitted(decision)
-            }
+            Some(Verdict { decision, .. }) if decision.is_allowed() => Attempt::Admitted(decision),
             Some(Verdict { frees_at, .. }) => Attempt::Later(match frees_at {
                 Some(tick) => self.until_gone(tick, self.config.now()),
                 None => redraw.max(SHORTEST_REDRAW),

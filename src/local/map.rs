@@ -219,7 +219,9 @@ where
     pub(crate) fn sample(&self, most: usize, look: impl FnMut(&V)) {
         match &self.map {
             Map::Open(map) if map.is_empty() => {}
-            Map::Open(map) => map.iter(&guard(map)).take(most).map(|(_, state)| state).for_each(look),
+            Map::Open(map) => {
+                map.iter(&guard(map)).take(most).map(|(_, state)| state).for_each(look)
+            }
             Map::BoundedMap(bounded) => bounded.sample(most, look),
         }
     }

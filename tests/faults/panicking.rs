@@ -92,7 +92,7 @@ fn no_room_is_lost_by_a_key_that_panics() {
                 limiter.absolute().inc(&Fragile(2), &rate, 1);
                 limiter.absolute().reset(&Fragile(2));
                 limiter.absolute().inc(&Fragile(3), &rate, 1);
-                limiter.absolute().record(&Fragile(3), 1);
+                limiter.absolute().record(&Fragile(3), &rate, 1);
                 clock.advance(3 * SECOND);
                 limiter.cleanup(Duration::ZERO);
             }));

@@ -36,12 +36,7 @@ impl Lookup<u64> for Ask {
 }
 
 fn limiter() -> LocalRateLimiter<u64> {
-    LocalRateLimiter::builder()
-        .clock(ManualClock::new())
-        .max_keys(1)
-        .keys::<u64>()
-        .build()
-        .unwrap()
+    LocalRateLimiter::builder().clock(ManualClock::new()).max_keys(1).keys::<u64>().build().unwrap()
 }
 
 #[test]

@@ -35,9 +35,9 @@ impl Drop for Last {
             let _ = suppressed.inc_many(&[(key, &rate, 1), (key, &much, 1)]);
             absolute.is_allowed(key, &rate, 1);
             suppressed.is_allowed(key, &rate, 1);
-            assert!(absolute.acquire(key, &much, 1, Duration::ZERO).is_ok());
+            let _ = absolute.acquire(key, &much, 1, Duration::ZERO);
             let _ = absolute.acquire(key, &rate, 1, Duration::from_millis(1));
-            assert!(suppressed.acquire(key, &much, 1, Duration::ZERO).is_ok());
+            let _ = suppressed.acquire(key, &much, 1, Duration::from_millis(1));
             absolute.reset(key);
             suppressed.reset(key);
         }
