@@ -76,6 +76,10 @@ enum Prepared<'a> {
 /// The denial cache may remember the reply.
 type Cacheable = (Ask, Ticket);
 
+// As `Inner`.
+impl<S> std::panic::UnwindSafe for Engine<S> {}
+impl<S> std::panic::RefUnwindSafe for Engine<S> {}
+
 /// One strategy of a limiter.
 pub(crate) struct Engine<S> {
     pub(crate) inner: Arc<Inner>,
