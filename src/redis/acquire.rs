@@ -6,7 +6,7 @@ use crate::redis::engine::{Engine, Mode, Strategy};
 use crate::redis::reply;
 use crate::redis::request::{Argument, Call};
 use crate::redis::script::{Family, Operation};
-use crate::wait::{Attempt, TimedOut, Wait};
+use crate::wait::{Attempt, TimedOut};
 use crate::{Admitted, Bucket, Key, RateLimit, TrypemaError};
 
 /// How long to believe that nothing has changed while waiting for room: units that another process
@@ -14,6 +14,9 @@ use crate::{Admitted, Bucket, Key, RateLimit, TrypemaError};
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The least time after which a waiting thread asks again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// What ends a wait: the bucket of an admission, or a failure.
+type Ended = Result<Bucket, TrypemaError>;
 
 impl<S: Strategy> Engine<S> {
     /// Parks this thread until the call is admitted.
@@ -38,22 +41,17 @@ impl<S: Strategy> Engine<S> {
         if !rate.is_unlimited() && count > most {
             return Err(TrypemaError::exceeds_capacity(count, most, window.settings.grid.window()));
         }
-        let (mut problem, mut bucket) = (None, Bucket::NONE);
-        let wait = Wait { queue: &window.queue, clock: &self.real_time, timeout };
-        let waited = wait.run(
+        let waited = window.waiting.wait(
+            key,
             || Key::from(key),
+            &self.real_time,
+            timeout,
             // There is no use in waiting any longer after a failure.
-            || {
-                self.attempt(call, &mut bucket).unwrap_or_else(|error| {
-                    problem = Some(error);
-                    Attempt::Admitted
-                })
-            },
+            || self.attempt(call).unwrap_or_else(|error| Attempt::Admitted(Err(error))),
         );
-        match (problem, waited) {
-            (Some(error), _) => Err(error),
-            (None, Ok(waited)) => Ok(Admitted::new(waited, bucket)),
-            (None, Err(TimedOut)) => {
+        match waited {
+            Ok((waited, admitted)) => admitted.map(|bucket| Admitted::new(waited, bucket)),
+            Err(TimedOut) => {
                 self.decline(call);
                 Err(TrypemaError::timeout(timeout))
             }
@@ -61,13 +59,12 @@ impl<S: Strategy> Engine<S> {
     }
 
     /// One attempt of a thread that waits.
-    fn attempt(&self, call: &Call<'_>, bucket: &mut Bucket) -> Result<Attempt, TrypemaError> {
+    fn attempt(&self, call: &Call<'_>) -> Result<Attempt<Ended>, TrypemaError> {
         let (decision, source) = self.execute(Mode::Wait, call)?;
         if decision.is_allowed() {
-            *bucket = decision.bucket().unwrap_or(Bucket::NONE);
             self.counters.came_from(source);
             self.counters.decided(&decision);
-            return Ok(Attempt::Admitted);
+            return Ok(Attempt::Admitted(Ok(decision.bucket().unwrap_or(Bucket::NONE))));
         }
         let wait = decision.retry_after().unwrap_or_else(|| S::pause(call.window));
         Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))

@@ -104,7 +104,7 @@ impl<S: Strategy> Engine<S> {
             let taken = self.settle(count, asked, |limiter| local(S::stand_in(limiter)));
             // Even if the server's reply was lost.
             self.forget_denial(key);
-            call.window.queue.units_freed(|| Key::from(key));
+            call.window.waiting.units_freed(key, || Key::from(key));
             taken
         });
         self.counters.checked(taken)
@@ -129,7 +129,7 @@ impl<S: Strategy> Engine<S> {
             let replies = self.inner.router.ask_many(&requests, self.deadline());
             self.forget_denial(key);
             for window in self.windows.iter() {
-                window.queue.units_freed(|| Key::from(key));
+                window.waiting.units_freed(key, || Key::from(key));
             }
             let mut forgotten = 0;
             for reply in replies {

@@ -11,7 +11,7 @@ use crate::policy::suppressed::Suppression;
 use crate::redis::request::MAX_COUNT;
 use crate::redis::script::{Family, Scripts, Settings};
 use crate::settings::{Windowing, nearest, own_grid};
-use crate::wait::WaitQueue;
+use crate::wait::Waiting;
 
 /// The windows that were set; else those of the rates' own periods, each made when it is first used.
 pub(crate) struct Windows {
@@ -42,7 +42,7 @@ struct Own {
 pub(crate) struct Window {
     pub(crate) settings: Settings,
     pub(crate) scripts: Scripts,
-    pub(crate) queue: WaitQueue<Key>,
+    pub(crate) waiting: Waiting<Key>,
     /// What the names of its keys begin with.
     name: String,
 }
@@ -106,7 +106,7 @@ impl Window {
         Self {
             settings,
             scripts: Scripts::new(family, settings),
-            queue: WaitQueue::new(),
+            waiting: Waiting::new(),
             name: format!("{}:{letter}:{window_ms}.{bucket_ms}:", plan.prefix),
         }
     }
