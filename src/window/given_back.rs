@@ -39,12 +39,12 @@ impl<'a> GivenBack<'a> {
     #[inline]
     pub(crate) unsafe fn of(noted: Noted, guard: &'a Guard) -> Self {
         let Some(address) = noted.list() else { return Self::none() };
-        // SAFETY: the address comes from `Pointer::into_usize` in `replace`.
+        // SAFETY: the address comes from `Pointer::into_usize` in `publish`.
         let list = unsafe { shared(address, guard) };
         // SAFETY: a list is reclaimed after it was replaced and all guards have gone that were pinned
         // before; the caller's was.
         let words = unsafe { list.deref() };
-        // SAFETY: `replace`, which alone makes lists, has them filled.
+        // SAFETY: `publish`, which alone makes lists, has them filled.
         Self { words: unsafe { initialised(words) } }
     }
 
@@ -154,7 +154,7 @@ pub(crate) fn publish(note: &Note, found: Noted, entries: &[Entry]) -> bool {
     #[expect(clippy::cast_possible_truncation, reason = "below the length of a vector")]
     let list = filled(words.len(), |index| words[index as usize]);
     let address = list.into_usize();
-    if replace(note, found, Noted::of_list(address)) {
+    if replace_list(note, found, Noted::of_list(address)) {
         return true;
     }
     // SAFETY: the address of the list just made, which nobody else has seen.
@@ -164,7 +164,7 @@ pub(crate) fn publish(note: &Note, found: Noted, entries: &[Entry]) -> bool {
 
 /// Puts `next` into a note that holds `found`, and has the list that it held reclaimed. `false`: that
 /// was there no more.
-pub(crate) fn replace(note: &Note, found: Noted, next: Noted) -> bool {
+pub(crate) fn replace_list(note: &Note, found: Noted, next: Noted) -> bool {
     let guard = epoch::pin();
     let is_replaced = note.replace(found, next);
     if is_replaced && let Some(address) = found.list() {

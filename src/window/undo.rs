@@ -139,7 +139,7 @@ impl Window {
         // outdates the list before its absence, for those who acquire that and look at the
         // state again.
         let void = Noted::void(snapshot.layout, snapshot.cum(), tick);
-        given_back::replace(&self.note, snapshot.note, void)
+        given_back::replace_list(&self.note, snapshot.note, void)
     }
 }
 

@@ -107,9 +107,9 @@ pub(super) const BUGS: &[Bug] = &[
         name: "list-not-freed",
         breaks: "G5",
         what: "a list that was replaced is never freed",
-        within: "replace",
-        original: "unsafe { guard.defer_destroy(shared(address, &guard)) };",
-        seeded: "let _ = (address, guard);",
+        within: "replace_list",
+        original: "unsafe { guard.defer_destroy(list) };",
+        seeded: "let _ = list;",
         by: &[Random("families::undo")],
     },
     Bug {
