@@ -13,6 +13,11 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// For a server at `localhost` and `127.0.0.1`, and for a client.
     pub(crate) fn make() -> Self {
+        Self::of_server(&["localhost", "127.0.0.1"], |_| {})
+    }
+
+    /// The same for a server of other names, whose certificate is further as `set` has it.
+    pub(crate) fn of_server(names: &[&str], set: impl Fn(&mut CertificateParams)) -> Self {
         let directory = tempfile::Builder::new().prefix("trypema-tls-").tempdir().unwrap();
         let write = |name: &str, text: String| fs::write(directory.path().join(name), text);
 
@@ -23,11 +28,14 @@ impl Certificates {
         write("authority.pem", authority.self_signed(&key).unwrap().pem()).unwrap();
         let authority = Issuer::new(authority, key);
 
-        for (who, names) in [("server", &["localhost", "127.0.0.1"][..]), ("client", &["client"])] {
+        for (who, names) in [("server", names), ("client", &["client"])] {
             let names = names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
             let mut leaf = CertificateParams::new(names).unwrap();
             leaf.distinguished_name.push(DnType::CommonName, who);
             leaf.use_authority_key_identifier_extension = true;
+            if who == "server" {
+                set(&mut leaf);
+            }
             let key = KeyPair::generate().unwrap();
             let certificate = leaf.signed_by(&key, &authority).unwrap();
             write(&format!("{who}.pem"), certificate.pem()).unwrap();

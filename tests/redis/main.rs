@@ -31,6 +31,7 @@ mod scripts;
 mod sentinel;
 mod server;
 mod sharing;
+mod tls;
 mod topologies;
 mod urls;
 

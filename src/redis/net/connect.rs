@@ -15,7 +15,7 @@ use crate::redis::net::connection::{Connection, Wire};
 use crate::redis::net::failure::{Kind, NOT_MASTER};
 use crate::redis::net::resolve::Resolver;
 use crate::redis::net::socket::{Socket, Timed};
-use crate::redis::net::tls::Tls;
+use crate::redis::net::tls::{self, Tls};
 use crate::redis::net::{Address, Deadline};
 
 /// What all connections to servers of a kind have in common.
@@ -44,7 +44,7 @@ impl Connector {
         let wire = match &self.tls {
             None => Wire::Plain(timed),
             Some(tls) => {
-                let broken = |cause| Kind::Io { cause, sent: false };
+                let broken = |cause| Kind::Tls { cause };
                 let host = match address {
                     Address::Tcp { host, .. } => host.clone(),
                     Address::Unix(_) => "localhost".into(),
@@ -52,14 +52,23 @@ impl Connector {
                 let name = ServerName::try_from(host).map_err(|error| broken(error.to_string()))?;
                 let session = ClientConnection::new(Arc::clone(&tls.config), name)
                     .map_err(|error| broken(error.to_string()))?;
-                Wire::Tls(Box::new(StreamOwned::new(session, timed)))
+                let mut stream = Box::new(StreamOwned::new(session, timed));
+                tls::shake_hands(&mut stream, deadline.nearly()).map_err(|kind| match kind {
+                    Kind::Io { .. } if opened_plainly(address, resolver, deadline) => {
+                        tls::plain_port()
+                    }
+                    kind => kind,
+                })?;
+                Wire::Tls(stream)
             }
         };
         // Relaxed: a statistic.
         self.opened.fetch_add(1, Ordering::Relaxed);
         let mut connection = Connection::new(wire);
-        self.introduce(&mut connection, deadline)?;
-        Ok(connection)
+        match self.introduce(&mut connection, deadline) {
+            Ok(()) => Ok(connection),
+            Err(kind) => Err(connection.tls_failure().unwrap_or(kind)),
+        }
     }
 
     /// One round trip, before anything is asked for: so that a server that does not want us, is no
@@ -132,6 +141,12 @@ impl Connector {
 
 /// So many characters of a password in a row are never shown.
 const SECRET_PIECE: usize = 4;
+
+/// Whether there is a Redis without TLS.
+fn opened_plainly(address: &Address, resolver: &Resolver, deadline: Deadline) -> bool {
+    let fresh = open(address, resolver, &deadline);
+    fresh.is_ok_and(|socket| tls::is_plain(Timed::new(socket, deadline)))
+}
 
 /// Nothing was asked for yet, so nothing has been done.
 fn unsent(kind: Kind) -> Kind {

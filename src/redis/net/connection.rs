@@ -8,6 +8,7 @@ use rustls::{ClientConnection, StreamOwned};
 use crate::redis::net::Deadline;
 use crate::redis::net::failure::Kind;
 use crate::redis::net::socket::Timed;
+use crate::redis::net::tls;
 
 /// How much is read at once.
 const CHUNK: usize = 4096;
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     taken: usize,
     parser: Parser,
     broken: bool,
+    /// What was wrong with TLS, if that is what has failed.
+    tls_failure: Option<rustls::Error>,
 }
 
 impl Connection {
@@ -40,6 +43,7 @@ impl Connection {
             taken: 0,
             parser: Parser::new(),
             broken: false,
+            tls_failure: None,
         }
     }
 
@@ -57,6 +61,11 @@ impl Connection {
     /// does not want us says why, and closes the connection.
     pub(crate) fn last_words(&mut self) -> Option<Value> {
         self.receive().ok()
+    }
+
+    /// What TLS has to do with a failure, before anything was asked for.
+    pub(crate) fn tls_failure(&mut self) -> Option<Kind> {
+        self.tls_failure.take().map(|error| tls::refused(&error))
     }
 
     /// Whether the server has closed it meanwhile. Asks only this machine.
@@ -123,18 +132,19 @@ impl Connection {
             }
             Wire::Tls(stream) => {
                 // The session takes what fits into records; what of it has left is not told.
-                stream
-                    .write_all(&self.out)
-                    .and_then(|()| stream.flush())
-                    .map_err(|error| (error, true))
+                let sent = stream.write_all(&self.out).and_then(|()| stream.flush());
+                sent.map_err(|error| {
+                    self.tls_failure = tls::error_in(&error);
+                    (error, true)
+                })
             }
         }
     }
 
     fn receive(&mut self) -> Result<Value, Kind> {
-        let Self { wire, input, taken, parser, .. } = self;
+        let Self { wire, input, taken, parser, tls_failure, .. } = self;
         parser
-            .parse_value(Lines { wire, input, taken })
+            .parse_value(Lines { wire, input, taken, tls_failure })
             .map_err(|error| Kind::of_reply(&error))
             .and_then(|value| match value {
                 Value::Int(_)
@@ -156,6 +166,7 @@ struct Lines<'a> {
     wire: &'a mut Wire,
     input: &'a mut Vec<u8>,
     taken: &'a mut usize,
+    tls_failure: &'a mut Option<rustls::Error>,
 }
 
 impl Read for Lines<'_> {
@@ -168,7 +179,7 @@ impl Read for Lines<'_> {
                 Wire::Tls(stream) => stream.read(self.input),
             };
             self.input.truncate(*read.as_ref().unwrap_or(&0));
-            read?;
+            read.inspect_err(|error| *self.tls_failure = tls::error_in(error))?;
         }
         let ready = &self.input[*self.taken..];
         let line = ready.iter().position(|byte| *byte == b'\n').map_or(ready.len(), |at| at + 1);

@@ -33,6 +33,12 @@ impl Deadline {
         Self { prepared: now, at: now + self.at.saturating_duration_since(now) / 2 }
     }
 
+    /// An earlier moment: when a tenth of what is left is still left.
+    pub(crate) fn nearly(&self) -> Self {
+        let now = Instant::now();
+        Self { prepared: now, at: now + self.at.saturating_duration_since(now) * 9 / 10 }
+    }
+
     /// The same moment, of which all that is left is given to whoever is asked next.
     pub(crate) fn rest(&self) -> Self {
         Self { prepared: Instant::now(), at: self.at }

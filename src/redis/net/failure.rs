@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     PoolTimeout { pool_size: usize, waited: Duration },
     /// Not asked, since it failed so often.
     BreakerOpen { cause: String, retry_after: Duration },
+    /// The two sides do not come to terms on TLS: nothing that passes by itself. Nothing was asked for yet.
+    Tls { cause: String },
     /// What it said makes no sense.
     Protocol { cause: String },
     /// The key would hold more units than a script can count. It did nothing.
@@ -63,7 +65,7 @@ impl Kind {
             Self::Server { code, cause } => {
                 PASSING.contains(&code.as_str()) || cause.contains(MAX_CLIENTS)
             }
-            Self::Protocol { .. } | Self::CountTooLarge => false,
+            Self::Tls { .. } | Self::Protocol { .. } | Self::CountTooLarge => false,
         }
     }
 
@@ -97,6 +99,7 @@ impl Kind {
         match self {
             Self::Io { sent, .. } => !sent,
             Self::Server { .. }
+            | Self::Tls { .. }
             | Self::PoolTimeout { .. }
             | Self::BreakerOpen { .. }
             | Self::CountTooLarge => true,
@@ -159,7 +162,7 @@ impl Failure {
             Kind::Io { cause, sent } => {
                 TrypemaError::Redis { address, cause, outcome_unknown: sent }
             }
-            Kind::Server { cause, .. } => {
+            Kind::Server { cause, .. } | Kind::Tls { cause } => {
                 TrypemaError::Redis { address, cause, outcome_unknown: false }
             }
             Kind::PoolTimeout { pool_size, waited } => {
@@ -181,6 +184,7 @@ impl fmt::Display for Kind {
             Self::Io { cause, .. }
             | Self::Server { cause, .. }
             | Self::BreakerOpen { cause, .. }
+            | Self::Tls { cause }
             | Self::Protocol { cause } => f.write_str(cause),
             Self::CountTooLarge => f.write_str("more units than can be counted"),
             Self::PoolTimeout { waited, .. } => {

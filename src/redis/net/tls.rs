@@ -1,12 +1,16 @@
 //! TLS: whom to trust, and how to say who we are.
 
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::TrypemaError;
+use crate::redis::net::Deadline;
+use crate::redis::net::failure::Kind;
+use crate::redis::net::socket::Timed;
 
 /// Certificates in PEM, as the builder was given them.
 #[derive(Default)]
@@ -44,6 +48,11 @@ impl Tls {
             None => {
                 // Those that cannot be read are of no use to anybody else either.
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if roots.is_empty() {
+                    let allowed = "this system has no root certificates that can be read, so it is \
+                                   needed to know whom to trust";
+                    return Err(TrypemaError::config("tls_roots", None::<()>, allowed));
+                }
             }
         }
         // Named here, so that it does not matter what else the program uses rustls with.
@@ -66,6 +75,53 @@ impl Tls {
     }
 }
 
+/// Until both sides agree.
+pub(crate) fn shake_hands(
+    stream: &mut StreamOwned<ClientConnection, Timed>,
+    deadline: Deadline,
+) -> Result<(), Kind> {
+    stream.sock.deadline = deadline;
+    while stream.conn.is_handshaking() {
+        if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
+            return Err(match error_in(&error) {
+                Some(refusal) => refused(&refusal),
+                None => Kind::of_io(&error, false),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether whoever is at the other end answers as Redis does without TLS. It would wait for the rest of
+/// what it takes for a command that begins like a handshake, so that nothing told it from one that hangs.
+pub(crate) fn is_plain(mut fresh: Timed) -> bool {
+    let mut heard = [0];
+    let asked = fresh.write_all(b"*1\r\n$4\r\nPING\r\n");
+    asked.and_then(|()| fresh.read_exact(&mut heard)).is_ok() && matches!(heard[0], b'+' | b'-')
+}
+
+/// For such a port.
+pub(crate) fn plain_port() -> Kind {
+    Kind::Tls {
+        cause: "it does not speak TLS: the URL of such a port begins with redis, not rediss".into(),
+    }
+}
+
+/// What TLS says is wrong, if it is the cause.
+pub(crate) fn error_in(error: &io::Error) -> Option<rustls::Error> {
+    error.get_ref()?.downcast_ref::<rustls::Error>().cloned()
+}
+
+/// Why there is no connection.
+pub(crate) fn refused(error: &rustls::Error) -> Kind {
+    let cause = match error {
+        rustls::Error::InvalidMessage(_) => return plain_port(),
+        rustls::Error::AlertReceived(_) => format!("it refuses to speak TLS with us: {error}"),
+        _ => error.to_string(),
+    };
+    Kind::Tls { cause }
+}
+
 fn chain(field: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrypemaError> {
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     match chain {
@@ -78,7 +134,7 @@ fn chain(field: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>
 fn invalid(field: &'static str, problem: &str) -> TrypemaError {
     TrypemaError::InvalidConfig {
         field,
-        given: format!("not of use ({problem})"),
+        given: format!("of a kind that could not be loaded ({problem})"),
         allowed: "it must be PEM, the certificate and the key of the same owner".into(),
     }
 }

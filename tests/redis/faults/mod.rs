@@ -16,6 +16,7 @@ mod lookups;
 mod pool;
 mod scene;
 mod server;
+mod tls;
 mod wire;
 
 use std::fmt::Write as _;
@@ -84,6 +85,7 @@ const FAULTS: &[fn() -> Row] = &[
     wire::cut,
     wire::late,
     wire::dripped,
+    pool::late_rejection,
     wire::refused,
     wire::hanging,
     wire::closed_while_idle,
@@ -103,6 +105,9 @@ const FAULTS: &[fn() -> Row] = &[
     answers::unknown_auth,
     answers::stepped_back,
     answers::evicted,
+    tls::wrong_host,
+    tls::no_client_certificate,
+    tls::plain_port,
     lookups::stale_sentinel,
     lookups::all_hangs,
     lookups::seeds_that_know_nothing,

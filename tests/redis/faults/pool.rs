@@ -136,3 +136,35 @@ pub(super) fn out_of_memory_but_full() -> Row {
         then,
     }
 }
+
+/// A rejection whose reply came late holds for no longer than the server said.
+pub(super) fn late_rejection() -> Row {
+    let (scene, clock) = (Scene::new(), trypema::ManualClock::new());
+    let limiter = builder(scene.proxy.url())
+        .denial_cache(DEADLINE * 1_000)
+        .server_time(clock.clone())
+        .deadline(DEADLINE * 100)
+        .build()
+        .unwrap();
+    let rate = super::scene::rate();
+    assert!(limiter.absolute().inc("full", &rate, 100).unwrap().is_allowed());
+    scene.proxy.set(Fault::Late(DEADLINE * 100));
+    let calls = scene.server.calls("evalsha");
+    let rejected = thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&limiter, "full").answer.unwrap());
+        eventually("the server has decided", || scene.server.calls("evalsha") > calls);
+        clock.advance(Duration::from_secs(20));
+        scene.proxy.set(Fault::None);
+        asking.join().unwrap()
+    });
+    let hint = rejected.retry_after().expect("it will fit");
+    clock.advance(hint - Duration::from_secs(20));
+    let asked = ask(&limiter, "full");
+    Row {
+        fault: "a rejection whose reply was 20 s late, once its hint has passed",
+        gets: describe(&asked.answer),
+        took: asked.took,
+        counted: limiter.absolute().usage("full", &rate).unwrap(),
+        then: then(&limiter),
+    }
+}
