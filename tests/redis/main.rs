@@ -30,6 +30,7 @@ mod proxy;
 mod scripts;
 mod sentinel;
 mod server;
+mod several;
 mod sharing;
 mod tls;
 mod topologies;
