@@ -2,13 +2,11 @@
 
 // each proves: input
 
-#[path = "../../examples/http_limits/address.rs"]
-mod shown;
-
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use shown::{TrustedProxies, key_of};
+
+use super::http_limits::address::{TrustedProxies, key_of};
 
 /// The edge is 10.0.0.0/8 and fd00::/8; one proxy stands elsewhere.
 fn proxies() -> TrustedProxies {

@@ -3,7 +3,7 @@
 // each proves: input
 
 #[path = "../../examples/http_limits/address.rs"]
-mod address;
+pub(super) mod address;
 #[path = "../../examples/http_limits/client.rs"]
 mod client;
 #[path = "../../examples/http_limits/limits.rs"]
