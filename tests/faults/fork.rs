@@ -37,7 +37,7 @@ fn child() {
                 limiter.absolute().inc("key", &rate, 1);
                 clock.advance(Duration::from_secs(600));
                 let begun = Instant::now();
-                while limiter.len() > 0 && begun.elapsed() < Duration::from_secs(20) {
+                while !limiter.is_empty() && begun.elapsed() < Duration::from_secs(20) {
                     thread::sleep(brief);
                 }
                 limiter.stop_cleanup_loop();
