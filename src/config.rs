@@ -95,6 +95,14 @@ pub struct LimiterConfig {
     #[cfg(feature = "redis")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_size: Option<usize>,
+    /// Redis: connections that were idle for as long are not used again.
+    #[cfg(feature = "redis")]
+    #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
+    pub max_idle: Option<Duration>,
+    /// Redis: connections that are as old are not used again.
+    #[cfg(feature = "redis")]
+    #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
+    pub max_lifetime: Option<Duration>,
     /// Redis: the longest that a call may take.
     #[cfg(feature = "redis")]
     #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
@@ -143,6 +151,10 @@ impl Default for LimiterConfig {
             prefix: None,
             #[cfg(feature = "redis")]
             pool_size: None,
+            #[cfg(feature = "redis")]
+            max_idle: None,
+            #[cfg(feature = "redis")]
+            max_lifetime: None,
             #[cfg(feature = "redis")]
             deadline: None,
             #[cfg(feature = "redis")]
@@ -228,7 +240,7 @@ impl LimiterConfig {
     pub fn local_builder(&self) -> Result<LocalRateLimiterBuilder, TrypemaError> {
         #[cfg(feature = "redis")]
         if let Some(field) = first_set!(
-            self: url, prefix, pool_size, deadline, on_unavailable, local_share, denial_cache
+            self: url, prefix, pool_size, max_idle, max_lifetime, deadline, on_unavailable, local_share, denial_cache
         ) {
             return Err(of_no_use(field, "only a limiter over Redis has a use for it"));
         }
@@ -265,21 +277,12 @@ impl LimiterConfig {
             });
         };
         let mut builder = RedisRateLimiter::builder(url);
-        if let Some(window) = self.window()? {
-            builder = builder.window(window);
+        if !self.windows.is_empty() {
+            builder = builder.windows(self.windows.iter().copied());
         }
         set!(builder from self: bucket, hard_limit_factor, suppression_refresh);
-        set!(builder from self: prefix, pool_size, deadline, on_unavailable, local_share, denial_cache);
+        set!(builder from self: prefix, pool_size, max_idle, max_lifetime, deadline, on_unavailable, local_share, denial_cache);
         Ok(builder)
-    }
-
-    #[cfg(feature = "redis")]
-    fn window(&self) -> Result<Option<Duration>, TrypemaError> {
-        match *self.windows.as_slice() {
-            [] => Ok(None),
-            [window] => Ok(Some(window)),
-            _ => Err(TrypemaError::config("windows", &self.windows, "there can be one")),
-        }
     }
 }
 
@@ -306,6 +309,8 @@ impl fmt::Debug for LimiterConfig {
             .field("url", &self.url.as_ref().map(|_| "set"))
             .field("prefix", &self.prefix)
             .field("pool_size", &self.pool_size)
+            .field("max_idle", &self.max_idle)
+            .field("max_lifetime", &self.max_lifetime)
             .field("deadline", &self.deadline)
             .field("on_unavailable", &self.on_unavailable)
             .field("local_share", &self.local_share)

@@ -546,6 +546,19 @@ where
         )
     }
 
+    /// Shows each key with the units that count on it. No state is protected while `visit` runs: that is
+    /// anybody's code, and may take its time.
+    pub(crate) fn for_each(&self, visit: &mut dyn FnMut(&K, u64)) {
+        for key in self.map.keys(|_| true) {
+            let tick = self.config.now().tick;
+            // `None` of a key that has been forgotten meanwhile.
+            let usage = |state: &V| state.admitted().usage(&self.timeline, tick);
+            if let Some(usage) = self.map.find(&key, usage) {
+                visit(&key, usage);
+            }
+        }
+    }
+
     /// Acts on the key's state, made if there is none, until `act` finds one that is not dead.
     /// `None`: no room for a new key.
     #[inline]

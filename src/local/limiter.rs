@@ -9,7 +9,7 @@ use crate::key::Key;
 use crate::local::counters::Stats;
 use crate::local::inner::{Inner, Plan};
 use crate::local::{LocalAbsolute, LocalSuppressed};
-use crate::{DefaultHashBuilder, RateLimit};
+use crate::{DefaultHashBuilder, RateLimit, Strategy};
 
 /// How long a key is idle before the cleanup loop forgets it, unless told otherwise.
 const STALE_AFTER: Duration = Duration::from_secs(600);
@@ -139,6 +139,42 @@ where
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Shows each key that is held: by which strategy, in which window, and with how many admitted or
+    /// recorded units that still count. A key is shown once for each strategy and window that holds it,
+    /// also with a usage of 0, until it is forgotten.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let rate = RateLimit::per_minute(100)?;
+    /// for (key, count) in [("alice", 7), ("bob", 30)] {
+    ///     let _ = limiter.absolute().inc(key, &rate, count);
+    /// }
+    /// let mut busiest = None;
+    /// limiter.for_each(|_strategy, key, _window, usage| {
+    ///     busiest = busiest.take().max(Some((usage, key.to_string())));
+    /// });
+    /// assert_eq!(busiest, Some((30, "bob".to_owned())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Each usage is true at the moment that the key is looked at; keys that come and go meanwhile may be
+    /// shown or not. `visit` may call the limiter.
+    ///
+    /// # Cost
+    /// A copy of every key, of one strategy and window at a time, and a look at each. Nobody is held up:
+    /// nothing is locked, however long `visit` takes.
+    ///
+    /// # Panics
+    /// If `visit` does.
+    pub fn for_each(&self, mut visit: impl FnMut(Strategy, &K, Duration, u64)) {
+        self.inner.absolute.for_each(&mut visit);
+        self.inner.suppressed.for_each(&mut visit);
     }
 
     /// Forgets every key, whatever counts. Keys that are added to meanwhile may stay.

@@ -166,6 +166,13 @@ where
         self.iter().map(|engine| engine.sweep(stale_after, go_on)).sum()
     }
 
+    pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Strategy, &K, Duration, u64)) {
+        for engine in self.iter() {
+            let window = engine.config.grid.window();
+            engine.for_each(&mut |key, usage| visit(self.strategy, key, window, usage));
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.iter().map(|engine| engine.map.len()).sum()
     }

@@ -12,6 +12,7 @@ mod batches;
 #[cfg(feature = "serde")]
 mod config;
 mod counts;
+mod for_each;
 mod fuzz_corpus;
 mod headers;
 mod keys;

@@ -12,6 +12,7 @@ fn a_limiter_over_redis_from_a_file() {
         let text = format!(
             "provider = \"redis\"\nurl = \"{}\"\nstrategy = \"{strategy}\"\nwindow = \"1h\"\n\
              bucket = \"1min\"\nhard_limit_factor = 1.0\nprefix = \"shop\"\npool_size = 2\n\
+             max_idle = \"30s\"\nmax_lifetime = \"10min\"\n\
              deadline = \"10s\"\non_unavailable = \"reject\"\ndenial_cache = \"0ms\"\n",
             server.url(),
         );
