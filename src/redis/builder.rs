@@ -132,7 +132,8 @@ impl RedisRateLimiterBuilder {
     }
 
     /// When to leave a server alone: after so many failures in a row, for so long. Then one call is
-    /// let through, and says by its success or failure how it goes on. Default: 5 failures, 500 ms.
+    /// let through, and says by its success or failure how it goes on; where the last one has hung, a
+    /// thread of its own does that instead of a call. Default: 5 failures, 500 ms.
     pub fn breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.connect = self.connect.breaker(failures, pause);
         self
@@ -186,7 +187,7 @@ impl RedisRateLimiterBuilder {
     /// Checks the settings and builds the limiter. Nothing is connected to yet.
     ///
     /// # Errors
-    /// [`TrypemaError::InvalidConfig`] for a URL that makes no sense; for a window, bucket or
+    /// [`TrypemaError::InvalidConfig`] for a URL that makes no sense (no part of which is shown); for a window, bucket or
     /// `hard_limit_factor` that [`LocalRateLimiterBuilder`](crate::LocalRateLimiterBuilder) would not
     /// take either; for a prefix with `:`, `{` or `}` in it; for a pool, deadline, breaker or pause of
     /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for

@@ -4,7 +4,7 @@
 /// answers that it cannot decide now (it is loading, read-only, out of memory, or its cluster is
 /// down), or all connections are in use.
 ///
-/// Wrong passwords, keys of another type and replies that make no sense are errors whatever is
+/// Wrong passwords, TLS that does not come about, keys of another type and replies that make no sense are errors whatever is
 /// chosen here: they do not pass by themselves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -107,7 +107,7 @@ unsafe extern "C" {
 }
 
 /// Forks; the child ends with what `child` returns, and does nothing else.
-fn forked(child: impl FnOnce() -> i32) -> Pid {
+pub(crate) fn forked(child: impl FnOnce() -> i32) -> Pid {
     // SAFETY: the child runs `child` alone, on a copy of this thread, and then ends. What other threads of this
     // process hold is what the test is about; the allocator's locks are taken care of by the C library.
     match unsafe { fork() } {
@@ -121,7 +121,7 @@ fn forked(child: impl FnOnce() -> i32) -> Pid {
 }
 
 /// How the child has ended. One that is stuck is killed.
-fn end_of(child: Pid) -> Option<i32> {
+pub(crate) fn end_of(child: Pid) -> Option<i32> {
     let begun = Instant::now();
     loop {
         match waitpid(Some(child), WaitOptions::NOHANG).unwrap() {

@@ -96,6 +96,7 @@ const FAULTS: &[fn() -> Row] = &[
     wire::pool_exhausted,
     pool::pool_too_small,
     pool::too_many_clients,
+    pool::forked,
     answers::out_of_memory,
     pool::out_of_memory_but_full,
     answers::read_only,

@@ -11,6 +11,7 @@ use super::{DEADLINE, Row};
 use crate::cluster::eventually;
 use crate::proxy::{Fault, Proxy, Spoiled};
 use crate::server::{RedisServer, ask as ask_server};
+use crate::sharing;
 
 const CONNECTIONS: u64 = 16;
 
@@ -167,4 +168,13 @@ pub(super) fn late_rejection() -> Row {
         counted: limiter.absolute().usage("full", &rate).unwrap(),
         then: then(&limiter),
     }
+}
+
+/// Parent and child ask at the same time, each over connections of its own.
+pub(super) fn forked() -> Row {
+    let scene = filled();
+    let child = sharing::forked(|| i32::from(scene.ask().answer.is_err()));
+    let parent = (0..100).map(|_| ask(&scene.limiter, "parent")).max_by_key(|asked| asked.took);
+    assert_eq!(sharing::end_of(child), Some(0), "the child is admitted");
+    scene.row("forked: a child asks while its parent does", &parent.unwrap())
 }
