@@ -34,3 +34,52 @@ pub struct RedisStats {
     /// Connections opened so far.
     pub connections_opened: u64,
 }
+
+impl RedisStats {
+    /// Every field with its name, for exporters and logs. All of them only rise.
+    ///
+    /// ```
+    /// use trypema::RedisRateLimiter;
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// // Nothing is connected to yet.
+    /// let limiter = RedisRateLimiter::builder("redis://127.0.0.1:6379").build()?;
+    /// assert!(limiter.stats().iter().all(|(_name, value)| value == 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        // Each by name, so that a new one cannot be forgotten.
+        let Self {
+            allowed,
+            rejected,
+            suppressed_admitted,
+            suppressed_declined,
+            from_redis,
+            from_denial_cache,
+            from_local,
+            from_policy,
+            errors,
+            outages,
+            short_circuited,
+            pool_timeouts,
+            connections_opened,
+        } = *self;
+        [
+            ("allowed", allowed),
+            ("rejected", rejected),
+            ("suppressed_admitted", suppressed_admitted),
+            ("suppressed_declined", suppressed_declined),
+            ("from_redis", from_redis),
+            ("from_denial_cache", from_denial_cache),
+            ("from_local", from_local),
+            ("from_policy", from_policy),
+            ("errors", errors),
+            ("outages", outages),
+            ("short_circuited", short_circuited),
+            ("pool_timeouts", pool_timeouts),
+            ("connections_opened", connections_opened),
+        ]
+        .into_iter()
+    }
+}
