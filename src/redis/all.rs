@@ -174,22 +174,19 @@ impl<S: Strategy> Engine<S> {
             self.counters.decided(&answer.decision);
             return Ok(answer);
         }
-        // What each would be told by itself: one that never fits, if any; else the one that is left least.
-        let told = groups.iter().map(|group| {
-            let told = self.without_redis(Mode::Inc, &group.call, failure.clone());
-            told.map(|(decision, source)| (decision, source, group.index))
+        // Of keys that had not been used at all: one that never fits, else the one that has the least left.
+        let tightest = groups.iter().min_by_key(|Group { call, capacity, index }| {
+            let fits = call.rate.is_unlimited() || call.count <= S::limit(call.window, call.rate);
+            (fits, capacity.saturating_sub(call.count), *index)
         });
-        let told = told.collect::<Result<Vec<_>, _>>()?;
-        let tightest = told.into_iter().min_by_key(|(decision, _, index)| {
-            (decision.is_allowed(), !decision.is_never(), decision.remaining(), *index)
-        });
-        let Some((decision, source, index)) = tightest else {
+        let Some(Group { call, index, .. }) = tightest else {
             return Err(failure.into_error(0));
         };
+        let (decision, source) = self.without_redis(Mode::Inc, call, failure)?;
         self.counters.came_from(source);
         self.counters.decided(&decision);
         let buckets = calls.iter().map(|_| Bucket::NONE).collect();
-        Ok(combined(decision, index, if decision.is_allowed() { buckets } else { Vec::new() }))
+        Ok(combined(decision, *index, if decision.is_allowed() { buckets } else { Vec::new() }))
     }
 }
 

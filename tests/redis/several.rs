@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use trypema::{
-    Bucket, Combined, ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError,
+    Bucket, Combined, ManualClock, OnUnavailable, RateLimit, RateLimitDecision, RedisRateLimiter,
+    TrypemaError,
 };
 
 use crate::cluster::Cluster;
@@ -216,6 +217,31 @@ fn odd_lists() {
     let _: () = server.ask("SET trypema:a:1000.2:c nonsense");
     assert!(absolute.inc_all(&[("b", &one, 1), ("c", &one, 1)]).is_err());
     assert_eq!(absolute.usage("b", &one), Ok(0));
+}
+
+/// While Redis is away, the answer is what the user chose, and the outage counts once.
+#[test]
+fn without_redis() {
+    let (two, ten) = (RateLimit::per_minute(2).unwrap(), RateLimit::per_minute(10).unwrap());
+    for policy in
+        [OnUnavailable::Error, OnUnavailable::Allow, OnUnavailable::Reject, OnUnavailable::Local]
+    {
+        let builder = RedisRateLimiter::builder("redis://127.0.0.1:1").breaker(100, FOREVER);
+        let limiter = builder.on_unavailable(policy).build().unwrap();
+        let absolute = limiter.absolute();
+        let fits = absolute.inc_all(&[("a", &ten, 1), ("b", &two, 1)]);
+        let never = absolute.inc_all(&[("a", &ten, 1), ("b", &two, 3)]);
+        assert_eq!(limiter.stats().outages, 2, "{policy:?}");
+        match policy {
+            OnUnavailable::Error => assert!(fits.is_err() && never.is_err()),
+            _ => {
+                let (fits, never) = (fits.unwrap(), never.unwrap());
+                assert_eq!(fits.is_allowed(), policy != OnUnavailable::Reject, "{policy:?}");
+                assert_eq!(fits.tightest, 1, "{policy:?}");
+                assert!(never.decision.is_never() && never.tightest == 1, "{policy:?}");
+            }
+        }
+    }
 }
 
 /// On a cluster all keys have to be in one slot.
