@@ -25,7 +25,10 @@ const OFTEN: Duration = Duration::from_millis(1);
 
 fn limiter() -> (LocalRateLimiter, ManualClock, RateLimit) {
     let clock = ManualClock::new();
-    let builder = LocalRateLimiter::builder().window(Duration::from_secs(1)).clock(clock.clone());
+    let builder = LocalRateLimiter::builder()
+        .window(Duration::from_secs(1))
+        .bucket(TICK)
+        .clock(clock.clone());
     (builder.build().unwrap(), clock, RateLimit::per_second(5.0).unwrap())
 }
 

@@ -11,6 +11,7 @@ use crate::local::inner::Plan;
 use crate::local::observer::Observer;
 use crate::local::{Event, LocalRateLimiter};
 use crate::settings::{Settings, setters};
+use crate::wait::Closed;
 use crate::{DefaultHashBuilder, TrypemaError};
 
 /// The largest bound on keys: slots are numbered by 32 bits.
@@ -37,6 +38,7 @@ const MOST_KEYS: usize = (u32::MAX - 1) as usize;
 pub struct LocalRateLimiterBuilder<K = Key, S = DefaultHashBuilder> {
     settings: Settings,
     max_keys: Option<usize>,
+    max_waiting: usize,
     clock: Option<Box<dyn Clock>>,
     observer: Option<Observer<K>>,
     hasher: S,
@@ -50,6 +52,7 @@ impl LocalRateLimiter {
         LocalRateLimiterBuilder {
             settings: Settings::default(),
             max_keys: None,
+            max_waiting: usize::MAX,
             clock: None,
             observer: None,
             hasher: DefaultHashBuilder::default(),
@@ -79,6 +82,15 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// that is held.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = Some(max_keys);
+        self
+    }
+
+    /// The most threads that may wait in `acquire` for the same key in the same window. Default: no bound.
+    ///
+    /// One more gets [`TrypemaError::TooManyWaiting`] at once. With 0 nobody waits: a call is admitted at
+    /// once, or gets that error.
+    pub fn max_waiting(mut self, max_waiting: usize) -> Self {
+        self.max_waiting = max_waiting;
         self
     }
 
@@ -119,6 +131,7 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
         LocalRateLimiterBuilder {
             settings: self.settings,
             max_keys: self.max_keys,
+            max_waiting: self.max_waiting,
             clock: self.clock,
             observer: self.observer,
             hasher,
@@ -147,6 +160,7 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
         LocalRateLimiterBuilder {
             settings: self.settings,
             max_keys: self.max_keys,
+            max_waiting: self.max_waiting,
             clock: self.clock,
             observer: None,
             hasher: self.hasher,
@@ -185,6 +199,8 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
             clock: Arc::new(clock),
             hasher: self.hasher,
             max_keys: max_keys.transpose()?,
+            max_waiting: self.max_waiting,
+            closed: Closed::default(),
             observer: self.observer,
         }))
     }

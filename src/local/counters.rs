@@ -2,6 +2,7 @@
 //! somebody asks.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
 
 use once_cell::race::OnceBox;
 use thread_local::ThreadLocal;
@@ -37,6 +38,9 @@ struct Counts {
     suppressed_admitted: Counter,
     suppressed_declined: Counter,
     no_room: Counter,
+    timeouts: Counter,
+    /// In nanoseconds.
+    longest_wait: AtomicU64,
 }
 
 /// Written by one thread, read by any.
@@ -131,6 +135,21 @@ impl Counters {
         per_thread.counts.no_room.count_for(per_thread);
     }
 
+    /// Counts an `acquire` that was not admitted in time.
+    #[cold]
+    pub(crate) fn count_timeout(&self) {
+        let per_thread = self.per_thread();
+        per_thread.counts.timeouts.count_for(per_thread);
+    }
+
+    /// Notes how long an `acquire` has waited.
+    #[cold]
+    pub(crate) fn note_wait(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Relaxed: a number that carries nothing.
+        self.per_thread().counts.longest_wait.fetch_max(nanos, Ordering::Relaxed);
+    }
+
     /// Counts a decision.
     #[cold]
     pub(crate) fn count(&self, decision: &RateLimitDecision) {
@@ -145,6 +164,10 @@ impl Counters {
             stats.suppressed_admitted += counts.suppressed_admitted.read();
             stats.suppressed_declined += counts.suppressed_declined.read();
             stats.turned_away += counts.no_room.read();
+            stats.timeouts += counts.timeouts.read();
+            // Relaxed: as for the others.
+            let longest = Duration::from_nanos(counts.longest_wait.load(Ordering::Relaxed));
+            stats.longest_wait = stats.longest_wait.max(longest);
         }
     }
 }
@@ -165,6 +188,12 @@ pub struct Stats {
     pub suppressed_declined: u64,
     /// Calls for a new key that found no room: `max_keys` were in use.
     pub turned_away: u64,
+    /// Calls of `acquire` that were not admitted in time.
+    pub timeouts: u64,
+    /// Threads that wait in `acquire` at present.
+    pub waiting: u64,
+    /// The longest that an `acquire` has waited until it was admitted.
+    pub longest_wait: Duration,
     /// Idle keys displaced by new ones, because of `max_keys`.
     pub evictions: u64,
     /// Key states held.
@@ -176,8 +205,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Every field with its name, for exporters and logs. `keys` and `memory_bytes` can fall; all others
-    /// only rise.
+    /// Every field with its name, for exporters and logs. `waiting`, `keys` and `memory_bytes` can fall;
+    /// all others only rise.
     ///
     /// ```
     /// use trypema::LocalRateLimiter;
@@ -197,6 +226,9 @@ impl Stats {
             suppressed_admitted,
             suppressed_declined,
             turned_away,
+            timeouts,
+            waiting,
+            longest_wait,
             evictions,
             keys,
             memory_bytes,
@@ -207,6 +239,9 @@ impl Stats {
             ("suppressed_admitted", suppressed_admitted),
             ("suppressed_declined", suppressed_declined),
             ("turned_away", turned_away),
+            ("timeouts", timeouts),
+            ("waiting", waiting),
+            ("longest_wait_ms", u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX)),
             ("evictions", evictions),
             ("keys", keys as u64),
             ("memory_bytes", memory_bytes as u64),

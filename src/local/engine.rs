@@ -16,7 +16,7 @@ use crate::local::observer::{Event, Observer, Strategy};
 use crate::policy::Grid;
 use crate::random::Random;
 use crate::settings::Settings;
-use crate::wait::{Attempt, TimedOut, Waiting};
+use crate::wait::{Attempt, Unadmitted, Waiting};
 use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
 use crate::{Admitted, Bucket, RateLimit, RateLimitDecision, TrypemaError};
 
@@ -102,7 +102,8 @@ pub(crate) struct Engine<K, V: KeyState, S> {
     pub(crate) map: KeyMap<K, V, S>,
     strategy: Strategy,
     max_keys: Option<u32>,
-    waiting: Waiting<K>,
+    pub(crate) waiting: Waiting<K>,
+    max_waiting: usize,
     counters: Counters,
     observer: Option<Observer<K>>,
 }
@@ -125,7 +126,8 @@ where
             map: KeyMap::new(plan.hasher.clone(), plan.max_keys),
             strategy,
             max_keys: plan.max_keys,
-            waiting: Waiting::new(),
+            max_waiting: plan.max_waiting,
+            waiting: Waiting::new(plan.closed.clone(), plan.max_waiting),
             counters: Counters::default(),
             observer: plan.observer.clone(),
         }
@@ -310,10 +312,19 @@ where
         let admitted = self.waiting.wait(&KeyRef(key), || key.to_key(), clock, timeout, attempt);
         // Only now that the line is left: an observer may take its time, or wait for this very key.
         let admitted = admitted.map(|(waited, decision)| {
+            self.counters.note_wait(waited);
             let bucket = self.decided(key, count, decision).bucket();
             Admitted::new(waited, bucket.unwrap_or(Bucket::NONE))
         });
-        admitted.map_err(|TimedOut| {
+        admitted.map_err(|why| {
+            match why {
+                Unadmitted::TimedOut => {}
+                Unadmitted::Closed => return TrypemaError::Closed,
+                Unadmitted::TooManyWaiting => {
+                    return TrypemaError::too_many_waiting(self.max_waiting);
+                }
+            }
+            self.counters.count_timeout();
             match self.max_keys {
                 Some(max_keys) if self.map.find(key, |_| Some(())).is_none() => {
                     self.counters.count_no_room();
@@ -581,6 +592,7 @@ where
 
     pub(crate) fn add_to_stats(&self, stats: &mut Stats) {
         self.counters.add_to(stats);
+        stats.waiting += self.waiting.len();
         stats.evictions += self.map.evictions();
         let keys = self.map.len();
         stats.keys += keys;

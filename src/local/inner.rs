@@ -11,6 +11,7 @@ use crate::local::observer::{Observer, Strategy};
 use crate::local::suppressed_state::SuppressedState;
 use crate::local::windows::Windows;
 use crate::settings::{Settings, Windowing};
+use crate::wait::Closed;
 use crate::window::Window;
 
 /// Shared by all handles.
@@ -18,6 +19,7 @@ pub(crate) struct Inner<K, S> {
     pub(crate) absolute: Windows<K, Window, S>,
     pub(crate) suppressed: Windows<K, SuppressedState, S>,
     pub(crate) cleaner: Cleaner,
+    closed: Closed,
 }
 
 // What is shared is sound wherever a call panics: windows change by one compare-and-swap at a time, lines
@@ -32,6 +34,8 @@ pub(crate) struct Plan<K, S> {
     pub(crate) clock: Arc<ClockSource>,
     pub(crate) hasher: S,
     pub(crate) max_keys: Option<u32>,
+    pub(crate) max_waiting: usize,
+    pub(crate) closed: Closed,
     pub(crate) observer: Option<Observer<K>>,
 }
 
@@ -41,15 +45,24 @@ where
     S: BuildHasher + Clone,
 {
     pub(crate) fn new(plan: Plan<K, S>) -> Self {
+        let closed = plan.closed.clone();
         let plan = Arc::new(plan);
         Self {
             absolute: Windows::new(Arc::clone(&plan), Strategy::Absolute),
             suppressed: Windows::new(plan, Strategy::Suppressed),
             cleaner: Cleaner::default(),
+            closed,
         }
     }
 
     pub(crate) fn sweep(&self, stale_after: Duration, go_on: &dyn Fn() -> bool) -> usize {
         self.absolute.sweep(stale_after, go_on) + self.suppressed.sweep(stale_after, go_on)
+    }
+
+    /// Ends all waits, and those to come.
+    pub(crate) fn close(&self) {
+        self.closed.close();
+        self.absolute.iter().for_each(|engine| engine.waiting.wake_all());
+        self.suppressed.iter().for_each(|engine| engine.waiting.wake_all());
     }
 }

@@ -183,6 +183,28 @@ where
         self.inner.suppressed.clear();
     }
 
+    /// Ends every `acquire` that waits, and every later one, with
+    /// [`TrypemaError::Closed`](crate::TrypemaError::Closed): for a program that shuts down. All other
+    /// calls go on as before. It cannot be undone.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use trypema::{LocalRateLimiter, RateLimit, TrypemaError};
+    ///
+    /// # fn main() -> Result<(), TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let rate = RateLimit::per_second(5)?;
+    /// limiter.close();
+    /// let late = limiter.absolute().acquire("alice", &rate, 1, Duration::from_secs(60));
+    /// assert_eq!(late, Err(TrypemaError::Closed));
+    /// assert!(limiter.absolute().inc("alice", &rate, 1).is_allowed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
     /// What both strategies have done and hold, together. Each handle has its own `stats`.
     ///
     /// # Cost

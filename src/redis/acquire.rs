@@ -6,7 +6,7 @@ use crate::redis::engine::{Engine, Mode, Strategy};
 use crate::redis::reply;
 use crate::redis::request::{Argument, Call};
 use crate::redis::script::{Family, Operation};
-use crate::wait::{Attempt, TimedOut};
+use crate::wait::{Attempt, Unadmitted};
 use crate::{Admitted, Bucket, Key, RateLimit, TrypemaError};
 
 /// How long to believe that nothing has changed while waiting for room: units that another process
@@ -51,7 +51,8 @@ impl<S: Strategy> Engine<S> {
         );
         match waited {
             Ok((waited, admitted)) => admitted.map(|bucket| Admitted::new(waited, bucket)),
-            Err(TimedOut) => {
+            Err(Unadmitted::Closed | Unadmitted::TooManyWaiting) => Err(TrypemaError::Closed),
+            Err(Unadmitted::TimedOut) => {
                 self.decline(call);
                 Err(TrypemaError::timeout(timeout))
             }

@@ -11,7 +11,7 @@ use crate::policy::suppressed::Suppression;
 use crate::redis::request::MAX_COUNT;
 use crate::redis::script::{Family, Scripts, Settings};
 use crate::settings::{Windowing, nearest, own_grid};
-use crate::wait::Waiting;
+use crate::wait::{Closed, Waiting};
 
 /// The windows that were set; else those of the rates' own periods, each made when it is first used.
 pub(crate) struct Windows {
@@ -106,7 +106,7 @@ impl Window {
         Self {
             settings,
             scripts: Scripts::new(family, settings),
-            waiting: Waiting::new(),
+            waiting: Waiting::new(Closed::default(), usize::MAX),
             name: format!("{}:{letter}:{window_ms}.{bucket_ms}:", plan.prefix),
         }
     }

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Instant;
 
 use crate::clock::ClockSource;
-use crate::wait::WaitQueue;
+use crate::wait::queue::NotJoined;
+use crate::wait::{Closed, WaitQueue};
 
 /// What came of asking once.
 pub(crate) enum Attempt<T> {
@@ -21,10 +22,20 @@ pub(crate) struct Wait<'a, K> {
     pub(crate) hash: u64,
     pub(crate) clock: &'a ClockSource,
     pub(crate) timeout: Duration,
+    pub(crate) closed: &'a Closed,
+    pub(crate) max_waiting: usize,
 }
 
-/// The wait has taken as long as it may.
-pub(crate) struct TimedOut;
+/// Why a wait has ended without admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unadmitted {
+    /// It has taken as long as it may.
+    TimedOut,
+    /// The limiter was closed.
+    Closed,
+    /// As many threads wait for the key as may.
+    TooManyWaiting,
+}
 
 impl<K: Eq> Wait<'_, K> {
     /// Asks until admitted, and returns how long that took and what `attempt` has made of it. When it
@@ -34,15 +45,22 @@ impl<K: Eq> Wait<'_, K> {
         &self,
         key: impl Fn() -> K,
         mut attempt: impl FnMut() -> Attempt<T>,
-    ) -> Result<(Duration, T), TimedOut> {
-        let Self { queue, hash, .. } = *self;
+    ) -> Result<(Duration, T), Unadmitted> {
+        let Self { queue, hash, max_waiting, .. } = *self;
+        self.still_open()?;
         let has_time = !self.timeout.is_zero();
         // Where nobody waits for this key, a call asks at once. Where somebody does, it does not
         // overtake them.
         let entry = match queue.is_surely_empty(hash) {
             true => None,
-            false if has_time => queue.join_others(hash, key(), thread::current()).ok(),
-            false if queue.is_waited_for(hash, &key) => return Err(TimedOut),
+            false if has_time => {
+                match queue.join_others(hash, key(), thread::current(), max_waiting) {
+                    Ok(entry) => Some(entry),
+                    Err(NotJoined::NoLine(_)) => None,
+                    Err(NotJoined::Full) => return Err(Unadmitted::TooManyWaiting),
+                }
+            }
+            false if queue.is_waited_for(hash, &key) => return Err(Unadmitted::TimedOut),
             false => None,
         };
         let started = Instant::now();
@@ -53,15 +71,19 @@ impl<K: Eq> Wait<'_, K> {
                     return Ok((Duration::ZERO, admitted));
                 }
                 if !has_time {
-                    return Err(TimedOut);
+                    return Err(Unadmitted::TimedOut);
                 }
-                queue.join(hash, key(), thread::current())
+                let joined = queue.join(hash, key(), thread::current(), max_waiting);
+                joined.ok_or(Unadmitted::TooManyWaiting)?
             }
         };
+        // Not before the line is joined, so that a thread that closes the limiter sees it, or is seen.
+        self.still_open()?;
         while !entry.is_first() {
             // Looked at again after the time has passed: a turn that has come is not missed.
-            let left = self.left(started).ok_or(TimedOut)?;
+            let left = self.left(started)?;
             thread::park_timeout(left);
+            self.still_open()?;
         }
         // Watches the clock from before the first attempt, so that no step of it is missed.
         let watch = self.clock.watch(&thread::current());
@@ -70,14 +92,20 @@ impl<K: Eq> Wait<'_, K> {
                 Attempt::Admitted(admitted) => return Ok((started.elapsed(), admitted)),
                 Attempt::Later(wait) => wait,
             };
-            let left = self.left(started).ok_or(TimedOut)?;
+            let left = self.left(started)?;
             // A clock that is moved by hand says when to look again; others run with real time.
             thread::park_timeout(if watch.is_some() { left } else { left.min(wait) });
+            self.still_open()?;
         }
     }
 
+    fn still_open(&self) -> Result<(), Unadmitted> {
+        if self.closed.is_closed() { Err(Unadmitted::Closed) } else { Ok(()) }
+    }
+
     /// Real time that is left, if any.
-    fn left(&self, started: Instant) -> Option<Duration> {
-        self.timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero())
+    fn left(&self, started: Instant) -> Result<Duration, Unadmitted> {
+        let left = self.timeout.checked_sub(started.elapsed());
+        left.filter(|left| !left.is_zero()).ok_or(Unadmitted::TimedOut)
     }
 }

@@ -53,6 +53,14 @@ pub(crate) struct Waiter {
     turn: AtomicBool,
 }
 
+/// Why a thread has not joined a line.
+pub(crate) enum NotJoined<K> {
+    /// The key has none.
+    NoLine(K),
+    /// As many threads as may are in it.
+    Full,
+}
+
 /// A place in a line, left when this is dropped.
 pub(crate) struct QueueEntry<'a, K> {
     stripe: &'a Stripe<K>,
@@ -83,22 +91,26 @@ impl<K: Eq> WaitQueue<K> {
         self.stripe(hash).lock().find(hash, &key).is_some()
     }
 
-    /// Joins the end of the key's line if it has one; gives the key back if it has none.
+    /// Joins the end of the key's line if it has one, and if fewer than `most` threads are in it.
     pub(crate) fn join_others(
         &self,
         hash: u64,
         key: K,
         thread: Thread,
-    ) -> Result<QueueEntry<'_, K>, K> {
-        self.stripe(hash).join(hash, key, thread, false)
+        most: usize,
+    ) -> Result<QueueEntry<'_, K>, NotJoined<K>> {
+        self.stripe(hash).join(hash, key, thread, false, most)
     }
 
-    /// Joins the end of the key's line.
-    pub(crate) fn join(&self, hash: u64, key: K, thread: Thread) -> QueueEntry<'_, K> {
-        match self.stripe(hash).join(hash, key, thread, true) {
-            Ok(entry) => entry,
-            Err(_) => unreachable!("a line begins with whoever comes first"),
-        }
+    /// Joins the end of the key's line. `None` if `most` threads are in it already.
+    pub(crate) fn join(
+        &self,
+        hash: u64,
+        key: K,
+        thread: Thread,
+        most: usize,
+    ) -> Option<QueueEntry<'_, K>> {
+        self.stripe(hash).join(hash, key, thread, true, most).ok()
     }
 
     /// Wakes the first thread that waits for the key, if any: units may have been freed.
@@ -124,6 +136,21 @@ impl<K: Eq> WaitQueue<K> {
         for stripe in &self.stripes {
             stripe.lock().by_hash.values().flatten().for_each(Line::wake_first);
         }
+    }
+
+    /// Wakes every thread of every line.
+    pub(crate) fn wake_all(&self) {
+        for stripe in &self.stripes {
+            for line in stripe.lock().by_hash.values().flatten() {
+                line.waiters.iter().for_each(|waiter| waiter.thread.unpark());
+            }
+        }
+    }
+
+    /// Threads that wait at present.
+    pub(crate) fn len(&self) -> u64 {
+        // Relaxed: a sum over stripes is a moment's guess in any case.
+        self.stripes.iter().map(|stripe| stripe.waiting.load(Ordering::Relaxed)).sum()
     }
 
     fn stripe(&self, hash: u64) -> &Stripe<K> {
@@ -154,13 +181,20 @@ impl<K: Eq> Stripe<K> {
         key: K,
         thread: Thread,
         begins: bool,
-    ) -> Result<QueueEntry<'_, K>, K> {
+        most: usize,
+    ) -> Result<QueueEntry<'_, K>, NotJoined<K>> {
         let mut lines = self.lock();
         // First of all: it may panic.
-        let found = lines.find(hash, &key).map(|line| line.number);
+        let found = lines.find(hash, &key).map(|line| (line.number, line.waiters.len()));
+        let waiting = found.map_or(0, |(_, waiting)| waiting);
+        let found = found.map(|(number, _)| number);
         if found.is_none() && !begins {
             drop(lines);
-            return Err(key);
+            return Err(NotJoined::NoLine(key));
+        }
+        if waiting >= most {
+            drop(lines);
+            return Err(NotJoined::Full);
         }
         let waiter = Arc::new(Waiter { thread, turn: AtomicBool::new(found.is_none()) });
         let waiters = VecDeque::from([Arc::clone(&waiter)]);

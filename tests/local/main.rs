@@ -9,6 +9,7 @@ mod acquire_order;
 mod acquire_room;
 mod agreement;
 mod batches;
+mod closing;
 #[cfg(feature = "serde")]
 mod config;
 mod counts;

@@ -7,12 +7,14 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::explore::explore_model;
-use crate::queue::WaitQueue;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::queue::{NotJoined, WaitQueue};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 const KEY: u32 = 7;
 /// Any number: it picks the stripe.
 const HASH: u64 = 3;
+/// Threads in a line: no bound.
+const MOST: usize = usize::MAX;
 
 #[test]
 fn one_at_a_time() {
@@ -31,7 +33,7 @@ fn one_at_a_time() {
 }
 
 fn wait_and_leave(line: &WaitQueue<u32>, inside: &AtomicU64) {
-    let place = line.join(HASH, KEY, thread::current());
+    let place = line.join(HASH, KEY, thread::current(), MOST).expect("there is no bound");
     while !place.is_first() {
         thread::park();
     }
@@ -49,14 +51,15 @@ fn leaving_passes_the_turn_on() {
         let waiter = {
             let line = Arc::clone(&line);
             thread::spawn(move || {
-                let place = line.join(HASH, KEY, thread::current());
+                let place =
+                    line.join(HASH, KEY, thread::current(), MOST).expect("there is no bound");
                 while !place.is_first() {
                     thread::park();
                 }
             })
         };
         // Leaves at once, wherever in the line it is.
-        drop(line.join(HASH, KEY, thread::current()));
+        drop(line.join(HASH, KEY, thread::current(), MOST).expect("there is no bound"));
         waiter.join().expect("no thread panics");
         assert!(line.is_surely_empty(HASH));
     });
@@ -70,7 +73,8 @@ fn freed_units_wake_the_first() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (line, freed) = &*shared;
-                let place = line.join(HASH, KEY, thread::current());
+                let place =
+                    line.join(HASH, KEY, thread::current(), MOST).expect("there is no bound");
                 assert!(place.is_first());
                 // Relaxed: stands for the window's words, which the line knows nothing of.
                 while !freed.load(Ordering::Relaxed) {
@@ -88,7 +92,7 @@ fn freed_units_wake_the_first() {
 
 /// Acts if it is its turn at once, and leaves.
 fn act_if_first(line: &WaitQueue<u32>, inside: &AtomicU64, thread: thread::Thread) {
-    let place = line.join(HASH, KEY, thread);
+    let place = line.join(HASH, KEY, thread, MOST).expect("there is no bound");
     if place.is_first() {
         // Relaxed: the turn orders them, that is what is tested.
         assert_eq!(inside.load(Ordering::Relaxed), 0, "two threads have the turn");
@@ -120,7 +124,8 @@ fn an_empty_line_brings_what_was_done() {
         let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
         let other = Arc::clone(&shared);
         let thread = thread::spawn(move || {
-            let place = other.0.join(HASH, KEY, thread::current());
+            let place =
+                other.0.join(HASH, KEY, thread::current(), MOST).expect("there is no bound");
             // Relaxed: that it is seen is what is tested.
             other.1.store(true, Ordering::Relaxed);
             drop(place);
@@ -140,11 +145,11 @@ fn a_line_that_ends_is_not_joined() {
     // sooner or later, or is told that there is none.
     explore_model("line: a line that ends is not joined", || {
         let shared = Arc::new((WaitQueue::new(), AtomicU64::new(0)));
-        let place = shared.0.join(HASH, KEY, thread::current());
+        let place = shared.0.join(HASH, KEY, thread::current(), MOST).expect("there is no bound");
         let other = Arc::clone(&shared);
         let joins = thread::spawn(move || {
             let (line, inside) = &*other;
-            match line.join_others(HASH, KEY, thread::current()) {
+            match line.join_others(HASH, KEY, thread::current(), MOST) {
                 Ok(place) => {
                     while !place.is_first() {
                         thread::park();
@@ -152,7 +157,8 @@ fn a_line_that_ends_is_not_joined() {
                     // Relaxed: the turn brings it, that is what is tested.
                     assert_eq!(inside.load(Ordering::Relaxed), 1, "the turn came too early");
                 }
-                Err(key) => assert_eq!(key, KEY),
+                Err(NotJoined::NoLine(key)) => assert_eq!(key, KEY),
+                Err(NotJoined::Full) => panic!("there is no bound"),
             }
         });
         // Relaxed: the turn brings it to the next.
@@ -167,12 +173,14 @@ fn a_line_that_ends_is_not_joined() {
 fn freed_units_wake_who_joined_a_line_of_others() {
     explore_model("line: freed units are not missed by who comes second", || {
         let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
-        let place = shared.0.join(HASH, KEY, thread::current());
+        let place = shared.0.join(HASH, KEY, thread::current(), MOST).expect("there is no bound");
         let waiter = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (line, freed) = &*shared;
-                let Ok(place) = line.join_others(HASH, KEY, thread::current()) else { return };
+                let Ok(place) = line.join_others(HASH, KEY, thread::current(), MOST) else {
+                    return;
+                };
                 while !place.is_first() {
                     thread::park();
                 }
@@ -188,5 +196,32 @@ fn freed_units_wake_who_joined_a_line_of_others() {
         freed.store(true, Ordering::Relaxed);
         line.units_freed(HASH, || KEY);
         waiter.join().expect("no thread panics");
+    });
+}
+
+/// As `Closed` has it: the flag, a fence, and then everybody is woken.
+#[test]
+fn nobody_sleeps_on_after_the_end() {
+    explore_model("line: a limiter that is closed leaves nobody waiting", || {
+        let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+        let waiters = [(); 2].map(|()| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (line, closed) = &*shared;
+                let _place = line.join(HASH, KEY, thread::current(), MOST);
+                // Acquire: as in `Closed::is_closed`.
+                while !closed.load(Ordering::Acquire) {
+                    thread::park();
+                }
+            })
+        });
+        let (line, closed) = &*shared;
+        // Release: as in `Closed::close`.
+        closed.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        line.wake_all();
+        for waiter in waiters {
+            waiter.join().expect("no thread panics");
+        }
     });
 }
