@@ -3,7 +3,7 @@
 use ::metrics::{counter, gauge};
 
 /// Fields that can fall as well as rise.
-const GAUGES: [&str; 3] = ["keys", "memory_bytes", "waiting"];
+const GAUGES: [&str; 4] = ["keys", "memory_bytes", "waiting", "longest_wait_ms"];
 
 /// Tells the recorder of the [`metrics`](https://docs.rs/metrics) facade what a limiter has done and
 /// holds. Does nothing where no recorder is installed.
@@ -23,8 +23,8 @@ const GAUGES: [&str; 3] = ["keys", "memory_bytes", "waiting"];
 /// # }
 /// ```
 ///
-/// Each field of the statistics becomes a metric: the gauges `trypema_keys`, `trypema_memory_bytes` and
-/// `trypema_waiting`, and for every other field a counter that is named as `trypema_allowed_total` is.
+/// Each field of the statistics becomes a metric: the gauges `trypema_keys`, `trypema_memory_bytes`,
+/// `trypema_waiting` and `trypema_longest_wait_ms`, and for every other field a counter that is named as `trypema_allowed_total` is.
 /// The label `limiter` tells limiters apart, those of different providers as well. To tell strategies
 /// apart, publish the statistics of each handle, under a label of its own. Two limiters under one label
 /// would overwrite each other's gauges, and the counters show the greater of their counts.

@@ -14,7 +14,7 @@ use trypema::LocalRateLimiter;
 pub(crate) type Limiters = Vec<(&'static str, LocalRateLimiter)>;
 
 /// Fields that can fall; all others are counters.
-const GAUGES: [&str; 3] = ["keys", "memory_bytes", "waiting"];
+const GAUGES: [&str; 4] = ["keys", "memory_bytes", "waiting", "longest_wait_ms"];
 /// Who asks for less often gets no answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_HEAD: u64 = 8 * 1024;
