@@ -541,6 +541,7 @@ where
             true
         };
         self.map.sweep(|| Some(()), |(), _| true, kill);
+        self.timeline.forget_floor();
         self.waiting.all_units_freed();
     }
 

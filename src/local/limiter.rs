@@ -112,7 +112,7 @@ where
     }
 
     /// Stops the background thread, and returns when it has ended: at once, or within the
-    /// thousand keys at most that it still looks at. Does nothing if none runs.
+    /// scan for idle keys that it still does. Does nothing if none runs.
     pub fn stop_cleanup_loop(&self) {
         self.inner.cleaner.stop();
     }
@@ -178,6 +178,9 @@ where
     }
 
     /// Forgets every key, whatever counts. Keys that are added to meanwhile may stay.
+    ///
+    /// It also ends the harm of a custom clock that once read far ahead: when keys are forgotten at such
+    /// a time, new keys are judged no earlier than that, until the clock gets there.
     pub fn clear(&self) {
         self.inner.absolute.clear();
         self.inner.suppressed.clear();

@@ -46,6 +46,13 @@ impl Timeline {
         self.ends.floor.fetch_max(now, Ordering::Relaxed);
     }
 
+    /// To be called after the kill of every window, by a caller who forgets them all: no window that
+    /// ended before is to be remembered, so that nothing has to be judged any later than its clock says.
+    pub(crate) fn forget_floor(&self) {
+        // Relaxed: a window that is retired at the same time may be forgotten with the others.
+        self.ends.floor.store(0, Ordering::Relaxed);
+    }
+
     /// A number that differs from that of any window of the same key which ended before with marks
     /// inside.
     #[inline]

@@ -151,3 +151,42 @@ fn the_end_of_time_is_a_time_like_any_other() {
     assert!(limiter.absolute().inc("key", &rate, 1).is_allowed());
     assert!(!limiter.absolute().inc("key", &rate, 1).is_allowed());
 }
+
+/// A clock that may read anything.
+#[derive(Clone, Default)]
+struct Wild(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl Wild {
+    fn set(&self, seconds: u64) {
+        self.0.store(seconds, std::sync::atomic::Ordering::Relaxed); // one thread alone
+    }
+}
+
+impl trypema::Clock for Wild {
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.0.load(std::sync::atomic::Ordering::Relaxed)) // one thread alone
+    }
+}
+
+/// Keys that are forgotten at a time far ahead hold new ones to it, until all is cleared.
+// proves: G5
+#[test]
+fn clear_ends_the_harm_of_one_wild_reading() {
+    let clock = Wild::default();
+    let limiter = trypema::LocalRateLimiter::builder().clock(clock.clone()).build().unwrap();
+    let rate = RateLimit::per_second(1).unwrap();
+    let inc = |key: &str| limiter.absolute().inc(key, &rate, 1).is_allowed();
+    clock.set(10);
+    assert!(inc("old"));
+    clock.set(1_000_000);
+    assert_eq!(limiter.cleanup(Duration::ZERO), 1);
+    clock.set(20);
+    assert!(inc("new"));
+    clock.set(30);
+    assert!(!inc("new"), "its unit counts at the time far ahead");
+    limiter.clear();
+    for seconds in [40, 42, 44] {
+        clock.set(seconds);
+        assert!(inc("new"));
+    }
+}
