@@ -162,7 +162,7 @@ impl Wild {
     }
 }
 
-impl trypema::Clock for Wild {
+impl Clock for Wild {
     fn now(&self) -> Duration {
         Duration::from_secs(self.0.load(std::sync::atomic::Ordering::Relaxed)) // one thread alone
     }
@@ -173,7 +173,7 @@ impl trypema::Clock for Wild {
 #[test]
 fn clear_ends_the_harm_of_one_wild_reading() {
     let clock = Wild::default();
-    let limiter = trypema::LocalRateLimiter::builder().clock(clock.clone()).build().unwrap();
+    let limiter = LocalRateLimiter::builder().clock(clock.clone()).build().unwrap();
     let rate = RateLimit::per_second(1).unwrap();
     let inc = |key: &str| limiter.absolute().inc(key, &rate, 1).is_allowed();
     clock.set(10);
