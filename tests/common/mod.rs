@@ -9,6 +9,7 @@
     reason = "every test crate compiles all of this and uses some of it"
 )]
 
+pub(crate) mod admissions;
 pub(crate) mod answer;
 pub(crate) mod check;
 pub(crate) mod draws;

@@ -228,9 +228,19 @@ impl Model {
 
     /// Admitted units, oldest first.
     pub(crate) fn refund(&mut self, key: u8, count: u64) -> u64 {
+        self.take(key, count, |_| true)
+    }
+
+    /// Units admitted in the bucket of this tick.
+    pub(crate) fn undo(&mut self, key: u8, tick: u128, count: u64) -> u64 {
+        self.take(key, count, |entry| entry.tick == tick)
+    }
+
+    fn take(&mut self, key: u8, count: u64, from: impl Fn(&Entry) -> bool) -> u64 {
         self.drop_expired(key);
         let mut left = count;
-        for entry in self.keys.get_mut(&key).into_iter().flat_map(|logs| &mut logs.admitted) {
+        let entries = self.keys.get_mut(&key).into_iter().flat_map(|logs| &mut logs.admitted);
+        for entry in entries.filter(|entry| from(entry)) {
             let taken = left.min(entry.units);
             entry.units -= taken;
             left -= taken;
@@ -249,6 +259,17 @@ impl Model {
     /// Keys for which there is state, whether or not any of it still counts.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The bucket of this moment.
+    pub(crate) fn tick(&self) -> u128 {
+        self.now_ns / self.bucket_ns
+    }
+
+    /// The units left to this capacity, where `more` have been asked for, and not counted.
+    pub(crate) fn remaining(&self, key: u8, capacity: Option<u64>, more: u64) -> u64 {
+        let Some(capacity) = capacity else { return u64::MAX };
+        capacity.min(self.most).saturating_sub(self.usage(key)).saturating_sub(more)
     }
 
     /// When the oldest, and when the newest units of a key expire.
@@ -276,7 +297,7 @@ impl Model {
     /// counts until the units just added expire.
     fn count(&mut self, key: u8, count: u64, log: impl Fn(&mut Logs) -> &mut Vec<Entry>) {
         self.drop_expired(key);
-        let (tick, most) = (self.now_ns / self.bucket_ns, self.most);
+        let (tick, most) = (self.tick(), self.most);
         let log = log(self.keys.entry(key).or_default());
         // Whatever has expired is gone from it.
         let usage = log.iter().map(|entry| u128::from(entry.units)).sum::<u128>();

@@ -109,6 +109,12 @@ pub(crate) enum Op {
         key: u8,
         count: Count,
     },
+    /// Out of the bucket of an earlier admission of this key: the latest but so many.
+    Undo {
+        key: u8,
+        back: u8,
+        count: Count,
+    },
     Reset {
         key: u8,
     },
@@ -421,6 +427,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Which admission is undone: a late one most of the time, and one long gone now and then.
+pub(crate) fn back() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => 0..=3_u8, 3 => 0..=20_u8, 1 => any::<u8>()]
+}
+
 fn addition() -> impl Strategy<Value = Op> {
     let (key, rate) = (0..=2_u8, 0..=2_u8);
     prop_oneof![
@@ -442,6 +453,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(key, rate, count)| Op::IsAllowed { key, rate, count }),
         1 => (key.clone(), any_count()).prop_map(|(key, count)| Op::Record { key, count }),
         2 => (key.clone(), any_count()).prop_map(|(key, count)| Op::Refund { key, count }),
+        3 => (key.clone(), back(), any_count())
+            .prop_map(|(key, back, count)| Op::Undo { key, back, count }),
         1 => key.prop_map(|key| Op::Reset { key }),
     ]
 }

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::ops::{Case, Count, Grid, Op, Period, Rate, Refresh, Stale, Step, Suppression};
+use super::ops::{self, Case, Count, Grid, Op, Period, Rate, Refresh, Stale, Step, Suppression};
 use super::provider::{HardFactor, Side};
 
 /// Keys are numbered from 0 to below this.
@@ -76,6 +76,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (side(), asked).prop_map(|(side, (key, rate, count))| (side, Op::IsAllowed { key, rate, count })),
         2 => (side(), given.clone()).prop_map(|(side, (key, count))| (side, Op::Record { key, count })),
         2 => (side(), given).prop_map(|(side, (key, count))| (side, Op::Refund { key, count })),
+        6 => (side(), key(), ops::back(), count())
+            .prop_map(|(side, key, back, count)| (side, Op::Undo { key, back, count })),
         2 => (side(), key()).prop_map(|(side, key)| (side, Op::Reset { key })),
         1 => Just(both(Op::Clear)),
         6 => stale.prop_map(move |stale| both(Op::Cleanup(stale))),

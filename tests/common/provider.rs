@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trypema::{LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
+use trypema::{Bucket, LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
 
 use super::draws::Told;
 use super::ops::Grid;
@@ -55,6 +55,9 @@ pub(crate) trait Provider: Sized {
     /// The shortest time that it can tell, in nanoseconds.
     const GRAIN_NS: u128 = 1;
 
+    /// Whether a bucket of before a reset is told from one of the same tick after it.
+    const TELLS_RESETS: bool;
+
     /// A limiter without keys, at time zero.
     fn build(settings: Settings, draws: Arc<Told>) -> Self;
 
@@ -88,6 +91,7 @@ pub(crate) trait Provider: Sized {
 
     fn record(&self, key: u8, count: u64) -> bool;
     fn refund(&self, key: u8, count: u64) -> u64;
+    fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64;
     fn reset(&self, key: u8) -> bool;
 
     /// Keys for which there is state.
@@ -161,6 +165,7 @@ macro_rules! in_process {
 
         impl Provider for $name {
             const SIDE: Side = Side::$side;
+            const TELLS_RESETS: bool = true;
 
             fn build(settings: Settings, draws: Arc<Told>) -> Self {
                 let (limiter, clock) = in_process(settings, draws);
@@ -195,6 +200,10 @@ macro_rules! in_process {
 
             fn refund(&self, key: u8, count: u64) -> u64 {
                 self.limiter.$strategy().refund(NAMES[usize::from(key)], &ANY, count)
+            }
+
+            fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
+                self.limiter.$strategy().undo(NAMES[usize::from(key)], &ANY, bucket, count)
             }
 
             fn reset(&self, key: u8) -> bool {

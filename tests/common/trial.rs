@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use trypema::RateLimit;
+use trypema::{RateLimit, RateLimitDecision};
 
+use super::admissions::Admissions;
 use super::answer::{Answer, same_factor};
 use super::draws::{Draws, Told};
 use super::model::{Ask, Model};
@@ -31,10 +32,14 @@ impl Tally {
         other.0.iter().for_each(|(what, times)| self.met(what, *times));
     }
 
+    pub(crate) fn times(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
     /// A property whose cases never meet what it is about holds, and says nothing.
     pub(crate) fn assert_more_than(&self, times: u64, whats: &[&str]) {
         for what in whats {
-            let met = self.0.get(what).copied().unwrap_or(0);
+            let met = self.times(what);
             assert!(met > times, "{what} {met} times, not {times}: {self:?}");
         }
     }
@@ -45,7 +50,8 @@ impl Tally {
             return;
         }
         self.assert_more_than(cases, &["allowed"]);
-        self.assert_more_than(cases / 4, &["refunded"]);
+        self.assert_more_than(cases / 4, &["refunded", "undone", "undone in part"]);
+        self.assert_more_than(cases / 20, &["undone too late", "undone after a reset"]);
         match side {
             Side::Absolute => {
                 self.assert_more_than(cases, &["to be retried"]);
@@ -68,6 +74,7 @@ pub(crate) struct Trial<P> {
     draws: Draws,
     most: u64,
     rates: Vec<(RateLimit, Option<u64>)>,
+    pub(crate) admissions: Admissions,
     pub(crate) tally: Tally,
 }
 
@@ -96,7 +103,8 @@ impl<P: Provider> Trial<P> {
         };
         let rates = case.rates.iter().map(|rate| rate.resolve(case.grid)).collect();
         let draws = Draws::new(case.suppression.seed);
-        Self { provider, model, told, draws, most, rates, tally: Tally::default() }
+        let (admissions, tally) = (Admissions::default(), Tally::default());
+        Self { provider, model, told, draws, most, rates, admissions, tally }
     }
 
     fn apply(&mut self, case: &Case, op: Op) -> Result<(), TestCaseError> {
@@ -120,9 +128,12 @@ impl<P: Provider> Trial<P> {
             Op::Advance(step) => self.advance(case, step),
             Op::Record { key, count } => self.record(known(key), self.count(0, count))?,
             Op::Refund { key, count } => self.refund(known(key), self.count(0, count))?,
+            Op::Undo { key, back, count } => {
+                self.undo(known(key), back, self.count(0, count))?;
+            }
             Op::Reset { key } => {
-                let key = known(key);
-                prop_assert_eq!(self.provider.reset(key), self.model.reset(key), "known to reset");
+                let is_known = self.model.reset(known(key));
+                prop_assert_eq!(self.reset(known(key)), is_known, "known to reset");
             }
             other => unreachable!("{other:?} is for both strategies at once"),
         }
@@ -136,10 +147,30 @@ impl<P: Provider> Trial<P> {
             let kept = self.model.zone_factor(key, ask.per_second);
             self.tally.met("by a kept rate", u64::from(!same_factor(fresh, kept)));
         }
-        let answer = Answer::from(self.provider.inc(key, &limit, count));
+        let is_clipped = count > self.most - self.model.usage(key);
+        let decision = self.provider.inc(key, &limit, count);
+        let answer = Answer::from(decision);
         let expected = self.model.add(key, ask);
         prop_assert_eq!(answer, expected, "inc({}, {}, {})", key, limit, count);
+        self.check_remaining(key, ask, decision, 0)?;
         self.check_draws(in_zone)?;
+        let is_counted = answer.is_allowed() && count > 0;
+        // Past the most that a window holds, a provider need not say where units were counted.
+        let has_bucket = decision.bucket().is_some();
+        prop_assert!(has_bucket == is_counted || is_counted && is_clipped, "{:?}", decision);
+        if P::SIDE == Side::Suppressed
+            && P::TELLS_RESETS
+            && count > 0
+            && !answer.is_allowed()
+            && self.model.usage(key) == 0
+        {
+            // A decline begins such a key afresh. All that was counted in its buckets has been
+            // given back by then, or has expired: nothing is left of it to undo.
+            self.admissions.begun_afresh(key);
+        }
+        if let Some(bucket) = decision.bucket() {
+            self.admissions.note(key, bucket, self.model.tick());
+        }
         let fate = match answer {
             Answer::Allowed => "allowed",
             Answer::Rejected { retry_after_ms: Some(_), .. } => "to be retried",
@@ -159,9 +190,12 @@ impl<P: Provider> Trial<P> {
         count: u64,
     ) -> Result<Answer, TestCaseError> {
         let (limit, ask, in_zone) = self.ask(key, rate, count);
-        let answer = Answer::from(self.provider.is_allowed(key, &limit, count));
+        let decision = self.provider.is_allowed(key, &limit, count);
+        let answer = Answer::from(decision);
         let expected = self.model.judge(key, ask);
         prop_assert_eq!(answer, expected, "is_allowed({}, {}, {})", key, limit, count);
+        self.check_remaining(key, ask, decision, if answer.is_allowed() { count } else { 0 })?;
+        prop_assert!(decision.bucket().is_none(), "a look counts nothing: {:?}", decision);
         self.check_draws(in_zone)?;
         Ok(answer)
     }
@@ -178,6 +212,34 @@ impl<P: Provider> Trial<P> {
         self.tally.met("refunded", u64::from(expected > 0));
         prop_assert_eq!(self.provider.refund(key, count), expected, "units refunded");
         Ok(())
+    }
+
+    /// Undoes some of the latest admission of the key but so many, if there was one.
+    pub(crate) fn undo(&mut self, key: u8, back: u8, count: u64) -> Result<(), TestCaseError> {
+        let Some((admission, was_reset)) = self.admissions.latest_but(key, back) else {
+            return Ok(());
+        };
+        let expected = match was_reset && P::TELLS_RESETS {
+            true => 0,
+            false => self.model.undo(key, admission.tick, count),
+        };
+        let undone = self.provider.undo(key, admission.bucket, count);
+        prop_assert_eq!(undone, expected, "units undone of {:?}", admission);
+        let what = match expected {
+            0 if count == 0 => "nothing undone",
+            0 if was_reset => "undone after a reset",
+            0 => "undone too late",
+            units if units < count => "undone in part",
+            _ => "undone",
+        };
+        self.tally.met(what, 1);
+        Ok(())
+    }
+
+    /// The provider's answer.
+    pub(crate) fn reset(&mut self, key: u8) -> bool {
+        self.admissions.begun_afresh(key);
+        self.provider.reset(key)
     }
 
     /// The hint as a caller would use it: one millisecond earlier is too early, then it fits.
@@ -215,6 +277,22 @@ impl<P: Provider> Trial<P> {
         self.told.next_is(ask.draw);
         self.told.take_draws();
         (limit, ask, in_zone)
+    }
+
+    /// What a decision says is left. `more` is what a look would have counted.
+    fn check_remaining(
+        &self,
+        key: u8,
+        ask: Ask,
+        decision: RateLimitDecision,
+        more: u64,
+    ) -> Result<(), TestCaseError> {
+        // More than a window holds is not asked of every provider.
+        if ask.count <= self.most {
+            let expected = self.model.remaining(key, ask.capacity, more);
+            prop_assert_eq!(decision.remaining(), expected, "left of {:?}, {:?}", ask, decision);
+        }
+        Ok(())
     }
 
     /// One draw for a call, however it is tried; where nothing hangs on it, none is as good. Absolute

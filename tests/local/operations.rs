@@ -17,7 +17,7 @@ use crate::common::check::{asked_for, check};
 use crate::common::draws::Told;
 use crate::common::ops::{Case, Count, Op, Stale};
 use crate::common::plans::{Act, KEYS, plans};
-use crate::common::provider::{Provider, Side, in_process};
+use crate::common::provider::{Side, in_process};
 use crate::common::trial::{LATEST_NS, Trial, duration};
 use crate::common::{LocalAbsolute, LocalSuppressed};
 
@@ -40,6 +40,7 @@ struct Met {
     kept: u64,
     unclear: u64,
     begun_afresh: u64,
+    undone: u64,
 }
 
 /// Both strategies of a limiter.
@@ -90,7 +91,8 @@ impl<'a> Both<'a> {
                 .and_then(|()| both.compare())
                 .map_err(|error| TestCaseError::fail(format!("act {index}, {act:?}: {error}")))?;
         }
-        Ok(both.met)
+        let undone = both.absolute.tally.times("undone") + both.suppressed.tally.times("undone");
+        Ok(Met { undone, ..both.met })
     }
 
     fn perform(&mut self, (side, op): Act) -> Result<(), TestCaseError> {
@@ -119,6 +121,10 @@ impl<'a> Both<'a> {
                 let count = self.count(0, count);
                 of!(self, side, trial => trial.refund(key, count))?;
             }
+            Op::Undo { key, back, count } => {
+                let count = self.count(0, count);
+                of!(self, side, trial => trial.undo(key, back, count))?;
+            }
             Op::Reset { key } => {
                 let known = self.reset(side, key);
                 match self.traces.remove(&(side, key)) {
@@ -130,6 +136,10 @@ impl<'a> Both<'a> {
                 self.limiter.clear();
                 self.absolute.model.clear();
                 self.suppressed.model.clear();
+                for key in 0..KEYS {
+                    self.absolute.admissions.begun_afresh(key);
+                    self.suppressed.admissions.begun_afresh(key);
+                }
                 self.traces.clear();
             }
             Op::Cleanup(stale) => self.cleanup(stale)?,
@@ -157,7 +167,7 @@ impl<'a> Both<'a> {
     fn reset(&mut self, side: Side, key: u8) -> bool {
         of!(self, side, trial => {
             trial.model.reset(key);
-            trial.provider.reset(key)
+            trial.reset(key)
         })
     }
 
@@ -211,6 +221,8 @@ impl<'a> Both<'a> {
                 self.met.unclear += 1;
                 possible += 1;
                 trace.certain = false;
+                // If it is begun afresh within the tick, its bucket is another.
+                of!(self, side, trial => trial.admissions.forget(key));
             }
             true
         });
@@ -282,6 +294,7 @@ fn cleanup_changes_no_answer() {
             kept: sum.kept + case.kept,
             unclear: sum.unclear + case.unclear,
             begun_afresh: sum.begun_afresh + case.begun_afresh,
+            undone: sum.undone + case.undone,
         });
         Ok(())
     });
@@ -290,5 +303,6 @@ fn cleanup_changes_no_answer() {
     if cases >= 100 {
         assert!(met.removed > 2 * cases && met.kept > 2 * cases, "{met:?}");
         assert!(met.begun_afresh > 2 * cases && met.unclear < met.removed, "{met:?}");
+        assert!(met.undone > cases / 2, "{met:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
-use trypema::{ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
+use trypema::{Bucket, ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
 
 use crate::any;
 use crate::common::draws::Told;
@@ -135,6 +135,8 @@ pub(crate) struct Absolute {
 impl Provider for Absolute {
     const SIDE: Side = Side::Absolute;
     const LATEST_NS: u128 = LATEST_NS;
+    // A tick after a reset is taken for the same.
+    const TELLS_RESETS: bool = false;
 
     fn build(settings: Settings, draws: Arc<Told>) -> Self {
         let settled = |builder: Builder| builder.denial_cache(Duration::ZERO).random(draws);
@@ -181,6 +183,10 @@ impl Provider for Absolute {
         self.limiter.absolute().refund(NAMES[usize::from(key)], &any(), count.min(MOST)).unwrap()
     }
 
+    fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
+        self.limiter.absolute().undo(NAMES[usize::from(key)], &any(), bucket, count).unwrap()
+    }
+
     fn reset(&self, key: u8) -> bool {
         self.limiter.absolute().reset(NAMES[usize::from(key)]).unwrap()
     }
@@ -208,6 +214,8 @@ thread_local! {
 impl Provider for Cached {
     const SIDE: Side = Side::Absolute;
     const LATEST_NS: u128 = LATEST_NS;
+    // A tick after a reset is taken for the same.
+    const TELLS_RESETS: bool = false;
 
     fn build(Settings { grid, .. }: Settings, _: Arc<Told>) -> Self {
         let (limiter, clock) = empty(|builder| builder.denial_cache(FOREVER), grid);
@@ -250,6 +258,10 @@ impl Provider for Cached {
         self.cached.refund(key, count)
     }
 
+    fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
+        self.cached.undo(key, bucket, count)
+    }
+
     fn reset(&self, key: u8) -> bool {
         self.cached.reset(key)
     }
@@ -288,6 +300,8 @@ pub(crate) struct Suppressed {
 impl Provider for Suppressed {
     const SIDE: Side = Side::Suppressed;
     const LATEST_NS: u128 = LATEST_NS;
+    // A tick after a reset is taken for the same.
+    const TELLS_RESETS: bool = false;
     // Buckets are whole milliseconds, and hints are rounded up to them. But how long a perceived
     // rate is kept shows to the microsecond.
     const GRAIN_NS: u128 = 1_000;
@@ -348,6 +362,10 @@ impl Provider for Suppressed {
 
     fn refund(&self, key: u8, count: u64) -> u64 {
         self.limiter.suppressed().refund(NAMES[usize::from(key)], &any(), count.min(MOST)).unwrap()
+    }
+
+    fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
+        self.limiter.suppressed().undo(NAMES[usize::from(key)], &any(), bucket, count).unwrap()
     }
 
     fn reset(&self, key: u8) -> bool {
