@@ -13,8 +13,8 @@ if cum + count > MOST or declined and dcum + declined > MOST then
   -- Doubles would round from here on: begin to count from 0 again.
   if cum - base + count > MOST then return 0 end
   if declined then
-    -- Declined units only measure the demand. What is too many is as many as there can be, all of
-    -- them in this bucket, so that they are not taken for fewer.
+    -- Declined units only measure the demand. If they become more than can be counted, they are clipped
+    -- to the most that can, all in this bucket, so that the demand is never taken for less.
     clipped = dcum - dbase + declined > MOST
     if clipped then dbase = MOST end
   else

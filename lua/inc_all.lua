@@ -1,5 +1,5 @@
--- SEVERAL LIMITS AT ONCE: admits the calls of all keys, or none. Replies with a list of what each key
--- says; of those that fit where others do not, that they would.
+-- SEVERAL LIMITS AT ONCE: admits the calls of all keys, or none. Replies with a list of one reply for
+-- each key; a key that fits where others do not replies that it would have.
 --
 -- It decides on all keys first, and only then writes. Under Absolute it decides on each, so that the
 -- longest wait is known. Under Suppressed the first call that is declined ends it, and is the only one

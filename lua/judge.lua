@@ -8,8 +8,8 @@ local usage, rejection = cum - base, nil
 if count > capacity then
   rejection = pack('<I7', usage)
 elseif usage + count > capacity then
-  -- The call fits once base has come to `need`: when the bucket in which cum got there has gone. (The
-  -- sum of two large counts would round.)
+  -- The call fits once base has reached `need`: when the bucket in which cum reached it has expired.
+  -- (Differences only: the sum of two large counts would round.)
   local need, gone, left = cum - (capacity - count), newest, 0
   if first < n and need <= start then
     if need <= nbase then

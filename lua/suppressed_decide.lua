@@ -5,11 +5,11 @@
 --         count, soft, hard     the units asked for, and the limits
 --         rate                  units per second
 --         draw                  drawn by the caller, from 0 to below 1
---         afresh                whether to perceive the demand whatever is kept
+--         afresh                whether to compute the perceived demand anew, even if the kept one is good
 -- Leaves: total                 the usage, if `count` were admitted
 --         admitted              whether it is
 --         factor                the share of calls that are turned away; nil up to `soft`
---         perceived, good_until changed where the demand was perceived
+--         perceived, good_until changed where the perceived demand was computed anew
 --
 -- The perceived demand is the greater of the units observed, admitted and declined together, over the
 -- window and over the last second, both per second. RECENT is to that second what SPAN is to the

@@ -1,10 +1,10 @@
 -- ONE KEY'S WINDOW
 --
 -- A key's usage in a window is one STRING: `{prefix}:a:{window}.{bucket}:{key}` for Absolute, with `s`
--- for Suppressed; window and bucket are in milliseconds. It holds one cumulative count of everything ever admitted, and for each bucket of time (numbered:
--- its *tick*) the count at which the bucket began. The usage of the window is the
--- count less what it was at the beginning of the oldest bucket that is still inside. So no decision
--- has to add buckets up, however many there are.
+-- for Suppressed; window and bucket are in milliseconds. It holds one cumulative count of all units ever
+-- admitted, and for each bucket of time (its number is its *tick*) the count at which the bucket began.
+-- The usage of the window is the count less the count at which the oldest bucket still inside began. So
+-- no decision has to add buckets up, however many there are.
 --
 --   one bucket:    | cum | newest |
 --   more buckets:  | mark 0 | .. | mark n-1 | end |
@@ -29,31 +29,31 @@
 --
 -- TIME. A tick is floor(server time / G). A bucket counts until its end is older than the window: it
 -- is live while now - tick < SPAN, in ticks, SPAN being the window's buckets and one. The time to wait
--- is taken from the clock as it is, since it is that clock which has to get there.
+-- is taken from the clock as it is, since the call fits when that clock gets there.
 --
 -- A CLOCK THAT GOES BACK. Units count for at least the window, by the clock, whatever it does. While it
 -- is less than the window behind the newest bucket, calls are counted in that bucket, so that units
--- count for at most twice the window and a bucket. Where it is the window or more behind, it had been
--- ahead, perhaps by a day: then the first call after the correction, whatever it asks, moves all units
--- that count into the bucket of now, and gives the value its TTL anew. From then on they count for at
+-- count for at most twice the window and a bucket. If it is the window or more behind, it had run
+-- ahead before, perhaps by a day: then the first call after the correction, whatever it asks, moves all
+-- units that count into the current bucket, and renews the value's TTL. From then on they count for at
 -- least the window and at most a bucket more.
 --
 -- COST. A call needs little more than the end of the value: one GETRANGE reads that, and the last 4
--- marks with it. Further units of the newest bucket overwrite the count. A
--- new bucket makes a mark of the newest, over the old end. A value of up to 4 marks is rewritten
--- whole then, without what has expired; a longer one when half of it has. Older marks are looked at
+-- marks with it. Further units of the newest bucket overwrite the count. A new bucket turns the newest
+-- into a mark, written over the old end. A value of up to 4 marks is then rewritten whole, without
+-- expired marks; a longer one when half of its marks have expired. Older marks are looked at
 -- when the oldest bucket has expired, or when a rejection needs more than that bucket to expire: from
 -- the oldest on, 32 at once, then by halving. Rejections and looks write nothing.
 --
--- Commands get their numbers as text: Redis would print each of them, with 17 digits, which takes as
--- long as a command by itself. Those that are the same in every call are text from the start.
+-- Commands get their numbers as text: Redis would print each number with 17 digits, which takes as long
+-- as a command. Numbers that are the same in every call are text from the start.
 --
 -- The server forgets a value by itself, TTL (the window and two buckets) after its newest bucket
 -- began.
 --
 -- UNDO takes units out of the very bucket that they were admitted in. What is left in a bucket is its
 -- end (the start of the next; of the newest: cum) less its start, or less base where a refund has
--- raised that above its start: so nothing is given back twice. An undo of k units takes k from cum and
+-- raised base above its start: so nothing is given back twice. An undo of k units takes k from cum and
 -- from the start of each later bucket, and from nbase if the bucket is the oldest: then all is as if
 -- they had never been admitted, hints included. It adds nothing to the value; a bucket may end up
 -- empty, with the start of the next. The later marks are rewritten: as a rule there are none.
@@ -63,7 +63,7 @@
 -- stand there. A script for several keys has the section EACH KEY inside of a function.
 --
 -- Takes:  what formats.lua leaves
---         now                   the time in microseconds, which tests tell; else nil
+--         now                   the time in microseconds, set by tests; else nil
 --         G, SPAN, TTL          the bucket in microseconds; SPAN as above; TTL in milliseconds, a text
 -- Leaves: call, pack, unpack, key
 --         now, tick             the server's time, and the tick to count in
@@ -133,7 +133,7 @@ if len >= END then
 elseif len == ONE_END then
   cum, newest, dcum, good_until, perceived = unpack(ONE, s)
   base, start, first, n, dbase, dstart = 0, 0, 0, 0, 0, 0
-  -- As a count, seven letters are more than any.
+  -- Seven letters read as a count are larger than any count.
   foreign = cum > 9007199254740991
 elseif len == 0 then
   newest, good_until, perceived = -SPAN, 0, 0
@@ -144,7 +144,7 @@ if foreign then
   return redis.error_reply('WRONGTYPE Not the window of a rate limiter under this key')
 end
 
--- Nothing has expired since the newest bucket began, as long as that goes on.
+-- While the newest bucket lasts, nothing has expired since it began.
 if tick < newest then
   if newest - tick < SPAN - 1 then
     tick = newest

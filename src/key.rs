@@ -1,4 +1,4 @@
-//! Keys, and what they can be looked up by.
+//! Keys, and the types that look them up.
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -53,7 +53,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What a key of type `K` can be looked up by: a `K`, and for string keys any kind of string.
+/// A type that looks up a key of type `K`: `K` itself, and for string keys any kind of string.
 ///
 /// The key itself is made only when it is not in the map yet, so looking up by `&str` allocates
 /// nothing for a key that is known.

@@ -1,4 +1,4 @@
-//! Where the Suppressed strategy draws from.
+//! The Suppressed strategy's sources of randomness.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;

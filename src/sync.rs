@@ -23,20 +23,20 @@ pub(crate) const SMALLEST_RING: usize = 8;
 /// the marks, and one, rounded up to a power of two, must come out smaller.
 pub(crate) const ROOMY: usize = 8;
 
-/// Windows that share a count which many threads add to at once, see `window::striped`. 1 KiB of them: for
-/// a key that has as many processors busy with being turned away, that is little.
+/// Windows that share one contended count, see `window::striped`. They take 1 KiB, little for a key whose
+/// rejected calls keep that many processors busy.
 pub(crate) const STRIPES: usize = 8;
 
 /// Stripes of lines of waiting threads, see `wait::queue`. Two keys that are waited for at a time rarely
 /// share one.
 pub(crate) const WAIT_STRIPES: usize = 64;
 
-/// How often one addition must have come too late for stripes to be made. Once is nothing: that
-/// happens now and then on any key that has more than one caller.
+/// Stripes are made when one addition has lost this many compare-and-swaps. Losing one is normal on any
+/// key with more than one caller.
 pub(crate) const CONTENTION: u32 = 2;
 
-/// Whether calls take the fast path where there is one, see `window::fast_path`. Models turn it off to see
-/// all of what is behind it.
+/// Whether calls take the fast path where there is one, see `window::fast_path`. Models turn it off to
+/// explore all of the code behind it.
 #[inline]
 pub(crate) const fn fast_path_enabled() -> bool {
     true

@@ -1,4 +1,4 @@
-//! Whether the calling thread is ending, so that what it keeps in thread-locals may be gone.
+//! Whether the calling thread is ending, so that its thread-locals may be gone.
 //!
 //! Destructors of thread-locals run newest first. papaya (through seize) and `thread_local` keep a thread's
 //! number in thread-locals with destructors, and panic if they are asked for a new number after

@@ -7,7 +7,7 @@ use crate::{Clock, Watch};
 
 /// A clock that moves only when told to: for tests that never sleep.
 ///
-/// Clones share the same time. Threads in `acquire` look again whenever it is moved. It holds up to 584 years, and stays there.
+/// Clones share the same time. Threads in `acquire` look again whenever it is moved. It stops at 584 years.
 ///
 /// ```
 /// use core::time::Duration;
@@ -56,8 +56,8 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
         let moved = |nanos: u64| Some(nanos.saturating_add(by));
-        // AcqRel and Acquire: whoever reads the new time sees what was done before it was set, as
-        // a test expects of "first this, then the clock moved".
+        // AcqRel and Acquire: a thread that reads the new time sees everything done before it was set,
+        // as a test expects of "first this, then the clock moved".
         let _ = self.shared.nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, moved);
         self.shared.wake_all();
     }

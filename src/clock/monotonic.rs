@@ -44,10 +44,10 @@ const TRIES: usize = 4;
 #[derive(Debug, Clone)]
 pub struct MonotonicClock {
     counter: Counter,
-    /// Counts in 2^32 nanoseconds, rounded down.
+    /// Counter steps in 2^32 nanoseconds, rounded down.
     pace: u64,
     system: SystemClock,
-    /// Of this clock and its clones.
+    /// Shared by this clock and its clones.
     shared: Arc<Shared>,
 }
 
@@ -55,7 +55,7 @@ pub struct MonotonicClock {
 struct Shared {
     /// By how many nanoseconds the counter may be wrong.
     tolerance: AtomicU64,
-    /// What is added to a scaled count, modulo 2^64.
+    /// Added to a scaled count, modulo 2^64.
     offset: AtomicU64,
     /// The last time that the system's clock has told.
     agreed: AtomicU64,
@@ -65,7 +65,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 enum Counter {
     Processor(quanta::Clock),
-    /// Of nanoseconds.
+    /// Moved by a test; counts nanoseconds.
     #[cfg(test)]
     Shim(Arc<AtomicU64>),
 }
@@ -81,7 +81,7 @@ impl Counter {
         }
     }
 
-    /// So many counts in nanoseconds.
+    /// Converts counts into nanoseconds.
     #[inline]
     fn scaled(&self, count: u64) -> u64 {
         match self {
@@ -218,8 +218,8 @@ impl MonotonicClock {
             let is_behind = after < system.saturating_sub(tolerance);
             let nanos = if is_ahead || is_behind {
                 let right = system.wrapping_sub(self.scaled(count));
-                // Relaxed: see the head of this file. Fails where another thread has changed it
-                // meanwhile, which may have been long ago: that one knows better.
+                // Relaxed: see the head of this file. If another thread has changed it
+                // meanwhile, this fails, and the other thread's offset stays.
                 let _ = self.shared.offset.compare_exchange(
                     offset,
                     right,

@@ -67,7 +67,7 @@ impl KeyState for Window {
             None if count > capacity => Outcome::Rejected { usage: 0, retry_hint: None },
             None => Outcome::Admitted { mark: MarkId { tick: now.tick, at: 0 }, usage: 0 },
         };
-        // A look counts nothing.
+        // `is_allowed` counts nothing.
         Some(decision(context, call, outcome)?.with_bucket(Bucket::NONE))
     }
 
@@ -132,8 +132,8 @@ fn decision(
 ///
 /// # Cost
 /// One map lookup, one clock reading and, to admit, one compare-and-swap of a word that only
-/// callers of the same key touch. A rejection writes nothing that other threads write or read on
-/// their way. No decision takes a lock or waits for another thread, except that a thread's first
+/// callers of the same key touch. A rejection writes nothing that the calls of other threads read or
+/// write. No decision takes a lock or waits for another thread, except that a thread's first
 /// call registers its counters, once.
 pub struct LocalAbsolute<K = Key, S = DefaultHashBuilder> {
     inner: Arc<Inner<K, S>>,
@@ -173,9 +173,9 @@ where
     /// are those that the same calls of `inc` would have got, one after the other. Not one step:
     /// other threads may come in between.
     ///
-    /// The memory of the next 32 keys is fetched at once, so that what one of them waits for the
-    /// others need not wait for. Over many keys that halves the time of a call; on a few that are in
-    /// the processor's cache anyway `inc` is quicker. With an observer it is `inc`, again and again.
+    /// The memory of the next 32 keys is fetched at once, so that their cache misses overlap. Over many
+    /// keys that halves the time of a call; for a few keys that are in the processor's cache anyway, `inc`
+    /// is quicker. With an observer it calls `inc` for each.
     #[must_use]
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
@@ -184,8 +184,8 @@ where
         self.inner.absolute.inc_many(calls)
     }
 
-    /// What [`inc`](LocalAbsolute::inc) would answer now, without counting anything. It does not look
-    /// whether a new key would find room (`max_keys`).
+    /// The answer that [`inc`](LocalAbsolute::inc) would give now, without counting anything. It does not
+    /// check whether a new key would find room (`max_keys`).
     ///
     /// `is_allowed` followed by `inc` is not one step: other threads may come between, so that the
     /// `inc` is rejected after all. To act on the answer, call `inc` alone.
@@ -238,13 +238,13 @@ where
     /// repeat and mix; no limit is ever overshot. An empty list, or nothing but counts of zero, is
     /// `Allowed`.
     ///
-    /// The answer's `remaining` is the least of all, and `tightest` says whose. Of a rejection the hint is
-    /// the longest of those that do not fit, hence exact, and `None` if one of them never fits. The same
-    /// key in the same window twice is judged by the sum of the counts against each rate.
+    /// The answer's `remaining` is the least of all limits, and `tightest` says which limit that is. The hint
+    /// of a rejection is the longest wait of the limits that do not fit, hence exact; it is `None` if one of
+    /// them never fits. Calls for the same key in the same window are judged by the sum of their counts.
     ///
-    /// It looks at all of them, then adds to one after the other. If another thread comes first in
-    /// between, it undoes what it added and answers by what it then finds; while that happens another
-    /// caller may be turned away by units that are about to be undone.
+    /// It looks at all of them, then adds to one after the other. If another thread comes in between and
+    /// takes the room, it undoes its additions and decides anew; meanwhile another caller may be rejected
+    /// because of units that are about to be undone.
     pub fn inc_all<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Combined
     where
         Q: Lookup<K> + ?Sized,
@@ -264,8 +264,8 @@ where
         rate.capacity(self.window(rate))
     }
 
-    /// Forgets the key and all that it has used, in all windows. Returns whether it was known, as a key is from its
-    /// first call on: maybe a moment before that is counted.
+    /// Forgets the key and all its units, in all windows. Returns whether the key was known. A key is known
+    /// from its first call on, perhaps a moment before that call is counted.
     pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         self.inner.absolute.reset(key)
     }
@@ -275,8 +275,8 @@ where
     ///
     /// Nothing is counted until then. Threads that wait for the same key are served in the order
     /// that they came, whatever they ask for; `inc` does not queue behind them. A waiting thread
-    /// takes no time of the processor: the first in line wakes when the units in its way expire,
-    /// or are given back, the others when it is their turn.
+    /// takes no processor time: the first in line wakes when the units in its way expire or are given
+    /// back, the others when it is their turn.
     ///
     /// # Errors
     /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the rate's capacity.
@@ -296,7 +296,7 @@ where
         self.inner.absolute.of(rate).acquire(key, rate, count, timeout, Duration::ZERO)
     }
 
-    /// What this strategy has done and holds.
+    /// Counts of this strategy's decisions, and the keys and memory that it holds.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.inner.absolute.stats()

@@ -1,13 +1,12 @@
 //! Several limits at once: all or nothing.
 //!
 //! Under Absolute a call first looks whether all of it fits, and only then adds to one key after the
-//! other. Under Suppressed each key draws for itself, in order. If a key turns the call away after
-//! others were added to, these are undone: exactly those units, in their very buckets. So no limit is
-//! ever overshot, and a call that is turned away leaves nothing behind, whoever else adds meanwhile.
+//! other. Under Suppressed each key draws for itself, in order. If a key refuses after others were added
+//! to, those additions are undone: exactly those units, in their own buckets. So no limit is ever
+//! overshot, and a refused call leaves nothing behind, whatever other threads add meanwhile.
 //!
-//! Two calls that meet on the same keys add to them in the same order, that of their first windows and
-//! names as given by the callers; if they still turn each other away, each looks again, a few times,
-//! and then answers by what stood in its way.
+//! Each call adds to its keys in the order that its caller lists them. If two calls refuse each other, each
+//! looks again, a few times, and then answers by the limit that stood in its way.
 
 use core::hash::{BuildHasher, Hash};
 
@@ -16,18 +15,18 @@ use crate::local::engine::{Engine, KeyState};
 use crate::local::windows::Windows;
 use crate::{Bucket, Combined, RateLimit, RateLimitDecision};
 
-/// How often a call that fits by its look is added, where others keep coming first.
+/// How often a call whose look says that it fits tries to add, while other threads keep coming first.
 const ROUNDS: usize = 8;
 
 /// The calls of one key in one window: judged together.
 struct Group<'c, K, V: KeyState, S, Q: ?Sized> {
     engine: &'c Engine<K, V, S>,
     key: &'c Q,
-    /// The same key, to compare others with.
+    /// The key, owned, to compare others with.
     owned: K,
     /// The sum of the counts.
     total: u64,
-    /// Of their rates the one that allows the least, and whose that is.
+    /// The rate that allows the least, and the index of its call.
     rate: &'c RateLimit,
     capacity: u64,
     index: usize,
@@ -161,14 +160,14 @@ where
             break;
         }
     }
-    // Nothing was asked for, so that there was nobody to refuse it.
+    // Without groups nothing was asked for, so nothing refuses.
     refused.map_or_else(
         || Combined::new(RateLimitDecision::allowed(u64::MAX), 0),
         |refused| told(groups, refused),
     )
 }
 
-/// A group that does not fit, and the longest to wait of all that do not; if one never fits, that one.
+/// Of the groups that do not fit, the one with the longest wait; if one never fits, that one.
 fn look<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>]) -> Option<Combined>
 where
     K: Hash + Eq + Clone,

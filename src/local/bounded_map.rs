@@ -2,15 +2,15 @@
 //!
 //! Every entry owns a slot, taken before it is inserted and given back by the thread whose removal
 //! succeeded, so there are never more entries than slots, whatever races. `keys[slot]` names the
-//! key, for those who look for an entry to displace.
+//! key, for threads that look for an entry to displace.
 //!
-//! Who needs a slot when all are taken moves a shared hand over the next few of them, like the
+//! A thread that needs a slot when all are taken moves a shared hand over the next few of them, like the
 //! hand of a clock, and retires the first idle key that it meets. That is a fixed amount of work;
-//! if nothing idle is found the new key is turned away. An entry in use is never touched: idle
+//! if nothing idle is found, the new key is rejected. An entry in use is never touched: idle
 //! means that nothing in its window counts.
 //!
 //! Two threads that bring the same new key may both find no entry, and the second no slot, because the
-//! first has taken the last one. So who finds no slot looks for the entry once more.
+//! first has taken the last one. So a thread that finds no slot looks for the entry once more.
 //!
 //! A key's own code may panic. It runs before a slot is taken, or while a [`Taken`] gives the slot back;
 //! a state that was ended and not removed keeps its slot until it is next met.
@@ -29,7 +29,7 @@ use crate::local::map::{STEP, State};
 use crate::local::slot_pool::SlotPool;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// SlotPool that a new key looks at before it is turned away.
+/// Slots that are looked at for a new key before it is rejected.
 const LOOKS: u32 = 16;
 
 pub(crate) struct BoundedMap<K, V, S> {
@@ -40,7 +40,8 @@ pub(crate) struct BoundedMap<K, V, S> {
     evictions: AtomicU64,
 }
 
-/// A slot that is given back, and its name taken off, unless it is kept: whatever panics.
+/// A taken slot. Unless it is kept, dropping it gives the slot back and takes its name off, also when a
+/// panic unwinds.
 struct Taken<'a, K, V, S> {
     map: &'a BoundedMap<K, V, S>,
     slot: u32,
@@ -141,7 +142,7 @@ where
             Some(slot) => slot,
             None => match self.displace(retire) {
                 Some(slot) => slot,
-                // Its slot may have been the one that was wanting here.
+                // That entry may have taken the last slot.
                 None => return self.map.get(&KeyRef(&key), guard),
             },
         };
@@ -184,7 +185,7 @@ where
         let guard = self.guard();
         match self.map.remove_if(&KeyRef(key), |_, seated| seated.state.is_dead(), &guard) {
             Ok(Some((_, seated))) => Some(seated.slot),
-            // Gone already, or alive and hence another one.
+            // Removed already, or alive and hence a newer state.
             Ok(None) | Err(_) => None,
         }
     }
@@ -197,7 +198,7 @@ where
         removed.is_some()
     }
 
-    /// The entry that has a slot at present.
+    /// The entry that holds this slot at present.
     fn seated_at<'g>(
         &self,
         slot: u32,

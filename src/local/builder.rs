@@ -1,4 +1,4 @@
-//! Settings, and what they have to satisfy.
+//! Settings, and their checks.
 
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
@@ -45,7 +45,7 @@ pub struct LocalRateLimiterBuilder<K = Key, S = DefaultHashBuilder> {
     keys: PhantomData<fn() -> K>,
 }
 
-// Here, so that `limiter` knows nothing of what is above it.
+// Here, so that `limiter` does not import its builder.
 impl LocalRateLimiter {
     /// A builder with default settings, for string keys.
     pub fn builder() -> LocalRateLimiterBuilder {
@@ -64,7 +64,7 @@ impl LocalRateLimiter {
 impl<K, S> LocalRateLimiterBuilder<K, S> {
     setters!();
 
-    /// All of the settings above, as another builder has them.
+    /// Replaces the shared settings by another builder's.
     #[cfg(feature = "redis")]
     pub(crate) fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -78,8 +78,8 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// and counted in [`Stats::turned_away`](crate::Stats::turned_away). Keys in use are never
     /// displaced, and the bound is never passed, not even for a moment.
     ///
-    /// Takes 16 bytes for each key of the bound at once, and room for a second copy of each key
-    /// that is held.
+    /// Allocates 16 bytes for each key of the bound at once, and keeps a second copy of each key that is
+    /// held.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = Some(max_keys);
         self
@@ -174,8 +174,9 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// [`TrypemaError::InvalidConfig`] for a window or bucket that is zero, not a whole number of
     /// milliseconds or longer than 100 years, for a bucket longer than the window, and for more
     /// buckets in a window than the largest in the table at [`LocalRateLimiterBuilder`]; for an empty
-    /// list of windows, more than 8, or two alike; and for a bucket without exactly one window. Also for a `hard_limit_factor` that is not a
-    /// finite number of at least 1, and for `max_keys` of 0 or more than 2^32 - 2.
+    /// list of windows, more than 8, or two alike; and for a bucket without exactly one window. Also for a
+    /// `hard_limit_factor` that is not a finite number of at least 1, and for `max_keys` of 0 or more than
+    /// 2^32 - 2.
     pub fn build(self) -> Result<LocalRateLimiter<K, S>, TrypemaError>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,

@@ -6,7 +6,7 @@ use crate::local::config::Now;
 use crate::random::{Random, ThreadRandom};
 use crate::{RateLimit, RateLimitDecision};
 
-/// One call, with all that is settled before a key's state is looked at.
+/// One call, with everything that is known before a key's state is looked at.
 pub(crate) struct Call<'a> {
     pub(crate) rate: &'a RateLimit,
     pub(crate) count: u64,
@@ -43,11 +43,11 @@ impl Draw {
 /// The outcome of a call whose caller waits.
 pub(crate) struct Verdict {
     pub(crate) decision: RateLimitDecision,
-    /// Where time alone helps: the tick whose units must leave the window.
+    /// If the call fits later: the tick whose units must leave the window.
     pub(crate) frees_at: Option<u64>,
 }
 
-/// Of a call that is not to be repeated, or not before it draws again.
+/// For a call that no expiring units would admit: it is over, or has to draw again.
 impl From<RateLimitDecision> for Verdict {
     fn from(decision: RateLimitDecision) -> Self {
         Self { decision, frees_at: None }

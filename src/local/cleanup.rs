@@ -15,8 +15,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// At most one thread. The lock is taken to start and stop it, never by a decision.
 ///
-/// `fork` copies this and not the thread. So what was started in another process is left alone for
-/// good: its thread cannot be joined here, and its parts are of no use.
+/// `fork` copies this struct but not the thread. So a child process never touches a thread that its parent
+/// started: it cannot be joined there.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaner {
     running: Mutex<Option<Running>>,
@@ -36,8 +36,8 @@ impl Cleaner {
     /// Starts a thread that calls `sweep` on `subject` at every `interval`, until it is stopped or
     /// the subject is gone. Does nothing if one is running.
     ///
-    /// `sweep` is given a function to be asked after each of its steps, while nothing is protected:
-    /// whether to go on.
+    /// `sweep` is given a function that says whether to go on, to be called after each step, while no state
+    /// is protected.
     pub(crate) fn start<T: Send + Sync + 'static>(
         &self,
         subject: Weak<T>,
@@ -85,7 +85,7 @@ impl Cleaner {
         stop.store(true, Ordering::Relaxed);
         drop(wake);
         // The thread itself may come here, by way of an observer or a clock; it does not wait for
-        // its own end. That it may have panicked is no concern of who stops it.
+        // its own end. A panic of that thread does not concern the caller.
         if thread.thread().id() != thread::current().id() {
             let _ = thread.join();
         }
@@ -102,10 +102,10 @@ impl Drop for Cleaner {
     }
 }
 
-/// Leaves alone for good what was started in another process.
+/// Forgets a thread that was started in another process.
 fn take_if_inherited(running: &mut Option<Running>) {
     if let Some(inherited) = running.take_if(|running| running.process != process::id()) {
-        // Dropped, it would detach a thread that is not here, and wake whoever is not waiting.
+        // Dropping it would detach a thread of another process, and send on a channel that nobody reads here.
         mem::forget(inherited);
     }
 }

@@ -1,8 +1,8 @@
 //! The millisecond that a thread last saw, and for how long it lasts in the clock's own counts.
 //!
-//! A time-stamp counter's count becomes a tick by several multiplications, one after the other,
-//! and a decision would wait for them as long as for the rest of it. Whether the count is still
-//! within the millisecond that was seen last is a comparison, which the processor guesses.
+//! Turning a time-stamp counter's count into a tick takes several dependent multiplications, as long as
+//! the rest of a decision. Checking that the count is still within the last millisecond seen takes one
+//! comparison, which the processor predicts.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +42,7 @@ impl ClockCache {
 }
 
 impl Config {
-    /// [`Config::now`], with the help of the thread's clock_cache.
+    /// [`Config::now`], with the help of the thread's `ClockCache`.
     #[inline]
     pub(crate) fn read(&self, clock_cache: &ClockCache) -> Now {
         match &*self.clock {
@@ -54,14 +54,14 @@ impl Config {
         }
     }
 
-    /// Turns the clock_cache to the millisecond of `count`.
+    /// Fills the cache with the millisecond of `count`.
     #[cold]
     fn turn(&self, clock_cache: &ClockCache, clock: &MonotonicClock, count: u64) -> Now {
         // Another one if the counter has gone wrong.
         let (count, nanos) = clock.read(count);
         let moment = self.moment(count, nanos);
         // Up to the last count that is sure to be of this millisecond: the clock does not say at
-        // which count a time is, so this is a guess on the safe side, and then looked at.
+        // which count a time is, so this is a careful guess, which is then checked.
         let to = count.saturating_add(clock.counts_within(nanos_left(nanos)));
         if to > count && clock.nanos_at(to - 1) / NANOS_PER_MILLI == moment.millis {
             clock_cache.set(count, to, moment);

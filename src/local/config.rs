@@ -1,4 +1,4 @@
-//! What all keys of a limiter have in common.
+//! The settings that all keys in a window share, and the reading of the clock.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) struct Config {
     multiples: Multiples,
 }
 
-/// A moment.
+/// A reading of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Now {
     /// As the clock tells it: the time-stamp counter's count, or nanoseconds.
@@ -89,8 +89,8 @@ impl Config {
         }
     }
 
-    /// What a rate allows in a window, as far as that can hold it. To judge a rate beyond that by
-    /// what it can hold, hence to reject too much, is the safe side.
+    /// The units that a rate allows in a window, at most as many as the window can hold. A rate beyond that
+    /// is judged by what the window holds, which errs towards rejecting.
     #[inline]
     pub(crate) fn soft_limit(&self, rate: &RateLimit) -> u64 {
         let capacity = match self.multiples.capacity(rate) {

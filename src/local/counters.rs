@@ -14,19 +14,19 @@ use crate::thread_exit;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     threads: ThreadLocal<PerThread>,
-    /// Of all threads that are ending.
+    /// Shared by all threads that are ending.
     ending: OnceBox<PerThread>,
     next: AtomicUsize,
 }
 
-/// What each thread keeps for itself.
+/// One thread's own counters, number and clock cache.
 #[derive(Debug)]
 pub(crate) struct PerThread {
-    /// From 0 on, in the order that threads first came here. A thread that takes over what one that
-    /// has ended has left takes over its number, too.
+    /// From 0 on, in the order that threads first came here. A slot and its number are reused when their
+    /// thread ends.
     pub(crate) number: usize,
     pub(crate) clock_cache: ClockCache,
-    /// By all threads that are ending. They count by read-modify-write, and the clock is not cached.
+    /// Whether all threads that are ending share it. They count by read-modify-write, and cache no clock.
     pub(crate) is_shared: bool,
     counts: Counts,
 }
@@ -118,7 +118,7 @@ impl Counters {
     }
 
     fn next_thread(&self) -> PerThread {
-        // Relaxed: all that matters is that it is another number each time.
+        // Relaxed: the numbers only have to differ.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         PerThread {
             number,
@@ -172,7 +172,7 @@ impl Counters {
     }
 }
 
-/// What a limiter, or one of its strategies, has done and holds.
+/// Counts of the decisions of a limiter or of one of its strategies, and the keys and memory it holds.
 ///
 /// A snapshot: taken while others decide, its parts may be a few decisions apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub(crate) trait KeyState: State + Sized {
     /// The strategy's settings.
     type Settings;
 
-    /// Whether calls that are turned away count as demand, and are recorded.
+    /// Whether declined calls count as demand, and are recorded.
     const RECORDS_DECLINES: bool;
 
     /// The strategy's settings for a window.
@@ -42,10 +42,10 @@ pub(crate) trait KeyState: State + Sized {
     /// The user's source of draws, who can notice how often it is asked; `None`: the default one.
     fn random(settings: &Self::Settings) -> Option<&dyn Random>;
 
-    /// Admits the call or turns it away. `None` of a dead state.
+    /// Admits or refuses the call. `None` of a dead state.
     fn decide(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<RateLimitDecision>;
 
-    /// [`KeyState::decide`] for a caller that waits if it is turned away: a decline is not recorded,
+    /// [`KeyState::decide`] for a caller that waits if it is refused: a decline is not recorded,
     /// and the verdict says when units leave the window.
     fn try_acquire(&self, context: &Context<'_, Self>, call: &Call<'_>) -> Option<Verdict>;
 
@@ -79,7 +79,7 @@ pub(crate) trait KeyState: State + Sized {
     fn heap_bytes(&self) -> usize;
 }
 
-/// All that a decision depends on besides the call and the key's state.
+/// Everything that a decision depends on besides the call and the key's state.
 pub(crate) struct Context<'a, V: KeyState> {
     pub(crate) config: &'a Config,
     pub(crate) timeline: &'a Timeline,
@@ -176,8 +176,8 @@ where
         self.config.finite_limit(rate)
     }
 
-    /// [`Engine::inc`] of a key that has a state, counted, with the observer yet to be told. `None` of a
-    /// dead one.
+    /// [`Engine::inc`] of a key that has a state; the decision is counted, but not yet told to the observer.
+    /// `None` of a dead state.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
     fn inc_known(
@@ -232,8 +232,8 @@ where
     /// Many calls of [`Engine::inc`], one after the other, with the states of the next few fetched
     /// before.
     ///
-    /// An observer must not be told while states are protected, for it may take its time: nothing
-    /// that was removed anywhere could be freed meanwhile. With one, it is `inc` again and again.
+    /// An observer must not run while states are protected, for it may take long: no removed state could be
+    /// freed meanwhile. With an observer this calls `inc` for each.
     pub(crate) fn inc_many<Q>(
         &self,
         calls: &[(&Q, &RateLimit, u64)],
@@ -305,7 +305,7 @@ where
                 Some(tick) => self.until_gone(tick, self.config.now()),
                 None => redraw.max(SHORTEST_REDRAW),
             }),
-            // No room: any other key may become idle at any time, and nothing wakes this thread then.
+            // No room: any key may become idle at any time, and nothing would wake this thread then.
             None => Attempt::Later(self.config.grid.bucket()),
         };
         let clock = &self.config.clock;
@@ -376,7 +376,7 @@ where
             },
             None => self.map.find(key, |state| V::peek(Some(state), &context, call)),
         };
-        // Of no state the answer is always known.
+        // Without a state the answer is always known.
         known.or_else(|| V::peek(None, &context, call)).unwrap_or(RateLimitDecision::allowed(0))
     }
 
@@ -403,7 +403,7 @@ where
         }
     }
 
-    /// Now. Threads that share what is theirs must not cache it there.
+    /// Now. Threads that share a `PerThread` must not cache the time in it.
     #[inline]
     fn now_of(&self, per_thread: &PerThread) -> Now {
         if per_thread.is_shared {

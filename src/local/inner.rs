@@ -22,7 +22,7 @@ pub(crate) struct Inner<K, S> {
     closed: Closed,
 }
 
-// What is shared is sound wherever a call panics: windows change by one compare-and-swap at a time, lines
+// The shared parts stay sound wherever a call panics: windows change by one compare-and-swap at a time, lines
 // are left by destructors, and what a user's clock, observer or source of draws keeps is the user's.
 impl<K, S> UnwindSafe for Inner<K, S> {}
 impl<K, S> RefUnwindSafe for Inner<K, S> {}

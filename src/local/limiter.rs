@@ -123,8 +123,8 @@ where
     /// additions. Units that still count are never forgotten, however small `stale_after` is.
     ///
     /// # Cost
-    /// A look at every key. Callers are not held up: nothing is locked, and a key that is asked
-    /// for while it is being removed begins afresh.
+    /// A look at every key. Callers never wait: nothing is locked, and a key that is asked for while
+    /// it is being removed begins afresh.
     pub fn cleanup(&self, stale_after: Duration) -> usize {
         self.inner.sweep(stale_after, &|| true)
     }
@@ -208,7 +208,7 @@ where
         self.inner.close();
     }
 
-    /// What both strategies have done and hold, together. Each handle has its own `stats`.
+    /// The statistics of both strategies, together. Each handle has its own `stats`.
     ///
     /// # Cost
     /// A sum over the threads that have used this limiter, and a look at up to 512 keys of each

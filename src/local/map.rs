@@ -4,12 +4,11 @@
 //! alone stays half migrated, and each lookup searches two tables. `try_insert` does help, at the
 //! price of an entry made for nothing when another thread is first.
 //!
-//! Its iterator cannot be put down and taken up again, so it holds one guard for a whole look at the
-//! table. Hence a sweep first notes the keys that it may remove, without a pause, and then acts on
+//! Its iterator cannot be paused, so it holds one guard for a whole pass over the table. Hence a sweep first notes the keys that it may remove, without a pause, and then acts on
 //! them in steps, each under a guard of its own.
 //!
 //! Without a bound on the number of keys the map's values are the states themselves. With one,
-//! each also carries the number of a slot, see `bounded`.
+//! each also carries the number of a slot, see `bounded_map`.
 
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
@@ -25,7 +24,7 @@ use crate::thread_exit;
 
 /// A key's state, which may have been given up while a thread still looks at it.
 pub(crate) trait State {
-    /// Whether it was given up for good. It is then removed from the map by whoever notices.
+    /// Whether it was given up for good. Any thread that notices removes it from the map.
     fn is_dead(&self) -> bool;
 }
 

@@ -6,8 +6,9 @@
 //! - `call`: one call on its way to a decision;
 //! - `windows`: a strategy's engines, one for each window, and which of them a rate is judged by;
 //! - `all`: several limits at once;
-//! - `inner`: both strategies, and the cleanup thread; `config` is what all keys have in common;
-//! - `counters`, `clock_cache`: what each thread keeps for itself; `observer` is told of decisions;
+//! - `inner`: both strategies, and the cleanup thread; `config` holds the settings that all keys in a
+//!   window share;
+//! - `counters`, `clock_cache`: one thread's own counters and time; `observer` is told of decisions;
 //! - `map`: from keys to their states, bounded by `bounded_map` with the slots of `slot_pool`;
 //!   `key_ref` is a borrowed key;
 //! - `cleanup`: the thread that forgets idle keys.

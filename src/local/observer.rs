@@ -27,7 +27,7 @@ pub struct Event<'a, K> {
     pub key: &'a K,
     /// The units that were asked for.
     pub count: u64,
-    /// What was decided.
+    /// The decision.
     pub decision: &'a RateLimitDecision,
 }
 

@@ -1,7 +1,7 @@
-//! SlotPool for a bounded number of things: take one, give it back. Lock-free; imports only
+//! Slots for a bounded number of things: take one, give it back. Lock-free; imports only
 //! [`crate::sync`].
 //!
-//! SlotPool that were never used are handed out by counting. SlotPool given back form a stack: `head`
+//! Slots that were never used are handed out by counting. Slots given back form a stack: `head`
 //! packs the number of the top slot (plus one; 0 for none) and a count of all changes, so that a
 //! compare-and-swap fails if the stack has changed meanwhile, even if the same slot is on top
 //! again. `below[slot]` names the slot under it; it is written only by the thread that holds the
@@ -78,9 +78,9 @@ impl SlotPool {
         }
     }
 
-    /// How many were ever taken: all that were are below this.
+    /// How many were ever handed out: every slot ever taken is below this.
     pub(crate) fn used(&self) -> u32 {
-        // Relaxed: what is taken meanwhile may be missed.
+        // Relaxed: slots taken meanwhile may be missed.
         let used = self.used.load(Ordering::Relaxed);
         u32::try_from(used).unwrap_or(u32::MAX)
     }

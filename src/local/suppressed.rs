@@ -26,7 +26,8 @@ use crate::{
 ///    capacity times `hard_limit_factor`, rounded down;
 /// 3. else `Suppressed`, and allowed with probability `1 - f`, where `f` is `1 - rate / perceived`,
 ///    at least 0, and the perceived rate is the greater of `O / W` and the units observed over the
-///    last second (rounded up to whole buckets), both in units per second. It is used again for `suppression_refresh`.
+///    last second (rounded up to whole buckets), both in units per second. Calls use the same perceived
+///    rate for `suppression_refresh`.
 ///
 /// So under a sustained overload of any size the admitted rate stays near the limit, without the
 /// sawtooth of a hard cut. The idea is that of Ably's write-up on distributed rate limiting.
@@ -34,10 +35,10 @@ use crate::{
 /// The hard limit is exact under any race, as Absolute's is. Cheap to clone; clones share keys.
 ///
 /// # Cost
-/// As [`LocalAbsolute`](crate::LocalAbsolute)'s for what is admitted. What is declined is counted, by one
-/// more compare-and-swap. A key whose threads get in each other's way at that has them count apart from
-/// then on: that takes 1 KiB, and up to nine times the memory for buckets with declines, until the key
-/// is forgotten.
+/// An admission costs as much as [`LocalAbsolute`](crate::LocalAbsolute)'s. A decline is counted by one more
+/// compare-and-swap. Where threads contend for that, each counts the key's declines in a stripe of its own
+/// from then on: that takes 1 KiB, and up to nine times the memory for buckets with declines, until the
+/// key is forgotten.
 pub struct LocalSuppressed<K = Key, S = DefaultHashBuilder> {
     inner: Arc<Inner<K, S>>,
 }
@@ -83,9 +84,9 @@ where
     /// are those that the same calls of `inc` would have got, one after the other. Not one step:
     /// other threads may come in between.
     ///
-    /// The memory of the next 32 keys is fetched at once, so that what one of them waits for the
-    /// others need not wait for. Over many keys that halves the time of a call; on a few that are in
-    /// the processor's cache anyway `inc` is quicker. With an observer it is `inc`, again and again.
+    /// The memory of the next 32 keys is fetched at once, so that their cache misses overlap. Over many
+    /// keys that halves the time of a call; for a few keys that are in the processor's cache anyway, `inc`
+    /// is quicker. With an observer it calls `inc` for each.
     #[must_use]
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
@@ -94,8 +95,8 @@ where
         self.inner.suppressed.inc_many(calls)
     }
 
-    /// What [`inc`](LocalSuppressed::inc) would answer now, without counting anything. Between the
-    /// limits the answer is drawn, as that of `inc` is, and by a draw of its own. It does not look
+    /// The answer that [`inc`](LocalSuppressed::inc) might give now, without counting anything. Between the
+    /// limits the answer is drawn, as that of `inc` is, and by a draw of its own. It does not check
     /// whether a new key would find room (`max_keys`).
     ///
     /// `is_allowed` followed by `inc` is not one step: to act on the answer, call `inc` alone.
@@ -122,8 +123,8 @@ where
         usage.unwrap_or_default()
     }
 
-    /// The factor `f` of the formula for this key now, from 0.0 (nothing is turned away) to 1.0:
-    /// computed afresh, whatever is kept. 0 for a key that is not known. Leaves no trace.
+    /// The factor `f` of the formula for this key now, from 0.0 (nothing is declined) to 1.0 (everything
+    /// is). Computed afresh, and changes nothing. 0 for a key that is not known.
     #[must_use]
     pub fn suppression_factor<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit) -> f64 {
         let engine = self.inner.suppressed.of(rate);
@@ -163,13 +164,13 @@ where
     /// repeat and mix; no limit is ever overshot. An empty list, or nothing but counts of zero, is
     /// `Allowed`.
     ///
-    /// The answer's `remaining` is the least of all, and `tightest` says whose. Of a rejection the hint is
-    /// the longest of those that do not fit, hence exact, and `None` if one of them never fits. The same
-    /// key in the same window twice is judged by the sum of the counts against each rate.
+    /// The answer's `remaining` is the least of all limits, and `tightest` says which limit that is. The hint
+    /// of a rejection is the longest wait of the limits that do not fit, hence exact; it is `None` if one of
+    /// them never fits. Calls for the same key in the same window are judged by the sum of their counts.
     ///
-    /// It looks at all of them, then adds to one after the other. If another thread comes first in
-    /// between, it undoes what it added and answers by what it then finds; while that happens another
-    /// caller may be turned away by units that are about to be undone.
+    /// It looks at all of them, then adds to one after the other. If another thread comes in between and
+    /// takes the room, it undoes its additions and decides anew; meanwhile another caller may be rejected
+    /// because of units that are about to be undone.
     ///
     /// Between the limits each key draws for itself, in order. The first to decline records its decline
     /// and ends the call; those that were admitted before are undone.
@@ -192,8 +193,8 @@ where
         rate.capacity(self.window(rate))
     }
 
-    /// Forgets the key and all that it has used, in all windows. Returns whether it was known, as a key is from its
-    /// first call on: maybe a moment before that is counted.
+    /// Forgets the key and all its units, in all windows. Returns whether the key was known. A key is known
+    /// from its first call on, perhaps a moment before that call is counted.
     pub fn reset<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         self.inner.suppressed.reset(key)
     }
@@ -226,7 +227,7 @@ where
         engine.acquire(key, rate, count, timeout, redraw)
     }
 
-    /// What this strategy has done and holds.
+    /// Counts of this strategy's decisions, and the keys and memory that it holds.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.inner.suppressed.stats()

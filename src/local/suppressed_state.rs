@@ -13,8 +13,8 @@ use crate::random::Random;
 use crate::settings;
 use crate::window::{Expiring, Limit, Outcome, Striped, Timeline, Window};
 
-/// Two counts side by side, each exact. Their sum may be of two moments, which only the factor sees,
-/// never a limit.
+/// Two counts, each exact. They are read one after the other, so their sum may mix two moments: it goes
+/// into the factor only, never into a limit.
 pub(crate) struct SuppressedState {
     admitted: Window,
     declined: Striped,
@@ -86,7 +86,7 @@ impl KeyState for SuppressedState {
         let (outcome, factor) = self.add_within_hard(context, call, usage)?;
         let decision = decision(context, call, outcome, factor);
         let within_hard = Limit::Within(Self::most(context, call.capacity));
-        // It may fit again below the hard limit when units leave the window; before, by another draw.
+        // Above the hard limit, it fits only when units leave the window; below, another draw may admit it.
         let frees_at = match decision.is_allowed() {
             true => None,
             false => {
@@ -116,7 +116,7 @@ impl KeyState for SuppressedState {
         }
         let factor = match state {
             _ if total > hard => 1.0,
-            // Nothing was observed, so nothing is turned away.
+            // Nothing was observed, so nothing is declined.
             None => 0.0,
             Some(state) => {
                 let cached = state.perceived.get(context.config.nanos(now)).map(f64::from_bits);
@@ -174,7 +174,7 @@ impl SuppressedState {
     }
 
     /// Adds the units of a call that does not fit below the soft limit, because of this usage, if the
-    /// hard limit and the draw admit them. Tells the factor that was applied, too.
+    /// hard limit and the draw admit them. Also returns the factor that was applied.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "see `Window::add`")]
     fn add_within_hard(

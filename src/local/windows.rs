@@ -17,7 +17,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Windows of rates' own periods that are made; a further period is judged over one of these.
 const MOST: usize = 16;
-/// Of a slot that has no window yet.
+/// Marks a slot that has no window yet.
 const FREE: u64 = 0;
 
 pub(crate) struct Windows<K, V: KeyState, S> {
@@ -63,7 +63,7 @@ where
         }
     }
 
-    /// [`Windows::of`] where it is not the first window, or that is not made yet.
+    /// [`Windows::of`] for a window that is not the first, or not made yet.
     #[inline(never)]
     fn of_any(&self, rate: &RateLimit) -> &Engine<K, V, S> {
         let slot = self.slot_of(rate);

@@ -48,7 +48,7 @@ impl Grid {
             );
             return Err(TrypemaError::config("bucket", bucket, allowed));
         }
-        // 2^64 itself does not fit: a bucket of 1 ms is divided by.
+        // The inverse of 1 would be 2^64, which does not fit: a bucket of 1 ms is divided by.
         let invertible = (2..=INVERTIBLE).contains(&bucket_ms);
         let bucket_inverse = if invertible { u64::MAX / bucket_ms + 1 } else { 0 };
         Ok(Self { window_ms, held_ms: buckets * bucket_ms, bucket_ms, bucket_inverse })
@@ -98,14 +98,14 @@ impl Grid {
         }
     }
 
-    /// Whole milliseconds, rounded up, from a moment, told in them rounded down, until the units of `tick` have left the window:
-    /// until `(tick + 1) · bucket + window`, which is a whole number of them.
+    /// Milliseconds from `millis` (rounded down) until the units of `tick` expire, rounded up. They expire
+    /// at `(tick + 1) · bucket + window`, a whole number of milliseconds.
     #[inline]
     pub(crate) const fn millis_until_gone(&self, tick: u64, now_ms: u64) -> u64 {
         self.gone_ms(tick).saturating_sub(now_ms)
     }
 
-    /// Nanoseconds from `nanos` until then.
+    /// Nanoseconds from `nanos` until the units of `tick` expire.
     pub(crate) const fn nanos_until_gone(&self, tick: u64, nanos: u64) -> u64 {
         self.gone_ms(tick).saturating_mul(NANOS_PER_MILLI).saturating_sub(nanos)
     }

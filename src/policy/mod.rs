@@ -1,4 +1,4 @@
-//! What happens near the limit: pure arithmetic on plain integers. No atomics, no clock, no key.
+//! The strategies' decisions near the limit: pure arithmetic on plain integers. No atomics, no clock, no key.
 
 pub(crate) mod absolute;
 mod grid;

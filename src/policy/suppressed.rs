@@ -1,5 +1,5 @@
-//! Suppressed: between a soft and a hard limit, calls are thinned out at random, so that what is
-//! admitted stays near the limit under an overload of any size.
+//! Suppressed: between a soft and a hard limit, calls are declined at random, so that the
+//! admitted rate stays near the limit under an overload of any size.
 //!
 //! With `A` the admitted units that count, `O` the observed ones (admitted and declined), `W` the
 //! window, and soft and hard the capacity and the capacity times `hard_limit_factor`:
@@ -32,7 +32,7 @@ pub(crate) struct Suppression {
     pub(crate) recent_span: u64,
 }
 
-/// What has been observed on a key, in units.
+/// Units observed on a key, admitted and declined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
     /// Over the window.
@@ -45,7 +45,7 @@ impl Suppression {
     pub(crate) fn new(grid: &Grid, hard_limit_factor: f64, refresh: Duration) -> Self {
         let recent = grid.window().min(Duration::from_secs(1));
         let recent_span = grid.span_of(recent);
-        // As long as its units count, like the window: a second, rounded up to whole buckets. Over
+        // How long its units count, as for the window: a second, rounded up to whole buckets. Over
         // less, coarse buckets would make the demand look larger than it is.
         let recent_held = grid.bucket().saturating_mul(u32::try_from(recent_span - 1).unwrap_or(1));
         Self {

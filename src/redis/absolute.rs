@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The Absolute strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): admits up to the rate's
-/// capacity within any window, and not one unit more, whatever number of processes asks.
+/// capacity within any window, and not one unit more, however many processes ask.
 ///
 /// Cheap to clone, and an owned, `'static` value where one is wanted. Keys are 1 to 255 bytes long.
 ///
@@ -36,7 +36,7 @@ use crate::{
 ///   was sent and no answer came, the error says that its outcome is unknown: it may have counted,
 ///   once. It is never sent again;
 /// - with [`Redis`](TrypemaError::Redis) or [`UnexpectedReply`](TrypemaError::UnexpectedReply) if Redis
-///   does not let us, if something else is stored under the key's name, or if it is no Redis.
+///   refuses us, if something else is stored under the key's name, or if the server is not Redis.
 ///
 /// # Cost
 /// One round trip, and never longer than the deadline. A rejection that the denial cache repeats costs
@@ -80,7 +80,7 @@ impl RedisAbsolute {
     /// cluster, one for each node that has some of the keys), under one deadline. The answers are in
     /// the order asked.
     ///
-    /// Where some of the answers are lost, the others are there all the same.
+    /// Each answer is a `Result` of its own: losing some does not lose the others.
     pub fn inc_many(
         &self,
         calls: &[(&str, &RateLimit, u64)],
@@ -92,17 +92,17 @@ impl RedisAbsolute {
     /// rates may repeat and mix.
     ///
     /// Calls of one key in one window are judged by the sum of their counts. Calls for nothing are
-    /// skipped. The answer tells whose limit was the tightest; a rejection's hint is the longest wait of
-    /// all that do not fit, so that it is exact.
+    /// skipped. The answer says which limit was the tightest; a rejection's hint is the longest wait of the
+    /// limits that do not fit, hence exact.
     ///
     /// # Errors
-    /// See [`RedisAbsolute`]. Also [`InvalidKey`](TrypemaError::InvalidKey) on a cluster whose slots part the
-    /// keys: give them one `{tag}`.
+    /// See [`RedisAbsolute`]. Also [`InvalidKey`](TrypemaError::InvalidKey) on a cluster, if the keys are in
+    /// several slots: give them the same `{tag}`.
     pub fn inc_all(&self, calls: &[(&str, &RateLimit, u64)]) -> Result<Combined, TrypemaError> {
         self.engine.inc_all(calls)
     }
 
-    /// What [`inc`](RedisAbsolute::inc) would answer now, without counting anything.
+    /// The answer that [`inc`](RedisAbsolute::inc) would give now, without counting anything.
     ///
     /// `is_allowed` followed by `inc` is not one step: others may come between. To act on the
     /// answer, call `inc` alone.
@@ -149,13 +149,13 @@ impl RedisAbsolute {
         self.engine.refund(key, rate, count)
     }
 
-    /// Takes up to `count` units back out of the bucket that they were admitted in, which the decision
-    /// has told ([`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for.
-    /// Returns how many: fewer where fewer are left in that bucket, 0 once it has expired. What a refund
-    /// has given back is not given back again.
+    /// Takes up to `count` units out of the very bucket in which an admission counted them (see
+    /// [`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for. Returns how
+    /// many: fewer if that many are no longer counted there, and 0 once the bucket has expired. Units that a
+    /// refund has given back are not given back again.
     ///
-    /// The bucket is known by its time alone: after a [`reset`](RedisAbsolute::reset), the same moment's
-    /// bucket is taken for the same.
+    /// Redis knows a bucket by its time alone: after a [`reset`](RedisAbsolute::reset), a new bucket of the
+    /// same time is taken for the old one.
     ///
     /// # Errors
     /// See [`RedisAbsolute`].
@@ -169,11 +169,11 @@ impl RedisAbsolute {
         self.engine.undo(key, rate, bucket, count)
     }
 
-    /// Forgets the key and all that it has used. Returns whether Redis knew it.
+    /// Forgets the key and all its units. Returns whether Redis knew it.
     ///
     /// # Errors
-    /// See [`RedisAbsolute`]. Also while a local limiter stands in for Redis: it forgets the key, but
-    /// Redis has not.
+    /// See [`RedisAbsolute`]. Also an error while a local limiter stands in for Redis: the local limiter
+    /// forgets the key, but Redis still has it.
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
         self.engine.reset(key)
     }
@@ -182,17 +182,17 @@ impl RedisAbsolute {
     /// were counted.
     ///
     /// Nothing is counted until then. Threads of this process that wait for the same key are served
-    /// in the order that they came; other processes, and `inc`, do not queue behind them. It asks
-    /// when it comes, and again when the units in its way expire, when this process gives some back,
-    /// and once a second, in case that another one has.
+    /// in the order that they came; other processes, and `inc`, do not queue behind them. The first in
+    /// line asks at once, again when the units in its way expire or when this process gives some back, and
+    /// once a second, in case another process has given some back.
     ///
-    /// The timeout bounds the waiting, in real time. An attempt that has begun is not cut off, since
-    /// it might count: so it may take as much longer as the deadline of a call.
+    /// The timeout bounds the waiting, in real time. An attempt that has begun is not cut off, since it
+    /// might count, so `acquire` may take longer by the deadline of one call.
     ///
     /// # Errors
     /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the rate's capacity.
     /// - [`TrypemaError::Timeout`] if not admitted in time.
-    /// - What [`RedisAbsolute`] says, as soon as an attempt fails: it does not wait for Redis to come
+    /// - The errors of [`RedisAbsolute`], as soon as an attempt fails: it does not wait for Redis to come
     ///   back.
     pub fn acquire(
         &self,
@@ -216,7 +216,7 @@ impl RedisAbsolute {
         rate.capacity(self.window(rate))
     }
 
-    /// What this strategy has done.
+    /// Counts of this strategy's decisions, and where they came from.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
         self.engine.stats()
@@ -242,7 +242,7 @@ impl Strategy for Absolute {
     }
 
     fn pack(_: &Inner, call: &Call<'_>, out: &mut Vec<u8>) {
-        // What is unlimited has no capacity here; what then does not fit cannot be counted.
+        // An unlimited rate is judged by the most that can be counted: a call above that cannot be counted.
         let capacity = Self::limit(call.window, call.rate);
         call.window.settings.pack_absolute(call.count, capacity, out);
     }

@@ -9,13 +9,13 @@ use crate::redis::script::{Family, Operation};
 use crate::wait::{Attempt, Unadmitted};
 use crate::{Admitted, Bucket, Key, RateLimit, TrypemaError};
 
-/// How long to believe that nothing has changed while waiting for room: units that another process
-/// gives back wake nobody here.
+/// The longest sleep of a thread that waits for room: units that another process gives back do not wake
+/// it.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The least time after which a waiting thread asks again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// What ends a wait: the bucket of an admission, or a failure.
+/// The end of a wait: the bucket of an admission, or a failure.
 type Ended = Result<Bucket, TrypemaError>;
 
 impl<S: Strategy> Engine<S> {
@@ -71,8 +71,8 @@ impl<S: Strategy> Engine<S> {
         Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))
     }
 
-    /// Counts a wait that timed out as one decline, under Suppressed. A measure of the demand, and no
-    /// more: if it is lost, so be it.
+    /// Counts a wait that timed out as one decline, under Suppressed. It only measures the
+    /// demand, so it may be lost.
     fn decline(&self, call: &Call<'_>) {
         if S::FAMILY == Family::Suppressed {
             let count = [Argument::Whole(call.count)];

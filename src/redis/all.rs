@@ -19,7 +19,7 @@ struct Group<'c> {
     /// The sum of the counts, under the rate that allows the least.
     call: Call<'c>,
     capacity: u64,
-    /// Whose rate that is.
+    /// The index of the call with that rate.
     index: usize,
 }
 
@@ -115,7 +115,7 @@ impl<S: Strategy> Engine<S> {
         groups: &[Group<'_>],
         verdicts: &[Option<Verdict>],
     ) -> Result<Decided, TrypemaError> {
-        // Of a call that fits where others do not, nothing is said.
+        // A call that fits where others do not comes back without a decision.
         let open = RateLimitDecision::allowed(u64::MAX);
         let decisions = groups.iter().zip(verdicts.iter().chain(core::iter::repeat(&None)));
         let decisions = decisions.map(|(group, verdict)| {
@@ -131,7 +131,7 @@ impl<S: Strategy> Engine<S> {
         });
         if let Some((at, (_, group))) = longest {
             if group.call.rate.is_unlimited() {
-                // It refuses nothing, but cannot count everything.
+                // An unlimited rate refuses nothing, but cannot count everything.
                 return Err(TrypemaError::count_too_large(group.call.count, MAX_COUNT));
             }
             return Ok((at, decisions));
@@ -174,7 +174,7 @@ impl<S: Strategy> Engine<S> {
             self.counters.decided(&answer.decision);
             return Ok(answer);
         }
-        // Of keys that had not been used at all: one that never fits, else the one that has the least left.
+        // Judged as if all keys were unused: a group that never fits, else the one with the least left.
         let tightest = groups.iter().min_by_key(|Group { call, capacity, index }| {
             let fits = call.rate.is_unlimited() || call.count <= S::limit(call.window, call.rate);
             (fits, capacity.saturating_sub(call.count), *index)

@@ -1,4 +1,4 @@
-//! Settings, and what they have to satisfy.
+//! Settings, and their checks.
 
 use core::fmt;
 use core::time::Duration;
@@ -52,15 +52,15 @@ impl RedisRateLimiterBuilder {
 
     setters!();
 
-    /// What the names of all keys in Redis begin with. Default: `trypema`. Without `:`, `{` and
+    /// The prefix of the names of all keys in Redis. Default: `trypema`. It must not contain `:`, `{` or
     /// `}`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Takes part in connections that other limiters use as well, instead of its own. Their URL and settings
-    /// hold: that of this builder is the same or empty, and it sets none of its own.
+    /// Uses connections that other limiters use as well, instead of opening its own. They bring their URL and
+    /// settings: the URL of this builder must be the same or empty, and it must set no connection settings.
     pub fn connections(mut self, connections: &RedisConnections) -> Self {
         self.connections = Some(connections.clone());
         self
@@ -73,22 +73,22 @@ impl RedisRateLimiterBuilder {
     }
 
     /// How long a connection may be idle before it is closed rather than used again. Default: 60 s, which
-    /// is less than load balancers and NAT allow before they drop it without a word.
+    /// is less than load balancers and NAT allow before they silently drop it.
     pub fn max_idle(mut self, time: Duration) -> Self {
         self.connect = self.connect.max_idle(time);
         self
     }
 
     /// How long a connection may live. Default: 30 min. Each lives for up to a tenth less, so that not all end
-    /// at the same moment. Afterwards another look is taken at the name of the server.
+    /// at the same moment. A new connection looks the server's name up again.
     pub fn max_lifetime(mut self, time: Duration) -> Self {
         self.connect = self.connect.max_lifetime(time);
         self
     }
 
-    /// For a cluster, or a master, that is reached by other addresses than it tells of itself, as behind NAT: from a
-    /// host and port as Redis or a Sentinel tells them to those that lead there from here. `None` leaves them as
-    /// they are. Default: all are left as they are. Those of the URL are never mapped.
+    /// For a cluster or a master that announces addresses which this process cannot reach, as behind NAT: maps a
+    /// host and port announced by Redis or a Sentinel to those that lead there from here. `None` leaves an
+    /// address as it is. Default: no mapping. Addresses in the URL are never mapped.
     pub fn address_map(
         mut self,
         map: impl Fn(&str, u16) -> Option<(String, u16)> + Send + Sync + 'static,
@@ -104,7 +104,7 @@ impl RedisRateLimiterBuilder {
         self
     }
 
-    /// What to answer when Redis is away. Default: an error.
+    /// How to answer calls while Redis is unavailable. Default: with an error.
     pub fn on_unavailable(mut self, policy: OnUnavailable) -> Self {
         self.on_unavailable = policy;
         self
@@ -117,9 +117,9 @@ impl RedisRateLimiterBuilder {
         self
     }
 
-    /// How long a rejection by Absolute may be repeated without asking Redis again: the same ask
-    /// (key, capacity and count) is rejected here until the hint it was given has passed, and no
-    /// longer than this. Default: 1 s. Zero turns it off.
+    /// How long a rejection by Absolute may be repeated without asking Redis again: a call with the same
+    /// key, capacity and count is rejected here until the hint of the first rejection has passed, and no
+    /// longer than this. Default: 1 s. Zero turns the cache off.
     pub fn denial_cache(mut self, longest: Duration) -> Self {
         self.denial_cache = longest;
         self
@@ -131,9 +131,9 @@ impl RedisRateLimiterBuilder {
         self
     }
 
-    /// When to leave a server alone: after so many failures in a row, for so long. Then one call is
-    /// let through, and says by its success or failure how it goes on; where the last one has hung, a
-    /// thread of its own does that instead of a call. Default: 5 failures, 500 ms.
+    /// When to stop asking a server: after `failures` in a row, for `pause`. Then one call is let through as a
+    /// probe, and its success or failure decides how it goes on; if the last call hung, a separate thread
+    /// probes instead. Default: 5 failures, 500 ms.
     pub fn breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.connect = self.connect.breaker(failures, pause);
         self
@@ -145,8 +145,8 @@ impl RedisRateLimiterBuilder {
         self
     }
 
-    /// For TLS: everything about it, as for another crypto provider than ring, or for other rules on
-    /// certificates. Goes without `tls_roots` and `tls_client`.
+    /// For TLS: the whole configuration, for a crypto provider other than ring or other rules on
+    /// certificates. Excludes `tls_roots` and `tls_client`.
     pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.connect = self.connect.tls_config(config);
         self
@@ -159,8 +159,7 @@ impl RedisRateLimiterBuilder {
         self
     }
 
-    /// User (of Redis' ACL; empty for the default one) and password, for when they are not part of
-    /// the URL.
+    /// User (of Redis' ACL; empty for the default one) and password, if the URL does not contain them.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.connect = self.connect.credentials(user, password);
         self
@@ -187,9 +186,8 @@ impl RedisRateLimiterBuilder {
     /// Checks the settings and builds the limiter. Nothing is connected to yet.
     ///
     /// # Errors
-    /// [`TrypemaError::InvalidConfig`] for a URL that makes no sense (no part of which is shown); for a window, bucket or
-    /// `hard_limit_factor` that [`LocalRateLimiterBuilder`](crate::LocalRateLimiterBuilder) would not
-    /// take either; for a prefix with `:`, `{` or `}` in it; for a pool, deadline, breaker or pause of
+    /// [`TrypemaError::InvalidConfig`] for a malformed URL (no part of which is shown); for a window, bucket or
+    /// `hard_limit_factor` that [`LocalRateLimiterBuilder`](crate::LocalRateLimiterBuilder) would refuse; for a prefix with `:`, `{` or `}` in it; for a pool, deadline, breaker or pause of
     /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for
     /// certificates that cannot be read.
     pub fn build(self) -> Result<RedisRateLimiter, TrypemaError> {

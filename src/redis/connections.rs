@@ -16,17 +16,17 @@ use crate::redis::net::tls::{Certificates, Tls};
 use crate::redis::net::url::{Deployment, Target};
 use crate::redis::router::{AddressMap, Recipe, Routers};
 
-/// Of deadlines and pauses.
+/// The longest deadline or pause.
 pub(crate) const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// Of connections that have no limiter yet: as long as a limiter's deadline is by default.
+/// The deadline of probes where no limiter sets one: a limiter's default deadline.
 const PROBE: Duration = Duration::from_millis(500);
 
-/// Pools of connections to the servers behind one URL, for any number of limiters to share: with what is
-/// known of Sentinels and clusters, and with each server's breaker.
+/// Pools of connections to the servers behind one URL, for any number of limiters to share, together with
+/// the topology learned from Sentinels or the cluster, and each server's breaker.
 ///
-/// A limiter makes its own unless it is given these. Cheap to clone; closed when the last clone and the last
-/// limiter over them are dropped.
+/// A limiter makes its own unless it is given these. Cheap to clone; they close when the last clone and the
+/// last limiter over them are dropped.
 ///
 /// ```no_run
 /// use core::time::Duration;
@@ -82,7 +82,7 @@ impl fmt::Debug for RedisConnections {
     }
 }
 
-/// Settings of [`RedisConnections`]. Each is as the method of the same name of [`RedisRateLimiterBuilder`] tells.
+/// Settings of [`RedisConnections`]. The methods of the same names of [`RedisRateLimiterBuilder`] explain each.
 #[derive(Clone)]
 #[must_use = "settings do nothing until something is opened with them"]
 pub struct RedisConnectionSettings {
@@ -96,7 +96,7 @@ pub struct RedisConnectionSettings {
     tls_client: Option<(Vec<u8>, Vec<u8>)>,
     credentials: Option<(String, String)>,
     sentinel_credentials: Option<(String, String)>,
-    /// None is as by default.
+    /// Whether any setting was changed from its default.
     pub(crate) is_set: bool,
 }
 
@@ -145,7 +145,7 @@ impl RedisConnectionSettings {
         self.with(|settings| settings.max_lifetime = time)
     }
 
-    /// Where addresses that servers tell lead to from here.
+    /// Maps addresses that servers announce to those that lead there from here.
     pub fn address_map(
         self,
         map: impl Fn(&str, u16) -> Option<(String, u16)> + Send + Sync + 'static,
@@ -153,7 +153,7 @@ impl RedisConnectionSettings {
         self.with(|settings| settings.address_map = Some(Arc::new(map)))
     }
 
-    /// When to leave a server alone, and for how long. Default: after 5 failures, for 500 ms.
+    /// When to stop asking a server, and for how long. Default: after 5 failures, for 500 ms.
     pub fn breaker(self, failures: u32, pause: Duration) -> Self {
         self.with(|settings| settings.breaker = (failures, pause))
     }
@@ -168,7 +168,7 @@ impl RedisConnectionSettings {
         self.with(|settings| settings.tls_client = Some((certificates.into(), key.into())))
     }
 
-    /// For TLS: everything about it.
+    /// For TLS: the whole configuration.
     pub fn tls_config(self, config: Arc<ClientConfig>) -> Self {
         self.with(|settings| settings.tls_config = Some(config))
     }
@@ -187,7 +187,7 @@ impl RedisConnectionSettings {
         self.with(|settings| settings.sentinel_credentials = Some((user.into(), password.into())))
     }
 
-    /// `probe`: how long it may take to see, while no call waits for it, whether a server is back.
+    /// `probe`: the deadline of a probe that no call waits for.
     pub(crate) fn open(
         self,
         url: String,

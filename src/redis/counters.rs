@@ -1,4 +1,4 @@
-//! Counting what was decided and by whom, without sharing a line: each thread has counters of its
+//! Counting decisions and their sources, without sharing a line: each thread has counters of its
 //! own, summed when somebody asks.
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +15,10 @@ pub(crate) struct Counters {
     threads: ThreadLocal<[AtomicU64; COUNTERS]>,
 }
 
-/// Who has decided.
+/// The source of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DecisionSource {
-    /// It asked for nothing.
+    /// The call asked for nothing.
     Nobody,
     Redis,
     DenialCache,
@@ -45,7 +45,7 @@ enum Counter {
 const COUNTERS: usize = Counter::PoolTimeouts as usize + 1;
 
 impl Counters {
-    /// Counts what became of a call that asks for a decision.
+    /// Counts the result of a call that asks for a decision.
     pub(crate) fn settled(
         &self,
         mode: Mode,
@@ -59,7 +59,7 @@ impl Counters {
         Ok(decision)
     }
 
-    /// Who has answered a call that asks for a decision.
+    /// Counts the source of an answer to a call that asks for a decision.
     #[inline]
     pub(crate) fn came_from(&self, source: DecisionSource) {
         self.count(match source {
@@ -71,7 +71,7 @@ impl Counters {
         });
     }
 
-    /// What was decided on a call that counts.
+    /// Counts the decision on a call that counts units.
     #[inline]
     pub(crate) fn decided(&self, decision: &RateLimitDecision) {
         self.count(match decision {
@@ -82,7 +82,7 @@ impl Counters {
         });
     }
 
-    /// Redis was found away.
+    /// Counts a call that met an outage of Redis.
     pub(crate) fn outage(&self, kind: &Kind) {
         self.count(Counter::Outages);
         match kind {

@@ -1,12 +1,13 @@
 //! Rejections that need not be asked for again.
 //!
-//! Until the time that a rejection came with has passed, the very same ask (key, capacity, count) can
-//! only be rejected again, unless units are given back; so it is, without asking, with the hint less
-//! the time that has passed. That time counts from before the server was asked: however late its reply, no
-//! rejection is repeated for longer than it holds. What is given back through this limiter shows at once; what is given
-//! back elsewhere shows when the entry is too old, which is never later than the configured time.
+//! Until a rejection's hint has passed, a call with the same key, capacity and count can only be rejected
+//! again, unless units are given back. So the cache repeats the rejection without asking the server, with
+//! the hint less the time that has passed. That time counts from before the server was asked: however late
+//! the reply came, no rejection is repeated for longer than it holds. Units given back through this limiter
+//! end the rejection at once; units given back elsewhere do when the entry is too old, at most the
+//! configured time later.
 //!
-//! Looking does not lock. One entry a key, for its last rejection; bounded in number.
+//! A lookup takes no lock. The cache holds one entry for each key, its last rejection, up to a bound.
 
 use core::hash::BuildHasher;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -29,11 +30,11 @@ pub(crate) struct DenialCache {
     clock: ClockSource,
     longest_us: u64,
     most: usize,
-    /// When to look for entries that are too old, if there is no room.
+    /// When to sweep out old entries again, if there is no room.
     next_sweep_us: AtomicU64,
 }
 
-/// An ask.
+/// The part of a call that its rejection depends on, besides the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ask {
     pub(crate) window_ms: u64,
@@ -44,15 +45,15 @@ pub(crate) struct Ask {
 struct Denial {
     ask: Ask,
     generation: u64,
-    /// When the ask would be admitted, as far as was known.
+    /// When the call would be admitted, as the server said.
     until_us: u64,
-    /// When to ask again all the same.
+    /// When to ask the server again in any case.
     stale_us: u64,
     left: u64,
     usage: u64,
 }
 
-/// Shows when the server was asked.
+/// When the server was asked, in time and in generation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ticket {
     generation: u64,
@@ -92,14 +93,14 @@ impl DenialCache {
         Some(Verdict::Later { wait_us, left: denial.left, usage: denial.usage })
     }
 
-    /// Before the server is asked.
+    /// To be called before the server is asked.
     pub(crate) fn ticket(&self, key: &str) -> Ticket {
-        // The time first: what it is used for may only begin too early.
+        // The time first: a rejection may end too early, but not too late.
         let asked_us = self.now_us();
         Ticket { generation: self.generations.current(self.hash(key)), asked_us }
     }
 
-    /// Remembers what the server has said to whoever has the ticket.
+    /// Remembers the server's answer to the call that took the ticket.
     pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, verdict: &Verdict) {
         let &Verdict::Later { wait_us, left, usage } = verdict else { return };
         // The server decided after it was asked: it would admit the call at this moment or later.
@@ -118,7 +119,7 @@ impl DenialCache {
         entries.insert(Key::from(key), denial);
     }
 
-    /// Units of the key were given back, or it was forgotten.
+    /// To be called when units of the key were given back, or the key was forgotten.
     pub(crate) fn forget(&self, key: &str) {
         self.generations.begin(self.hash(key));
         self.entries.pin().remove(key);
@@ -144,7 +145,7 @@ impl DenialCache {
         entries.len() < self.most
     }
 
-    /// In the unit of the server's hints.
+    /// The time in the unit of the server's hints.
     fn now_us(&self) -> u64 {
         self.clock.now_nanos() / 1_000
     }

@@ -26,7 +26,7 @@ use crate::redis::windows::{Plan, Window, Windows};
 use crate::redis::{OnUnavailable, RedisStats};
 use crate::{Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
 
-/// What is a strategy's own.
+/// The parts that differ between the strategies.
 pub(crate) trait Strategy {
     /// Its scripts.
     const FAMILY: Family;
@@ -48,11 +48,11 @@ pub(crate) trait Strategy {
     /// How long a thread waits after an attempt that gave no hint.
     fn pause(window: &Window) -> Duration;
 
-    /// The same strategy of the limiter that stands in for Redis.
+    /// The same strategy of the local limiter that stands in for Redis.
     fn stand_in(local: &LocalRateLimiter) -> &dyn Limiter;
 }
 
-/// What a call that asks for a decision is for.
+/// The purpose of a call that asks for a decision.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Counts.
@@ -63,7 +63,7 @@ pub(crate) enum Mode {
     Wait,
 }
 
-/// A decision, and who has decided.
+/// A decision, and its source.
 type Settled = Result<(RateLimitDecision, DecisionSource), TrypemaError>;
 
 /// A call that asks for a decision, after a first look.
@@ -87,7 +87,7 @@ pub(crate) struct Engine<S> {
     /// The script for several keys.
     pub(crate) inc_all: OnceLock<Script>,
     pub(crate) denial_cache: Option<DenialCache>,
-    /// Waiting threads go by it.
+    /// The clock of waiting threads.
     pub(crate) real_time: ClockSource,
     pub(crate) counters: Counters,
     strategy: PhantomData<S>,
@@ -163,7 +163,7 @@ impl<S: Strategy> Engine<S> {
         let replies = asked.into_iter().zip(replies);
         let mut settled = replies
             .map(|((call, cacheable), reply)| self.finish(Mode::Inc, &call, cacheable, reply));
-        // Those that are not known were sent, in this order.
+        // Calls without a decision were sent, in this order.
         let all = known.into_iter().filter_map(|known| known.or_else(|| settled.next()));
         all.map(|settled| self.counters.settled(Mode::Inc, settled)).collect()
     }
@@ -217,7 +217,7 @@ impl<S: Strategy> Engine<S> {
         Prepared::Remote(self.request(operation, call, arguments, parse), cacheable)
     }
 
-    /// The decision, if there is one; else what the user wants to be made of that.
+    /// The decision, if there is one; else the one that the outage policy makes of the failure.
     fn finish(
         &self,
         mode: Mode,
@@ -250,12 +250,12 @@ impl<S: Strategy> Engine<S> {
         if count > S::limit(window, rate) { decision.never() } else { decision }
     }
 
-    /// The decision that the user wants while Redis is away.
+    /// The decision by the outage policy.
     #[cold]
     pub(crate) fn without_redis(&self, mode: Mode, call: &Call<'_>, failure: Failure) -> Settled {
         let Call { window, key, rate, count } = *call;
         let failure = self.outage(count, failure)?;
-        // Of a key that had not been used at all.
+        // Judged as if the key were unused.
         let at_best = if rate.is_unlimited() {
             RateLimitDecision::allowed(u64::MAX)
         } else if count <= S::limit(window, rate) {
@@ -325,7 +325,7 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    /// Adds the server's time, if tests tell it.
+    /// Adds the server's time, if a test sets it.
     pub(crate) fn with_time(&self, arguments: Arguments) -> Arguments {
         match &self.inner.server_time {
             Some(clock) => arguments.with_time(clock.now_nanos() / 1_000),
@@ -337,7 +337,7 @@ impl<S: Strategy> Engine<S> {
         Deadline::after(self.inner.deadline)
     }
 
-    /// The reply, or that of the local limiter if there is one and Redis is away.
+    /// The reply, or in an outage the answer of the local limiter if there is one.
     pub(crate) fn settle<T>(
         &self,
         count: u64,
@@ -354,7 +354,7 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    /// Counts a failure that speaks for an outage; others are errors.
+    /// Counts a failure that is an outage, and returns it; others become errors.
     pub(crate) fn outage(&self, count: u64, failure: Failure) -> Result<Failure, TrypemaError> {
         if !failure.kind.is_outage() {
             return Err(failure.into_error(count));

@@ -1,13 +1,12 @@
-//! Which of what was remembered still holds. Imports only [`crate::sync`].
+//! Says which cached replies still hold. Imports only [`crate::sync`].
 //!
-//! What is learned of a key by asking the server carries the key's generation as it was *before* the server
-//! was asked. Whoever has changed the server's mind (units were given back, the key was forgotten)
-//! begins a new generation *after* the server has said so. So what was learned before the change is of an
-//! older generation, even if it is only remembered after it; and what carries the new generation was asked
-//! after the change.
+//! A cached reply carries the key's generation as it was *before* the server was asked. A call that changes
+//! the answer (it gives units back, or forgets the key) begins a new generation *after* the server has
+//! confirmed it. So a reply from before the change has an older generation, even if it is cached only after
+//! the change; and a reply with the new generation was asked for after the change.
 //!
-//! Keys share generations by their hash, so that they need no memory each: at worst something is asked
-//! that was known.
+//! Keys share generations by their hash, so that a key needs no memory of its own: at worst the server is
+//! asked although the answer was known.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,11 +22,11 @@ impl Generations {
 
     /// The generation of keys with this hash.
     pub(crate) fn current(&self, hash: u64) -> u64 {
-        // Acquire: pairs with `begin`: who reads the new generation asks the server after what began it.
+        // Acquire: pairs with `begin`: a thread that reads the new generation asks the server after the change.
         self.stripe(hash).load(Ordering::Acquire)
     }
 
-    /// Begins a new one: what was learned in older ones holds no more.
+    /// Begins a new generation: replies of older ones hold no more.
     pub(crate) fn begin(&self, hash: u64) {
         // Release: pairs with `current`.
         self.stripe(hash).fetch_add(1, Ordering::Release);

@@ -1,4 +1,4 @@
-//! What both strategies of a limiter share: its settings, and the way to its servers.
+//! The settings and connections that both strategies of a limiter share.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ pub(crate) struct Inner {
     pub(crate) opened: Arc<AtomicU64>,
 }
 
-/// What the user wants while Redis is away.
+/// The user's settings for outages of Redis.
 pub(crate) struct OutagePolicy {
     pub(crate) policy: OnUnavailable,
     /// With `Local`.
     pub(crate) local: Option<LocalRateLimiter>,
     pub(crate) share: f64,
-    /// When to ask again, where nothing better is known.
+    /// When to ask again, if no breaker says when.
     pub(crate) pause: Duration,
 }
 

@@ -38,8 +38,8 @@ use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSupp
 ///
 /// # Guarantees
 /// Those of [`LocalRateLimiter`](crate::LocalRateLimiter), by the server's clock and across processes,
-/// as long as the server keeps what it has acknowledged: what it loses in a failover, evicts or is told
-/// to delete is forgotten. Choose a policy of `noeviction` for it.
+/// as long as the server keeps what it has acknowledged: units that it loses in a failover, evicts or is
+/// told to delete are forgotten. Set its `maxmemory-policy` to `noeviction`.
 /// - A call takes no longer than its deadline. Once Redis has failed some calls in a row, a breaker
 ///   answers at once.
 /// - A request whose outcome is unknown is not sent again, so nothing counts twice.
@@ -64,7 +64,7 @@ impl RedisRateLimiter {
     /// | `redis-cluster://[user:password@]host:port,host:port` | a cluster with these nodes among others |
     /// | `rediss-sentinel://...`, `rediss-cluster://...` | the same with TLS |
     ///
-    /// What is not plain in a URL (such as `@` and `:` in a password) is written as `%` and its code.
+    /// Characters with a meaning in URLs, such as `@` and `:` in a password, are written as `%` and their code.
     pub fn builder(url: impl Into<String>) -> RedisRateLimiterBuilder {
         RedisRateLimiterBuilder::new(url.into())
     }
@@ -113,7 +113,7 @@ impl RedisRateLimiter {
         rate.capacity(self.window(rate))
     }
 
-    /// What both strategies have done, together. Each handle has its own `stats`.
+    /// The statistics of both strategies, together. Each handle has its own `stats`.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
         let mut stats = RedisStats::default();

@@ -1,16 +1,16 @@
 //! Limiters whose state is kept in Redis, so that processes and hosts share it.
 //!
 //! A key's usage is one value on the server, and every decision one script there (`lua/`; the head of
-//! `window.lua` tells the protocol). This room asks the server:
+//! `window.lua` tells the protocol). This module asks the server:
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
 //! - `all`, `acquire`, `units`: further calls of an engine, by what they are about;
 //! - `windows`: a strategy's windows, each with its scripts and the names of its keys;
-//! - `script`, `request`, `reply`: what the server is asked and what it answers;
+//! - `script`, `request`, `reply`: the scripts, the requests that run them, and the parsing of replies;
 //! - `connections`: pools and their settings, which limiters may share;
-//! - `inner`: settings and connections that both strategies share; `outage` is what to answer when
-//!   Redis is away;
+//! - `inner`: settings and connections that both strategies share; `outage` says how calls are answered
+//!   while Redis is unavailable;
 //! - `denial_cache`: rejections that need not be asked for again; `generations` says which still hold;
 //! - `router`: which server has a key;
 //! - `net`: servers, their pools and connections, each call under one deadline.

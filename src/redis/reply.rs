@@ -7,7 +7,7 @@ use crate::{Bucket, RateLimitDecision, SuppressedUsage};
 
 type Parsed<T> = Result<T, Kind>;
 
-/// What the server says to a call that is to be decided.
+/// The server's reply to a call that asks for a decision.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Verdict {
     /// It does not pass the limit.
@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
     Never {
         usage: u64,
     },
-    /// Past the soft limit: admitted or declined.
+    /// Between the limits: admitted or declined.
     Drawn {
         counted: Counted,
         admitted: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) fn bucket(self) -> Bucket {
-        // The server has no position in a bucket: a tick that begins afresh is taken for the same.
+        // The server keeps no position in a bucket: a new bucket of the same tick is taken for the old one.
         Bucket::new(self.tick, 0)
     }
 }
@@ -65,14 +65,14 @@ impl Verdict {
                 let decision = if admitted { in_bucket(decision, counted) } else { decision };
                 (decision, counted.usage)
             }
-            // Only a waiting thread hears it, and only that it was not admitted.
+            // Only waiting threads get this, and they only look at whether they were admitted.
             Self::Redraw => return RateLimitDecision::suppressed(1.0, false),
         };
         decision.with_remaining(capacity.saturating_sub(usage))
     }
 }
 
-/// Absolute: what was counted; or how long to wait, what counts then, and what counts; or what counts.
+/// Absolute: the units counted; or the wait, the usage after it and the usage now; or the usage alone.
 pub(crate) fn absolute(value: Value) -> Parsed<Verdict> {
     match &value {
         Value::BulkString(bytes) => match bytes.len() {
@@ -89,7 +89,7 @@ pub(crate) fn absolute(value: Value) -> Parsed<Verdict> {
     }
 }
 
-/// Suppressed: what was counted; past the soft limit also whether it was admitted, and the factor.
+/// Suppressed: the units counted; above the soft limit also whether it was admitted, and the factor.
 pub(crate) fn suppressed(value: Value) -> Parsed<Verdict> {
     if let Value::BulkString(bytes) = &value
         && let Some((counts, [admitted @ 0..=1, factor @ ..])) = bytes.split_at_checked(COUNTED)
@@ -101,7 +101,7 @@ pub(crate) fn suppressed(value: Value) -> Parsed<Verdict> {
     counted(value).map(Verdict::Fits)
 }
 
-/// The same for a thread that waits: also -1, or how long to wait.
+/// The same for a thread that waits: also -1, or the wait.
 pub(crate) fn waited(value: Value) -> Parsed<Verdict> {
     match &value {
         Value::Int(-1) => Ok(Verdict::Redraw),
@@ -110,7 +110,7 @@ pub(crate) fn waited(value: Value) -> Parsed<Verdict> {
     }
 }
 
-/// A verdict on each of several calls; nothing of those that fit where others do not.
+/// A verdict on each of several calls; none on calls that fit where others do not.
 pub(crate) fn each(
     value: Value,
     parse: fn(Value) -> Parsed<Verdict>,
@@ -128,8 +128,8 @@ pub(crate) fn each(
     }
 }
 
-/// What was counted, or 0 where it would have been too much: a count and the bucket, and where more
-/// follows, first a count that is to be taken off.
+/// The units counted, or 0 where they would have been too many: a count and the bucket. If the reply is
+/// longer, a second count follows that is to be subtracted.
 pub(crate) fn counted(value: Value) -> Parsed<Counted> {
     match &value {
         Value::BulkString(bytes) if ONE_ENDS.contains(&bytes.len()) => Ok(Counted::read(bytes)),
@@ -189,12 +189,12 @@ fn share(bytes: &[u8]) -> Option<f64> {
 
 /// Bytes of a packed count.
 const COUNT: usize = 7;
-/// Of a count and a tick.
+/// Bytes of a count and a tick.
 const COUNTED: usize = COUNT + 6;
 /// Of the ends of values, or what begins them, as `lua/formats.lua` has them.
 const ONE_ENDS: [usize; 2] = [COUNTED, 35];
 const MANY_ENDS: [usize; 3] = [COUNTED + COUNT, 48, 84];
-/// Of three counts.
+/// Bytes of three counts.
 const LATER: usize = 3 * COUNT;
 
 impl Counted {

@@ -9,7 +9,7 @@ use crate::{RateLimit, TrypemaError};
 
 /// The most that a count can be: whole numbers are exact in the server's scripts up to here.
 pub(crate) const MAX_COUNT: u64 = (1 << 53) - 1;
-/// The most arguments that a script takes, the time that tests tell included.
+/// The most arguments that a script takes, including the time that tests set.
 const MAX_ARGUMENTS: usize = 6;
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
@@ -31,10 +31,10 @@ pub(crate) struct Request<'a, T> {
     pub(crate) key: String,
     /// Further keys, of a script for several; on a cluster they have to be in the first one's slot.
     pub(crate) more_keys: Vec<String>,
-    /// Goes before the other arguments, if it is not empty.
+    /// A packed argument before the others, unless it is empty.
     pub(crate) packed: Vec<u8>,
     pub(crate) arguments: Arguments,
-    /// Nothing that comes over a connection can be trusted after a reply that is `Protocol`.
+    /// Parses the reply. After `Kind::Protocol` nothing more from that connection can be trusted.
     pub(crate) parse: fn(Value) -> Result<T, Kind>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScriptRef {
     Hash,
-    /// In full, for a server that does not know it yet.
+    /// Its text, for a server that does not know it yet.
     Text,
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), TrypemaError> {
     if (1..=LONGEST_KEY).contains(&key.len()) {
         return Ok(());
     }
-    // Of a long one, enough to know it by.
+    // Of a long key only enough to recognise it.
     let given = key.chars().take(64).collect::<String>();
     Err(TrypemaError::invalid_key(given, "a key is 1 to 255 bytes long"))
 }

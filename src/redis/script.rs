@@ -18,7 +18,7 @@ const UNDO: &str = include_str!("../../lua/undo.lua");
 const INC_ALL: &str = include_str!("../../lua/inc_all.lua");
 const SUPPRESSED_DECIDE: &str = include_str!("../../lua/suppressed_decide.lua");
 
-// The arguments of an operation, by the names that the parts take.
+// The arguments of an operation, under the names that the parts use.
 const TAKE_LIMIT: &str = "local count, capacity = ARGV[1] + 0, ARGV[2] + 0\n";
 const TAKE_LIMITS: &str = "\
     local count, soft, hard = ARGV[1] + 0, ARGV[2] + 0, ARGV[3] + 0\n\
@@ -42,20 +42,20 @@ const WAIT: &str = "\
 
 /// `ADD` has packed it: two counts whose difference is the usage, and the bucket between them.
 const REPLY_COUNTED: &str = "return counted\n";
-/// What `ADD` would leave: the usage with what would be counted, and the bucket.
+/// The reply that `ADD` would make: the usage with the units that it would count, and the bucket.
 const REPLY_FITS: &str = "return pack('<I7I6', usage + count, tick)\n";
 /// Admitted and declined units that count.
 const REPLY_USAGE: &str = "return pack('<I7I7', cum - base, declined and dcum - dbase or 0)\n";
-/// As `REPLY_COUNTED`; past the soft limit the usage, the bucket, whether the call was admitted, and the
+/// As `REPLY_COUNTED`; above the soft limit the usage, the bucket, whether the call was admitted, and the
 /// factor to its last bit.
 const REPLY_SUPPRESSED: &str = "\
     if not factor then return counted end\n\
     return pack('<I7I6Bd', cum - base, tick, admitted and 1 or 0, factor)\n";
-/// The same of a call that was not counted.
+/// The same for a call that was not counted.
 const REPLY_LOOKED: &str = "\
     if not factor then return pack('<I7I6', total, tick) end\n\
     return pack('<I7I6Bd', admitted and total or cum - base, tick, admitted and 1 or 0, factor)\n";
-/// What `ADD` has made.
+/// Writes the value that `ADD` has left.
 const WRITE: &str = "\
     if not offset then\n\
     call('SET', key, value, 'PX', TTL)\n\
@@ -102,11 +102,11 @@ const REPLY_FACTOR: &str = "return pack('<d', factor)\n";
 /// Microseconds, the unit of time of the scripts, in a millisecond.
 const MILLI: u64 = 1_000;
 
-/// What the server can be asked to do with a key.
+/// The operations on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Inc,
-    /// What `Inc` would say.
+    /// The decision of `Inc`, without counting.
     Look,
     /// As `Inc`, but a call that is not admitted is not counted.
     Wait,
@@ -119,7 +119,7 @@ pub(crate) enum Operation {
     Factor,
 }
 
-/// Whose formats a script has.
+/// The strategy whose formats a script uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
     Absolute,
@@ -139,7 +139,7 @@ impl Operation {
         Self::Factor,
     ];
 
-    /// How many arguments its script takes, and the parts that come after `lua/window.lua`.
+    /// The number of arguments that the operation's script takes, and its parts after `lua/window.lua`.
     fn parts(self, family: Family) -> (usize, &'static [&'static str]) {
         match (self, family) {
             (Self::Inc | Self::Wait, Family::Absolute) => {
@@ -192,12 +192,12 @@ pub(crate) struct Scripts {
     made: [OnceLock<Script>; Operation::ALL.len()],
 }
 
-/// What the scripts for a window have in common.
+/// The settings that all scripts for a window share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) grid: Grid,
     pub(crate) suppression: Suppression,
-    /// Whether tests tell the time: then the server forgets a day later than it would.
+    /// Whether tests set the time: the server then forgets a key a day later.
     pub(crate) told_time: bool,
 }
 
@@ -288,7 +288,7 @@ fn append(part: &str, text: &mut String) {
 }
 
 impl Settings {
-    /// `arguments`: how many the operation takes; the time comes after them, if tests tell it.
+    /// `arguments`: how many the operation takes; the time comes after them, if tests set it.
     fn common(&self, arguments: usize) -> String {
         format!(
             "local now, G, SPAN, TTL = ARGV[{now}], {bucket_us}, {span}, '{ttl}'\n",
@@ -333,7 +333,7 @@ impl Settings {
         pack::<7>(count, out);
     }
 
-    /// As text, to be handed on as it is.
+    /// As text, since the script hands it on as it is.
     fn pack_ttl(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.keep_ms().to_string().as_bytes());
         out.push(0);
@@ -344,7 +344,7 @@ impl Settings {
         self.suppression.refresh_ns.div_ceil(1_000).min(MAX_COUNT)
     }
 
-    /// How Suppressed measures the demand.
+    /// The settings by which Suppressed measures the demand.
     fn of_demand(&self) -> String {
         let Suppression { recent_span, recent_s, window_s, .. } = self.suppression;
         format!(
@@ -356,7 +356,7 @@ impl Settings {
     /// How long the server keeps a key after its newest bucket began: the window and two buckets, in
     /// milliseconds.
     fn keep_ms(&self) -> u64 {
-        /// A day.
+        /// A day in milliseconds.
         const LONG: u64 = 86_400_000;
         let bucket_ms = self.bucket_ms();
         let held_ms = (self.grid.span() - 1) * bucket_ms;
@@ -364,7 +364,7 @@ impl Settings {
     }
 
     fn bucket_ms(&self) -> u64 {
-        // A hundred years at most.
+        // A bucket is at most a hundred years.
         u64::try_from(self.grid.bucket().as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -1,6 +1,6 @@
-//! Where decisions came from.
+//! Counts of decisions, and of where they came from.
 
-/// What a [`RedisRateLimiter`](crate::RedisRateLimiter), or one of its strategies, has done.
+/// Counts of the decisions of a [`RedisRateLimiter`](crate::RedisRateLimiter), or of one of its strategies.
 ///
 /// A snapshot: taken while others decide, its parts may be a few decisions apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,18 +18,18 @@ pub struct RedisStats {
     pub from_redis: u64,
     /// Rejections that the denial cache repeated.
     pub from_denial_cache: u64,
-    /// Decisions of the local limiter while Redis was away ([`OnUnavailable::Local`](crate::OnUnavailable::Local)).
+    /// Decisions of the local limiter during outages ([`OnUnavailable::Local`](crate::OnUnavailable::Local)).
     pub from_local: u64,
     /// Decisions by [`OnUnavailable::Allow`](crate::OnUnavailable::Allow) and
-    /// [`OnUnavailable::Reject`](crate::OnUnavailable::Reject) while Redis was away.
+    /// [`OnUnavailable::Reject`](crate::OnUnavailable::Reject) during outages.
     pub from_policy: u64,
     /// Calls that ended in an error.
     pub errors: u64,
-    /// Calls that found Redis away, whatever they were answered then.
+    /// Calls that met an outage of Redis, however they were answered.
     pub outages: u64,
-    /// Of those, calls that the breaker answered at once, without asking Redis.
+    /// Of `outages`, calls that the breaker answered at once, without asking Redis.
     pub short_circuited: u64,
-    /// Of those, calls that found no free connection in time.
+    /// Of `outages`, calls that found no free connection in time.
     pub pool_timeouts: u64,
     /// Connections opened so far.
     pub connections_opened: u64,

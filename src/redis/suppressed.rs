@@ -21,10 +21,10 @@ use crate::{
 
 /// The Suppressed strategy of a [`RedisRateLimiter`](crate::RedisRateLimiter): up to the rate's
 /// capacity (the soft limit) everything is admitted, from there on a random share of the calls, and
-/// beyond the hard limit none. The formula is that of [`LocalSuppressed`](crate::LocalSuppressed); what
-/// it goes by, the perceived rate included, is shared by all processes.
+/// beyond the hard limit none. The formula is that of [`LocalSuppressed`](crate::LocalSuppressed); all
+/// processes share its inputs, including the perceived rate.
 ///
-/// The hard limit is exact, whatever number of processes asks. Cheap to clone, and an owned, `'static`
+/// The hard limit is exact, however many processes ask. Cheap to clone, and an owned, `'static`
 /// value where one is wanted.
 ///
 /// # Errors
@@ -67,7 +67,7 @@ impl RedisSuppressed {
     /// cluster, one for each node that has some of the keys), under one deadline. The answers are in
     /// the order asked.
     ///
-    /// Where some of the answers are lost, the others are there all the same.
+    /// Each answer is a `Result` of its own: losing some does not lose the others.
     pub fn inc_many(
         &self,
         calls: &[(&str, &RateLimit, u64)],
@@ -80,17 +80,17 @@ impl RedisSuppressed {
     /// counted as declined, and ends it.
     ///
     /// Calls of one key in one window are judged by the sum of their counts. Calls for nothing are
-    /// skipped. The answer tells whose limit was the tightest; a rejection's hint is the longest wait of
-    /// all that do not fit, so that it is exact.
+    /// skipped. The answer says which limit was the tightest; a rejection's hint is the longest wait of the
+    /// limits that do not fit, hence exact.
     ///
     /// # Errors
-    /// See [`RedisSuppressed`]. Also [`InvalidKey`](TrypemaError::InvalidKey) on a cluster whose slots part the
-    /// keys: give them one `{tag}`.
+    /// See [`RedisSuppressed`]. Also [`InvalidKey`](TrypemaError::InvalidKey) on a cluster, if the keys are in
+    /// several slots: give them the same `{tag}`.
     pub fn inc_all(&self, calls: &[(&str, &RateLimit, u64)]) -> Result<Combined, TrypemaError> {
         self.engine.inc_all(calls)
     }
 
-    /// What [`inc`](RedisSuppressed::inc) would answer now, without counting anything. Between the
+    /// The answer that [`inc`](RedisSuppressed::inc) might give now, without counting anything. Between the
     /// limits the answer is drawn, as that of `inc` is, and by a draw of its own.
     ///
     /// # Errors
@@ -112,8 +112,8 @@ impl RedisSuppressed {
         self.engine.usage(key, rate, |limiter, rate| limiter.suppressed().usage(key, rate))
     }
 
-    /// The factor `f` of the formula for this key now, from 0.0 (nothing is turned away) to 1.0:
-    /// computed afresh, whatever is kept. 0 for a key that is not known. Leaves no trace.
+    /// The factor `f` of the formula for this key now, from 0.0 (nothing is declined) to 1.0 (everything
+    /// is). Computed afresh, and changes nothing. 0 for a key that is not known.
     ///
     /// # Errors
     /// See [`RedisSuppressed`].
@@ -143,13 +143,13 @@ impl RedisSuppressed {
         self.engine.refund(key, rate, count)
     }
 
-    /// Takes up to `count` units back out of the bucket that they were admitted in, which the decision
-    /// has told ([`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for.
-    /// Returns how many: fewer where fewer are left in that bucket, 0 once it has expired. What a refund
-    /// has given back is not given back again.
+    /// Takes up to `count` units out of the very bucket in which an admission counted them (see
+    /// [`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for. Returns how
+    /// many: fewer if that many are no longer counted there, and 0 once the bucket has expired. Units that a
+    /// refund has given back are not given back again.
     ///
-    /// The bucket is known by its time alone: after a [`reset`](RedisSuppressed::reset), the same moment's
-    /// bucket is taken for the same.
+    /// Redis knows a bucket by its time alone: after a [`reset`](RedisSuppressed::reset), a new bucket of the
+    /// same time is taken for the old one.
     ///
     /// # Errors
     /// See [`RedisSuppressed`].
@@ -163,11 +163,11 @@ impl RedisSuppressed {
         self.engine.undo(key, rate, bucket, count)
     }
 
-    /// Forgets the key and all that it has used. Returns whether Redis knew it.
+    /// Forgets the key and all its units. Returns whether Redis knew it.
     ///
     /// # Errors
-    /// See [`RedisSuppressed`]. Also while a local limiter stands in for Redis: it forgets the key,
-    /// but Redis has not.
+    /// See [`RedisSuppressed`]. Also an error while a local limiter stands in for Redis: the local
+    /// limiter forgets the key, but Redis still has it.
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
         self.engine.reset(key)
     }
@@ -182,7 +182,7 @@ impl RedisSuppressed {
     /// # Errors
     /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the hard limit.
     /// - [`TrypemaError::Timeout`] if not admitted in time.
-    /// - What [`RedisSuppressed`] says, as soon as an attempt fails.
+    /// - The errors of [`RedisSuppressed`], as soon as an attempt fails.
     pub fn acquire(
         &self,
         key: &str,
@@ -205,7 +205,7 @@ impl RedisSuppressed {
         rate.capacity(self.window(rate))
     }
 
-    /// What this strategy has done.
+    /// Counts of this strategy's decisions, and where they came from.
     #[must_use]
     pub fn stats(&self) -> RedisStats {
         self.engine.stats()

@@ -1,4 +1,4 @@
-//! Calls that ask for no decision: about the units of a key, or all that is known of it.
+//! Calls that ask for no decision: about a key's units, or to forget the key.
 
 use crate::redis::engine::{Engine, Strategy};
 use crate::redis::reply;
@@ -102,7 +102,7 @@ impl<S: Strategy> Engine<S> {
             }
             let asked = self.ask(operation, &call, arguments, reply::count);
             let taken = self.settle(count, asked, |limiter| local(S::stand_in(limiter)));
-            // Even if the server's reply was lost.
+            // Even if the server's reply was lost: it may have given them back.
             self.forget_denial(key);
             call.window.waiting.units_freed(key, || Key::from(key));
             taken
@@ -113,7 +113,7 @@ impl<S: Strategy> Engine<S> {
     /// Forgets a key in all windows that were set, or that this limiter has used.
     pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
         if let Some(limiter) = &self.inner.outage_policy.local {
-            // It has no errors.
+            // A local reset cannot fail.
             let _ = S::stand_in(limiter).reset(key);
         }
         let known = check_key(key).and_then(|()| {

@@ -1,5 +1,5 @@
-//! The windows of a strategy, and which of them a rate is judged over. Keys have a usage of their own
-//! in each.
+//! The windows of a strategy, and which of them a rate is judged over. A key has a separate usage in
+//! each.
 
 use core::fmt;
 use std::sync::OnceLock;
@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) windowing: Windowing,
     pub(crate) hard_limit_factor: f64,
     pub(crate) suppression_refresh: core::time::Duration,
-    /// Whether tests tell the server's time.
+    /// Whether tests set the server's time.
     pub(crate) told_time: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Window {
     pub(crate) settings: Settings,
     pub(crate) scripts: Scripts,
     pub(crate) waiting: Waiting<Key>,
-    /// What the names of its keys begin with.
+    /// The prefix of its keys' names.
     name: String,
 }
 
@@ -119,7 +119,7 @@ impl Window {
         name
     }
 
-    /// What a finite rate allows, of what can be counted.
+    /// The units that a finite rate allows, at most as many as can be counted.
     pub(crate) fn capacity(&self, rate: &RateLimit) -> u64 {
         rate.capacity_of_millis(self.settings.grid.window_ms()).min(MAX_COUNT)
     }

@@ -14,8 +14,8 @@ use park::Wait;
 pub(crate) use park::{Attempt, Unadmitted};
 use queue::WaitQueue;
 
-/// The threads that wait for some keys. A key of lines is whatever tells them apart: what is hashed
-/// need only be the same for equal keys.
+/// The threads that wait for keys. `K` tells their lines apart; equal keys must hash alike, and no more is
+/// asked of the hash.
 pub(crate) struct Waiting<K> {
     queue: WaitQueue<K>,
     hasher: DefaultHashBuilder,
@@ -50,9 +50,8 @@ impl<K: Eq> Waiting<K> {
         Self { queue: WaitQueue::new(), hasher, closed, max_waiting }
     }
 
-    /// Asks by `attempt` until it is admitted, and returns how long that took and what the attempt has
-    /// made of it. The place in the line is left by then. `key` is called only to wait, or to see who
-    /// does.
+    /// Calls `attempt` until it is admitted, and returns how long that took and the attempt's result. The
+    /// thread has left the line by then. `key` is called only to wait, or to see whether others wait.
     pub(crate) fn wait<T>(
         &self,
         hashed: &(impl Hash + ?Sized),

@@ -8,7 +8,7 @@ use crate::clock::ClockSource;
 use crate::wait::queue::NotJoined;
 use crate::wait::{Closed, WaitQueue};
 
-/// What came of asking once.
+/// The result of asking once.
 pub(crate) enum Attempt<T> {
     Admitted(T),
     /// Not before this has passed on the limiter's clock, unless units are given back.
@@ -33,14 +33,14 @@ pub(crate) enum Unadmitted {
     TimedOut,
     /// The limiter was closed.
     Closed,
-    /// As many threads wait for the key as may.
+    /// The key's line is full.
     TooManyWaiting,
 }
 
 impl<K: Eq> Wait<'_, K> {
-    /// Asks until admitted, and returns how long that took and what `attempt` has made of it. When it
-    /// returns, the place in the line is left. `key` is called only to wait, or to see who does. What
-    /// can never be admitted must not come here.
+    /// Asks until admitted, and returns how long that took and the result of `attempt`. The thread has left
+    /// the line by then. `key` is called only to wait, or to see whether others wait. Calls that can never
+    /// be admitted must not come here.
     pub(crate) fn run<T>(
         &self,
         key: impl Fn() -> K,
@@ -77,7 +77,8 @@ impl<K: Eq> Wait<'_, K> {
                 joined.ok_or(Unadmitted::TooManyWaiting)?
             }
         };
-        // Not before the line is joined, so that a thread that closes the limiter sees it, or is seen.
+        // Only once in the line: a thread that closes the limiter then either sees this one waiting, or is
+        // seen here.
         self.still_open()?;
         while !entry.is_first() {
             // Looked at again after the time has passed: a turn that has come is not missed.

@@ -11,7 +11,7 @@
 //!
 //! A stripe's lock is taken by threads that are about to wait or have just waited, by `refund` and `reset`
 //! while somebody waits in that stripe, and by `clear`; decisions never take it. Beside it, a limiter in
-//! process has one for starting and stopping the cleanup thread, and `ManualClock` one for who waits for it.
+//! process has one for starting and stopping the cleanup thread, and `ManualClock` one for the threads that wait for it.
 //!
 //! Under a lock, the only code of the key's type that runs is its `Eq`, and only before anything was
 //! changed: a key whose comparison panics joins no line, and damages none. Lines are left by their
@@ -57,7 +57,7 @@ pub(crate) struct Waiter {
 pub(crate) enum NotJoined<K> {
     /// The key has none.
     NoLine(K),
-    /// As many threads as may are in it.
+    /// It holds as many threads as it may.
     Full,
 }
 
@@ -77,8 +77,8 @@ impl<K: Eq> WaitQueue<K> {
     /// Whether nobody waits for the key with this hash; true of nearly all other keys as well. Takes
     /// no lock.
     pub(crate) fn is_surely_empty(&self, hash: u64) -> bool {
-        // Acquire: pairs with the decrement in `QueueEntry::drop`, so that who sees a line gone sees
-        // what its last thread did.
+        // Acquire: pairs with the decrement in `QueueEntry::drop`, so that a thread that sees a line gone
+        // sees what the last thread in it did.
         self.stripe(hash).waiting.load(Ordering::Acquire) == 0
     }
 

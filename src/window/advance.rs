@@ -1,5 +1,5 @@
-//! Changing the marks of a window: a new one, a ring exchanged for another, a restart, and what a
-//! count that does not fit makes of them. The protocol is told in `window`.
+//! Changing the marks of a window: adding one, exchanging the ring, a restart, and filling up when a
+//! count does not fit. The protocol is told in `window`.
 
 use crate::sync::atomic::Ordering;
 use crate::sync::{ROOMY, SMALLEST_RING};
@@ -8,7 +8,7 @@ use crate::window::snapshot::Snapshot;
 use crate::window::undo::MarkId;
 use crate::window::window::{Basis, Window};
 
-/// What is in the slot of the next mark.
+/// The slot of the next mark, and its content.
 struct FreeSlot {
     found: u64,
     /// Whether that is an announcement for this very state.
@@ -76,7 +76,7 @@ impl Window {
             slot.compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed).ok()?;
         }
         let next = if usage.overflows(layout, count) {
-            // More than a window can hold: it counts from this tick on, and what was there too.
+            // More than a window can hold: all of it, and what was there before, counts from this tick on.
             live = 0;
             layout.with_mark(state, layout.most(), 1)
         } else {
@@ -86,14 +86,14 @@ impl Window {
             return None;
         }
         if !snapshot.given_back.is_empty() && (live == 0 || snapshot.given(live, at) == 0) {
-            // Not before: threads with an older reading are still to be judged by it. If that was
-            // done already, or there is a newer list, it stays so.
+            // Only after the commit: threads with an older reading are still judged by the list. If it is
+            // gone already, or a newer one is there, leave that.
             let _ = self.forget_list(snapshot, at);
         }
         Some(MarkId { tick: at, at: next })
     }
 
-    /// What is in the slot of the next mark, once the ring is one that can take it. `None`: the
+    /// The slot of the next mark, once the ring can take one more. `None`: the
     /// ring was exchanged, or the state has moved, start over.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]

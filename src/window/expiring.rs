@@ -1,7 +1,7 @@
 //! A number that is costly to compute, kept for a while.
 //!
 //! Two words, no lock: the number is stored before the time until which it is good, and read
-//! after it, so whoever finds it good reads that number or a newer one. Threads that find it
+//! after it, so a thread that finds it good reads that number or a newer one. Threads that find it
 //! outdated at the same time each compute it; one of them wins, and it does not matter which. A
 //! thread that is stopped between computing and storing may leave a number as old as its pause.
 

@@ -1,6 +1,7 @@
 //! The fast path to a decision, for calls that need nothing but the window's own words: a key that
 //! is alive, with its marks inline or a note kept, and nothing given back. That is nearly every call
-//! to a busy key. A call that it cannot decide is left to the long way, see `window`, which it agrees with.
+//! to a busy key. It leaves the others to the full protocol (see `window`), and where it decides, it decides
+//! the same.
 
 use crate::sync::atomic::Ordering;
 use crate::sync::fast_path_enabled;
@@ -44,7 +45,7 @@ impl Window {
         let note = self.note.load();
         // Acquire: as in `Window::decision_tick`.
         let latest = self.latest.load(Ordering::Acquire);
-        // Half of what `Layout::comparable` asks: a note's ticks are a bit narrower than a mark's.
+        // Half the distance that `Layout::comparable` allows: a note's ticks have one bit less than a mark's.
         if Layout::is_dead(state) || now.abs_diff(latest) > layout.quarter() / 2 {
             return FastPath::Unclear;
         }
@@ -95,7 +96,7 @@ impl Window {
             {
                 Some(RetryHint { tick, remaining: followers })
             }
-            // More than the oldest mark stands in the way.
+            // The oldest mark is not the only one in the way.
             _ => return FastPath::Unclear,
         };
         // Relaxed: as in `Window::holds`.

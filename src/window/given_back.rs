@@ -1,5 +1,5 @@
-//! The units that were given back of a window: an immutable list, replaced as a whole. What it means
-//! is told in `undo`, how its address is kept in `note`.
+//! The units that were given back of a window: an immutable list, replaced as a whole. `undo` tells its
+//! meaning, `note` how its address is kept.
 //!
 //! ```text
 //! entry   | tick: 64 | start: 64 | up_to: 64 |
@@ -143,8 +143,8 @@ impl<'a> GivenBack<'a> {
     }
 }
 
-/// Puts a list of `entries`, which are in order, into a note that holds `found`. `false`: that was
-/// there no more.
+/// Puts a list of `entries`, which are in order, into a note that holds `found`. `false`: the note
+/// has changed.
 pub(crate) fn publish(note: &Note, found: Noted, entries: &[Entry]) -> bool {
     let sums = entries.iter().scan(0, |sum: &mut u64, entry| {
         *sum += entry.units;
@@ -162,8 +162,8 @@ pub(crate) fn publish(note: &Note, found: Noted, entries: &[Entry]) -> bool {
     false
 }
 
-/// Puts `next` into a note that holds `found`, and has the list that it held reclaimed. `false`: that
-/// was there no more.
+/// Puts `next` into a note that holds `found`, and has the list that it held reclaimed. `false`: the
+/// note has changed.
 pub(crate) fn replace_list(note: &Note, found: Noted, next: Noted) -> bool {
     let guard = epoch::pin();
     let is_replaced = note.replace(found, next);

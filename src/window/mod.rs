@@ -4,15 +4,15 @@
 //! - `fast_path`: most decisions, from the window's own words alone.
 //! - `snapshot`: what one read of a window says.
 //! - `layout`: how the 64-bit words are packed.
-//! - `timeline`: what all windows of a map share.
+//! - `timeline`: the layout and the floor, shared by all windows of a map.
 //! - `ring`: where marks are stored, and how a ring is exchanged for another.
 //! - `advance`: how the marks of a window change.
 //! - `retry_hint`: when a rejected call would fit.
 //! - `undo`: how units are given back.
 //! - `given_back`: the list of those units.
-//! - `note`: a word for that list, and for what makes the fast path fast.
+//! - `note`: the word that holds that list's address, or a shortcut for the fast path.
 //! - `gallop`: finding a threshold among marks.
-//! - `striped`: windows side by side, for what the Suppressed strategy declines.
+//! - `striped`: a contended count in several windows, for units that Suppressed declines.
 //! - `expiring`: a number computed now and then, for the Suppressed strategy.
 
 mod advance;
@@ -28,7 +28,7 @@ mod snapshot;
 mod striped;
 mod timeline;
 mod undo;
-#[expect(clippy::module_inception, reason = "the room is named after the type that it is about")]
+#[expect(clippy::module_inception, reason = "the folder is named after the type that it is about")]
 mod window;
 mod words;
 

@@ -8,28 +8,28 @@
 //! void    | whatever it was; where there was a list, see below
 //! ```
 //!
-//! Lists are told of in `undo`. The other kinds are a short cut: with a *kept* note a call
-//! in the newest mark's tick needs neither the marks nor the protection of the ring that they are
-//! in. A list takes its place, and while there is one nothing is kept. Windows whose marks are
-//! inline never keep a note; their marks are as near.
+//! `undo` explains lists. The other kinds are a shortcut: with a *kept* note a call in the newest mark's
+//! tick needs neither the marks nor the protection of the ring that they are in. A list replaces it, and
+//! while there is a list nothing is kept. Windows whose marks are inline never keep a note: reading the
+//! marks costs no more.
 //!
 //! # A kept note is true
 //!
-//! *Whoever loads the state, and then a kept note, and then finds the state unchanged, has in the
+//! *A thread that loads the state, then a kept note, and then finds the state unchanged, has in the
 //! note what the marks of that state say.* Marks are looked at through `(tail, len)`, so this asks
 //! that every change of those be preceded by the end of the note, and that no note appear late:
 //!
-//! 1. Who commits a mark, or anything else that changes more of the state than the units, has
+//! 1. A thread that commits a mark, or anything else that changes more of the state than the units, has
 //!    loaded the note after the state, and first voids it if it is kept or a claim.
-//! 2. Who adds units in the newest tick of a state `s`, and finds no note kept, puts a claim to
+//! 2. A thread that adds units in the newest tick of a state `s`, and finds no note kept, puts a claim to
 //!    `s` there, or finds one there, then commits the units, and then turns that same claim into a
 //!    kept note. Only one thread's units are committed at `s`, so there is only one to do that.
 //! 3. A claim to `s` is put there only over a note that was loaded while the state was `s`, and
 //!    never over one that was a claim to `s` before, voided, nor over a list. Hence it is there at
 //!    most once.
 //!
-//! Say that the units of claim `s` were committed. Whoever later commits a mark has loaded a state
-//! that is no older than what came of `s`, so it finds that claim or what replaced it: the claim or
+//! Say that the units of claim `s` were committed. A thread that later commits a mark has loaded a state
+//! no older than the one that followed `s`, so it finds that claim or its replacement: the claim or
 //! the kept note it voids, and what was replaced does not come back, by 3. Either way no note made
 //! from the claim remains when the mark is committed, nor appears later.
 //!
@@ -54,7 +54,7 @@ const KEPT: u64 = 3;
 /// The word, shared by all threads.
 pub(crate) struct Note(AtomicU64);
 
-/// What it held when it was loaded.
+/// The note's content when it was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Noted(u64);
 
@@ -70,7 +70,7 @@ impl Note {
         Noted(self.0.load(Ordering::Acquire))
     }
 
-    /// Puts `next` in place of `found`. `false`: that was there no more.
+    /// Puts `next` in place of `found`. `false`: the note has changed.
     #[inline]
     pub(crate) fn replace(&self, found: Noted, next: Noted) -> bool {
         self.0

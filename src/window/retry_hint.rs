@@ -1,4 +1,4 @@
-//! What to tell those who were turned away: which mark stands in the way.
+//! When a rejected call would fit: the mark that stands in the way.
 
 use crate::window::gallop::gallop;
 use crate::window::snapshot::{Limit, Snapshot, Usage};
@@ -26,7 +26,7 @@ pub(crate) fn retry_hint(
         return None;
     }
     let excess = usage.units.saturating_add(count).saturating_sub(most);
-    // What leaves the window with the oldest mark, and so many after it.
+    // Units that leave the window with the oldest mark and `after` more.
     let leaving = |after: u64| {
         let base = usage.base.wrapping_add(given_up_to(snapshot, usage, now, after));
         // Modulo the range of counts, as in `Snapshot::usage`.
@@ -40,7 +40,7 @@ pub(crate) fn retry_hint(
     Some(RetryHint { tick, remaining: usage.units.wrapping_sub(leaving(after)) })
 }
 
-/// Units given back of the oldest mark inside, and so many after it.
+/// Units given back of the oldest mark inside and of `after` more.
 #[inline]
 fn given_up_to(snapshot: &Snapshot<'_>, usage: &Usage, now: u64, after: u64) -> u64 {
     if snapshot.given_back.is_empty() {

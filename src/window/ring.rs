@@ -76,9 +76,9 @@ impl Marks {
             // SAFETY: the swap made the old ring unreachable for threads that pin from now on,
             // and only the one thread whose swap succeeded comes here. The words need no drop.
             unsafe { guard.defer_destroy(view.ring) };
-            // A thread may be long in exchanging enough rings for the collector to look at what it
-            // has put aside. Of small ones that is little memory, and to ask for them one by one
-            // doubled the time of the slowest hundredth of calls that begin a bucket.
+            // A thread may take long to exchange enough rings for the collector to free what it has put
+            // aside. Small ones are little memory, and asking the collector for each doubled the time of
+            // the slowest hundredth of calls that begin a bucket.
             if view.slots.len() >= LARGE {
                 guard.flush();
             }

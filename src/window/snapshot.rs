@@ -1,7 +1,8 @@
-//! What one read of a window says: where a call is judged, and what counts there.
+//! One read of a window: where a call is judged, and what counts there.
 //!
 //! A snapshot is a state, the ring that was found after it, and the note that was found after
-//! that, with the list of units given back if it holds one. The marks are read through it one by one, while other threads may be changing them:
+//! that, with the list of units given back if it holds one. The marks are read through it one by one, while
+//! other threads may be changing them:
 //! whatever is computed here means nothing until the window has been found to be still in that
 //! state (see `window`), and must only not panic or loop until then.
 
@@ -12,7 +13,7 @@ use crate::window::layout::Layout;
 use crate::window::note::Noted;
 use crate::window::ring::View;
 
-/// What bounds an addition.
+/// The limit of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// Add only if usage stays at or below this.
@@ -33,7 +34,7 @@ pub(crate) enum DecisionTick {
     Idle(u64),
 }
 
-/// What counts at some tick.
+/// Units that count at some tick, and the marks that they are in.
 pub(crate) struct Usage {
     /// Marks inside the window.
     pub(crate) live: u64,
@@ -64,7 +65,7 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) state: u64,
     pub(crate) view: View<'a>,
     pub(crate) note: Noted,
-    /// What the note says of units given back.
+    /// The units given back, as listed in the note.
     pub(crate) given_back: GivenBack<'a>,
 }
 
@@ -145,7 +146,7 @@ impl Snapshot<'_> {
         gallop(self.len(), inside).map_or(0, |gone| self.len() - gone)
     }
 
-    /// What is seen from a place, and its tick.
+    /// The usage at a decision tick, and that tick.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     pub(crate) fn usage_at(&self, at: &DecisionTick) -> (Usage, u64) {
@@ -156,7 +157,7 @@ impl Snapshot<'_> {
         }
     }
 
-    /// What is seen when the `live` newest marks are inside, judged at `tick`.
+    /// The usage when the `live` newest marks are inside, judged at `tick`.
     #[inline]
     pub(crate) fn usage(&self, live: u64, tick: u64) -> Usage {
         let layout = self.layout;
@@ -171,14 +172,14 @@ impl Snapshot<'_> {
         Usage { live, base, units }
     }
 
-    /// Units given back of the `live` newest marks, of which there is one, judged at `tick`.
+    /// Units given back of the `live` newest marks, at least one, judged at `tick`.
     #[cold]
     pub(crate) fn given(&self, live: u64, tick: u64) -> u64 {
         let (oldest, start) = self.name(live, tick);
         self.given_back.since(oldest, start)
     }
 
-    /// What the list says of the marks of the state, of which there is one; `tick` is not before the
+    /// The list's entries for the marks of the state, which has at least one; `tick` is not before the
     /// newest.
     pub(crate) fn entries(&self, tick: u64) -> impl Iterator<Item = Entry> + '_ {
         let (oldest, start) = self.name(self.len(), tick);

@@ -1,20 +1,19 @@
-//! A count that many threads add to at once and few look at: windows side by side.
+//! A count that many threads add to and few read, spread over several windows.
 //!
-//! One window serves until additions get in each other's way. From then on there are several, the
-//! *stripes*; a thread always adds to the same one, so that threads on different stripes write no
-//! common word, and what counts is what counts in all of them. Each window is exact, and nothing
-//! leaves one for another. What they add up to is of as many moments as there are windows, which is
-//! good enough for a demand that is estimated, and would not be for a limit: hence nothing is ever
-//! rejected here.
+//! One window serves until additions contend. From then on there are several, the *stripes*; each thread
+//! always adds to the same one, so that threads on different stripes write no common word. The usage is
+//! the sum over all of them. Each window is exact, and units stay in the window they were added to. The
+//! sum reads the windows one after the other: good enough to estimate a demand, but not for a limit, so
+//! nothing is ever rejected here.
 //!
-//! Striped stay until their key goes. The first window keeps what it has, and nobody adds to it any
-//! more, unless a thread that has not seen the stripes yet.
+//! Stripes stay until their key is forgotten. The first window keeps its units; only threads that have
+//! not yet seen the stripes still add to it.
 
 use crate::sync::{CONTENTION, OnceBox, STRIPES};
 use crate::window::timeline::Timeline;
 use crate::window::window::Window;
 
-/// Windows that are added to side by side.
+/// A window, and the stripes beside it once additions contend.
 pub(crate) struct Striped {
     first: Window,
     others: OnceBox<[Stripe; STRIPES]>,
@@ -29,8 +28,8 @@ impl Striped {
         Self { first: Window::new(timeline, now), others: OnceBox::new() }
     }
 
-    /// Adds `count` units at tick `now`, as [`Window::add`] does without a limit. `thread` is any
-    /// number of the calling thread's.
+    /// Adds `count` units at tick `now`, as [`Window::add`] does without a limit. `thread` is the
+    /// calling thread's number.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "see `Window::add_with`")]
     pub(crate) fn add(&self, timeline: &Timeline, now: u64, count: u64, thread: usize) {

@@ -9,9 +9,9 @@ pub(crate) struct Timeline {
     ends: Ends,
 }
 
-/// What the end of one window tells others, those that begin later above all.
+/// Facts about windows that have ended, for those that begin later.
 ///
-/// Away from the layout, which every decision reads. Two lines: processors fetch them in pairs.
+/// Apart from the layout, which every decision reads. Two lines: processors fetch them in pairs.
 #[repr(align(128))]
 struct Ends {
     /// No window without marks admits anything at an earlier tick than this; see `window`.

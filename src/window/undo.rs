@@ -7,7 +7,7 @@
 //! whole, by a compare-and-swap of the note, the word that holds its address. Nearly all windows have none.
 //!
 //! Usage is `cum` less the `start` of the oldest mark inside, as ever, and less the units in the list
-//! of that mark and of later ones. No other entry speaks of a mark inside, and each of these does:
+//! of that mark and of later ones. Those entries, and no others, are of marks inside:
 //!
 //! - An entry that is later than the oldest mark inside is of a mark inside. For the list that goes with a
 //!   state names marks that were committed up to that state. Those of the same life, that is since the
@@ -15,7 +15,7 @@
 //!   are not later than any mark of this one (see `window`, "Without marks").
 //! - An entry of the oldest mark's tick is of that mark if it has its start. If not, it is of an
 //!   earlier life: the window was begun afresh within the tick, and that moves `cum` on by a stride.
-//! - What an entry that is earlier speaks of has left the window.
+//! - The mark of an earlier entry has left the window.
 //!
 //! Sums are modulo the range of counts: what was admitted, undone and admitted again within a window may
 //! be more than a count can tell. What is left of it is not, so the difference is right. A fill-up
@@ -42,13 +42,13 @@
 //! up to this state were judged, since those were published with the state: what is left by it is no
 //! more than what the last of them left.
 //!
-//! *What leaves the list.* A new list takes over the entries of the old one that speak of the `len` marks
+//! *When entries leave the list.* A new list takes over the entries of the old one for the `len` marks
 //! of the state. A thread that commits a mark after which no entry does voids the note. Nobody misses
-//! what was left out: a call is judged at the newest mark or later, and then those marks have
+//! the dropped entries: a call is judged at the newest mark or later, and then those marks have
 //! left the window. A thread with an older state finds out when it looks at the state again: the newer
 //! one was published with the note.
 //!
-//! While there is a list, calls take the long way, and no note is kept.
+//! While there is a list, calls take the full protocol instead of the fast path, and no note is kept.
 
 use crate::window::given_back::{self, Entry};
 use crate::window::note::Noted;
@@ -131,11 +131,11 @@ impl Window {
         }
     }
 
-    /// Drops a list of which nothing counts since a mark of `tick` was committed to this state.
-    /// `false`: there is another.
+    /// Drops the list if none of its units count since a mark of `tick` was committed to this state.
+    /// `false`: another list is there by now.
     #[cold]
     pub(in crate::window) fn forget_list(&self, snapshot: &Snapshot<'_>, tick: u64) -> bool {
-        // A note like none before, see `note`. Release, by `Note::replace`: orders the state that
+        // A note unlike any before, see `note`. Release, by `Note::replace`: orders the state that
         // outdates the list before its absence, for those who acquire that and look at the
         // state again.
         let void = Noted::void(snapshot.layout, snapshot.cum(), tick);

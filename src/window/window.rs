@@ -36,8 +36,8 @@
 //! Two threads at one state meet in the slot. An announcement `(start = cum, tick > t)` found
 //! there is never overwritten, since its owner may be about to commit it (invariant 3). If its
 //! tick is `now` or later, the finder commits it with its own units, and is judged at that tick;
-//! if it is earlier, the finder commits it empty and starts over, one mark further. What else is in
-//! the slot is told apart as follows. An announcement for an earlier state has a `start` that is
+//! if it is earlier, the finder commits it empty and starts over, one mark further. Other contents of
+//! the slot are told apart as follows. An announcement for an earlier state has a `start` that is
 //! not `cum`. The mark of one turn earlier, and a blank slot, are on another *lap*: a bit that
 //! changes with every turn round the ring, so that they are no announcements even where `start` and
 //! tick have wrapped to suit.
@@ -73,8 +73,8 @@
 //! # Wrapping ticks
 //!
 //! Ticks are packed into 2B-1 bits, `now` is 64 bits wide. `latest` is unwrapped; it trails the
-//! newest mark by at most an eighth of the range, because it is raised, before announcing, by
-//! whoever finds it further behind than that. A call proceeds only if `now` is at most a quarter
+//! newest mark by at most an eighth of the range, because a thread that finds it further behind raises
+//! it before announcing. A call proceeds only if `now` is at most a quarter
 //! away from `latest` *and* less than a quarter away from `t` in wrapped terms; then the two differ
 //! by less than a quarter in truth, or by more than three, which `latest` excludes. Otherwise either
 //! `now` is an old reading, and is replaced by `latest`, or the key has been idle for longer than
@@ -85,14 +85,14 @@
 //!
 //! At `len = 0` no tick holds back a thread with an old clock reading. A fresh window replaces
 //! one that was retired, and a restarted one has forgotten its marks, in the belief that all of
-//! them are older than the window *now*. So whoever retires or restarts first raises `floor`, one
-//! word shared by all keys (see `timeline`), to its `now`; and a thread that meets `len = 0` reads `floor` *after*
-//! `state` and is judged no earlier than that. Reading it before looking the key up would not do.
+//! them are older than the window *now*. So a thread that retires or restarts a window first raises
+//! `floor`, one word shared by all keys (see `timeline`), to its `now`; and a thread that meets `len = 0`
+//! reads `floor` *after* `state` and is judged no earlier than that. Reading it before looking the key up would not do.
 //!
 //! # Refunds and undos
 //!
 //! Marks are immutable, so units given back are noted beside them, in a list: see `undo`. Races with
-//! admissions err on the side of counting.
+//! admissions err towards counting too much.
 
 use crate::sync::INLINE_MARKS;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -107,12 +107,12 @@ use crate::window::snapshot::{DecisionTick, Limit, Snapshot, Usage};
 use crate::window::timeline::Timeline;
 use crate::window::undo::MarkId;
 
-/// What became of an addition.
+/// The outcome of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Counted, on top of this usage.
     Admitted {
-        /// The bucket that it is counted in; of a mere look, that it would be judged at.
+        /// The bucket that it is counted in; for a look, the one that it would be counted in.
         mark: MarkId,
         /// Usage before it.
         usage: u64,
@@ -140,7 +140,7 @@ pub(crate) struct Window {
     pub(in crate::window) marks: Marks,
 }
 
-/// One turn of the loop of [`Window::add`]: what was read, and is acted on.
+/// One turn of the loop of [`Window::add`]: what it read and now acts on.
 pub(in crate::window) struct Basis<'a> {
     pub(in crate::window) snapshot: &'a Snapshot<'a>,
     pub(in crate::window) usage: &'a Usage,
@@ -151,8 +151,8 @@ impl Window {
     /// A window with nothing in it, begun by a thread whose clock reads tick `now`.
     pub(crate) fn new(timeline: &Timeline, now: u64) -> Self {
         let layout = timeline.layout();
-        // It begins elsewhere than a window of this key that ended before, so that their marks are
-        // told apart; see `MarkId`. At a whole turn: the first marks are on an even lap.
+        // It begins at another state than earlier windows of this key, so that their marks are told apart;
+        // see `MarkId`. At a whole turn: the first marks are on an even lap.
         let state = layout.blank(timeline.generation(), (2 * INLINE_MARKS).ilog2());
         Self {
             state: AtomicU64::new(state),
@@ -233,7 +233,7 @@ impl Window {
         }
     }
 
-    /// [`Window::add`], the long way.
+    /// [`Window::add`] by the full protocol, where the fast path does not decide.
     #[inline(never)]
     fn add_by_marks(&self, timeline: &Timeline, now: u64, count: u64, limit: Limit) -> Outcome {
         let mut pin = None;
@@ -338,9 +338,9 @@ impl Window {
         self.commit(&snapshot, Layout::kill(snapshot.state))
     }
 
-    /// For whoever has just written something that `besides` of [`Window::retire`] looks at: has a
-    /// retirement fail that looked too early to see it. `None` of a window that is dead, which may
-    /// have been retired without it.
+    /// To be called after writing something that `besides` of [`Window::retire`] looks at: makes a
+    /// retirement fail that looked too early to see it. `None` if the window is dead: it may have been
+    /// retired without seeing it.
     ///
     /// A window in use at `now` is not retired, and is left alone. An idle one is begun afresh: a
     /// retirement that loaded the state before that finds it changed, and one that loads it later
@@ -371,20 +371,20 @@ impl Window {
     /// Ends this window whatever it holds: its units are forgotten. `false` if it was dead.
     pub(crate) fn kill(&self, timeline: &Timeline) -> bool {
         timeline.begin_generation();
-        // AcqRel: Release orders what this thread did before against whoever finds the window
-        // dead; Acquire against the admissions that it forgets.
+        // AcqRel: Release orders what this thread did before for threads that find the window dead;
+        // Acquire orders the admissions that it forgets before this.
         let state = self.state.fetch_or(Layout::kill(0), Ordering::AcqRel);
         !Layout::is_dead(state)
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        // Acquire: pairs with the kill, so that a raised floor is seen by who finds it dead.
+        // Acquire: pairs with the kill, so that a thread that finds it dead sees the raised floor.
         Layout::is_dead(self.state.load(Ordering::Acquire))
     }
 
-    /// Reads what [`Window::add`] is going to, so that it is in the cache by then. Nothing waits for
-    /// what is read here, so that a processor goes on to touch the next window meanwhile. `pin` is as
-    /// in [`Marks::view`]; to pin for each window would be to wait for each.
+    /// Reads what [`Window::add`] will read, so that it is in the cache by then. Nothing depends on the
+    /// values read here, so the processor goes on to the next window meanwhile. `pin` is filled when a ring
+    /// is first met, and used again: pinning for each window would mean waiting for each.
     #[inline]
     pub(crate) fn touch(&self, timeline: &Timeline, pin: &mut Option<Guard>) {
         if let Some(snapshot) = self.snapshot(timeline, pin) {
@@ -411,7 +411,7 @@ impl Window {
 
     // --- reading -------------------------------------------------------------------------------
 
-    /// Loads what everything else is read through, or `None` of a dead window.
+    /// Takes a snapshot, through which everything else is read; `None` of a dead window.
     #[inline]
     pub(in crate::window) fn snapshot<'a>(
         &'a self,
@@ -463,7 +463,7 @@ impl Window {
         }
     }
 
-    /// What is to be seen at `now`, or later if others have got there, and that tick.
+    /// The usage at `now`, or later if other threads are ahead, and that tick.
     #[inline]
     pub(in crate::window) fn look(&self, snapshot: &Snapshot<'_>, now: u64) -> (Usage, u64) {
         // No floor: without marks nothing is counted, whatever the tick.
@@ -478,8 +478,8 @@ impl Window {
         floor: impl FnOnce() -> u64,
     ) -> DecisionTick {
         // Raised before the mark that needs it was announced, hence before the state that was
-        // acquired. Acquire: pairs with the Release where it is raised: whoever finds it raised for
-        // a later state will see that state when it looks again.
+        // acquired. Acquire: pairs with the Release where it is raised: a thread that finds it raised
+        // for a later state will see that state when it looks again.
         snapshot.decision_tick(now, self.latest.load(Ordering::Acquire), floor)
     }
 
@@ -543,7 +543,7 @@ impl Window {
             return None;
         }
         if let Some(claim) = claim {
-            // Whoever was faster knows better.
+            // A thread that was faster has left a newer note.
             let _ = self.note.replace(claim, Noted::kept(layout, usage.base, tick));
         }
         Some(MarkId { tick, at })
