@@ -1,4 +1,4 @@
-//! Where a server is.
+//! A server's address.
 
 use core::fmt;
 use std::path::PathBuf;

@@ -1,35 +1,35 @@
-//! When to leave a server alone. Imports only [`crate::sync`]; time is an argument.
+//! Stops asking a server that fails. Imports only [`crate::sync`]; time is an argument.
 //!
-//! One word says it all. *Closed*, it counts the failures in a row; so many of them open it.
-//! *Open*, it holds the moment of the next probe: until then nobody goes, and whoever moves that
-//! moment on by a compare-and-swap is the one that goes. A probe that succeeds closes the breaker, one
-//! that fails moves the moment on again. So does one that never comes back: its moment passes, and
-//! the next caller probes.
+//! One word holds its state. *Closed*, it counts the failures in a row; `failures` of them open it.
+//! *Open*, it holds the time of the next probe: until then no caller goes, and the caller that then moves
+//! this time on by a compare-and-swap is the one that probes. A probe that succeeds closes the breaker; one
+//! that fails moves the time on again. If a probe never comes back, the time passes, and the next caller
+//! probes.
 //!
 //! A caller that went before the breaker opened may come back after: its success closes the
 //! breaker, since the server has answered; its failure says nothing new.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Set: open, the other bits are the moment of the next probe. Else: failures in a row.
+/// Set: open, the other bits are the time of the next probe. Else: failures in a row.
 const OPEN: u64 = 1 << 63;
 
 pub(crate) struct Breaker {
     word: AtomicU64,
     /// Failures in a row that open it; at least 1.
     failures: u64,
-    /// Time between probes, in the unit of the moments that it is given.
+    /// Time between probes, in the unit of the `now` that callers pass.
     pause: u64,
 }
 
-/// What a caller may do.
+/// The breaker's word to a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pass {
     /// Go, and say how it went.
     Go,
-    /// The same, and alone: everybody else is waiting for how it goes.
+    /// Go, as the only one: all other callers depend on the result.
     Probe,
-    /// Do not go; the next probe is so far away.
+    /// Do not go; the next probe is after so long.
     Wait(u64),
 }
 
@@ -40,8 +40,8 @@ impl Breaker {
 
     /// Whether to go at this moment.
     pub(crate) fn ask(&self, now: u64) -> Pass {
-        // Acquire: pairs with the stores below, so that whoever goes since the breaker closed sees
-        // what the probe has seen to.
+        // Acquire: pairs with the stores below, so that a caller that goes after the breaker closed
+        // sees everything that the probe has done.
         let word = self.word.load(Ordering::Acquire);
         if word & OPEN == 0 {
             return Pass::Go;
@@ -57,7 +57,7 @@ impl Breaker {
             Ordering::AcqRel,  // as above
             Ordering::Relaxed, // what is there instead is not looked at
         );
-        // Relaxed on failure: somebody else probes, or has closed it; the next call sees which.
+        // Relaxed on failure: another caller probes, or has closed it; the next call sees which.
         if moved.is_ok() { Pass::Probe } else { Pass::Wait(self.pause) }
     }
 

@@ -1,4 +1,4 @@
-//! Making connections: socket, TLS, and who we are.
+//! Making connections: socket, TLS, and login.
 
 use std::io;
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ use crate::redis::net::socket::{Socket, Timed};
 use crate::redis::net::tls::{self, Tls};
 use crate::redis::net::{Address, Deadline};
 
-/// What all connections to servers of a kind have in common.
+/// The settings of all connections to a kind of server.
 pub(crate) struct Connector {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) user: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Connects and introduces us. Whatever goes wrong, nothing was asked for yet.
+    /// Connects and logs in. If that fails, no request was sent yet.
     pub(crate) fn connect(
         &self,
         address: &Address,
@@ -71,8 +71,8 @@ impl Connector {
         }
     }
 
-    /// One round trip, before anything is asked for: so that a server that does not want us, is no
-    /// Redis, or is not ready, is known before an answer can get lost.
+    /// One round trip before any request, so that a server that refuses us, is not Redis, or is not ready, is
+    /// found out before the outcome of a request can be unknown.
     fn introduce(&self, connection: &mut Connection, deadline: Deadline) -> Result<(), Kind> {
         let mut request = Vec::new();
         let mut expected = 1;
@@ -99,7 +99,7 @@ impl Connector {
             let reply = reply.map_err(|kind| self.scrubbed(unsent(kind)))?;
             let is_last = index + 1 == expected;
             match reply {
-                // To be asked is not among the rights that we need.
+                // Our user need not have the right to ask for the role.
                 Value::ServerError(error) if is_last && error.code() == "NOPERM" => {}
                 Value::ServerError(error) => return Err(self.scrubbed(Kind::of_server(&error))),
                 Value::Array(role) if is_last && self.masters_only => {
@@ -109,7 +109,7 @@ impl Connector {
                     }
                 }
                 Value::Okay | Value::SimpleString(_) => {}
-                // Not repeated: it may repeat the password, as anything that is no Redis may.
+                // The reply is not shown: a server that is not Redis may repeat the password in it.
                 _ => {
                     let cause = "it does not answer an introduction as Redis does".to_owned();
                     return Err(Kind::Protocol { cause });
@@ -119,8 +119,8 @@ impl Connector {
         Ok(())
     }
 
-    /// Servers repeat a command that they do not know, with its arguments: of `AUTH`, the password. So
-    /// may anything that is no Redis.
+    /// A server that does not know a command repeats it with its arguments: for `AUTH`, with the password. A
+    /// server that is not Redis may do so, too.
     fn scrubbed(&self, kind: Kind) -> Kind {
         let cause = kind.to_string();
         let repeats = |password: &String| {
@@ -139,16 +139,16 @@ impl Connector {
     }
 }
 
-/// So many characters of a password in a row are never shown.
+/// This many characters of a password in a row are never shown.
 const SECRET_PIECE: usize = 4;
 
-/// Whether there is a Redis without TLS.
+/// Whether a Redis without TLS answers at the address.
 fn opened_plainly(address: &Address, resolver: &Resolver, deadline: Deadline) -> bool {
     let fresh = open(address, resolver, &deadline);
     fresh.is_ok_and(|socket| tls::is_plain(Timed::new(socket, deadline)))
 }
 
-/// Nothing was asked for yet, so nothing has been done.
+/// No request was sent yet, so nothing was done.
 fn unsent(kind: Kind) -> Kind {
     match kind {
         Kind::Io { cause, .. } => Kind::Io { cause, sent: false },
@@ -191,8 +191,8 @@ fn open(address: &Address, resolver: &Resolver, deadline: &Deadline) -> io::Resu
     }
 }
 
-/// Idle connections say something now and then, so that routers do not forget them, and that the system
-/// notices those that lead nowhere.
+/// Turns on TCP keepalive, so that routers do not forget idle connections, and the system notices dead
+/// ones.
 #[cfg(unix)]
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
@@ -211,7 +211,7 @@ fn keep_alive(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The standard library has no timeout for this: a listener whose backlog is full makes wait.
+/// The standard library has no timeout for this, and a listener with a full backlog makes callers wait.
 #[cfg(unix)]
 fn unix(path: &std::path::Path, deadline: &Deadline) -> io::Result<std::os::unix::net::UnixStream> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket, sockopt};

@@ -12,7 +12,7 @@ use crate::redis::net::tls;
 
 /// How much is read at once.
 const CHUNK: usize = 4096;
-/// A buffer that a large batch has left behind is not kept for the small ones after it.
+/// A buffer that a batch has made larger than this is not kept.
 const LARGEST_KEPT: usize = 64 * 1024;
 
 pub(crate) enum Wire {
@@ -20,7 +20,7 @@ pub(crate) enum Wire {
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
 }
 
-/// A connection. After any failure it is of no more use: half a request may be on the wire, or a
+/// A connection. After any failure it must not be used again: half a request may be on the wire, or a
 /// reply still to come.
 pub(crate) struct Connection {
     wire: Wire,
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     taken: usize,
     parser: Parser,
     broken: bool,
-    /// What was wrong with TLS, if that is what has failed.
+    /// The TLS error, if TLS has failed.
     tls_failure: Option<rustls::Error>,
 }
 
@@ -52,23 +52,23 @@ impl Connection {
         !self.broken
     }
 
-    /// What it says makes no sense.
+    /// To be called after a malformed reply: the connection is not used again.
     pub(crate) fn distrust(&mut self) {
         self.broken = true;
     }
 
-    /// A reply that came before anything was asked for could be sent, if there is one: a server that
-    /// does not want us says why, and closes the connection.
+    /// A reply that the server sent before our first request could be: a server that refuses us says why, and
+    /// closes the connection.
     pub(crate) fn last_words(&mut self) -> Option<Value> {
         self.receive().ok()
     }
 
-    /// What TLS has to do with a failure, before anything was asked for.
+    /// The TLS failure, if TLS failed before any request was sent.
     pub(crate) fn tls_failure(&mut self) -> Option<Kind> {
         self.tls_failure.take().map(|error| tls::refused(&error))
     }
 
-    /// Whether the server has closed it meanwhile. Asks only this machine.
+    /// Whether the server has closed it meanwhile. Asks the local socket only, not the server.
     pub(crate) fn is_stale(&self) -> bool {
         match &self.wire {
             Wire::Plain(timed) => timed.is_stale(),
@@ -76,8 +76,8 @@ impl Connection {
         }
     }
 
-    /// Sends what `write` writes and reads so many replies. Where it breaks half way, those that
-    /// came are returned, and the failure in place of the first that did not and of all after it.
+    /// Sends the bytes that `write` writes and reads `replies` replies. If the connection breaks half way, the
+    /// replies that came are returned, and the failure in place of each missing one.
     pub(crate) fn exchange(
         &mut self,
         replies: usize,
@@ -103,7 +103,7 @@ impl Connection {
                 }
             }
         }
-        // More than was asked for: whose answer would it be?
+        // More replies than requests cannot be told apart.
         self.broken = self.taken < self.input.len();
         Ok(answers)
     }
@@ -131,7 +131,7 @@ impl Connection {
                 Ok(())
             }
             Wire::Tls(stream) => {
-                // The session takes what fits into records; what of it has left is not told.
+                // The TLS session does not say how much of it has left.
                 let sent = stream.write_all(&self.out).and_then(|()| stream.flush());
                 sent.map_err(|error| {
                     self.tls_failure = tls::error_in(&error);
@@ -159,9 +159,8 @@ impl Connection {
     }
 }
 
-/// Hands out what has been read in pieces that end where lines end, as replies do. The parser keeps
-/// what it is given beyond a reply to itself; so it is never given any, and what is left over can
-/// be seen.
+/// Hands out the input in pieces that end where lines end, as replies do. The parser swallows input beyond a
+/// reply; so it is never given any, and surplus input can be seen.
 struct Lines<'a> {
     wire: &'a mut Wire,
     input: &'a mut Vec<u8>,

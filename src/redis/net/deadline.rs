@@ -1,10 +1,10 @@
-//! How long a call may take, whatever it waits for.
+//! The deadline of a call, whatever it waits for.
 
 use core::time::Duration;
 use std::io;
 use std::time::Instant;
 
-/// A moment by which a call has to be over.
+/// The time by which a call has to be over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     prepared: Instant,
@@ -17,12 +17,12 @@ impl Deadline {
         Self { prepared, at: prepared + time }
     }
 
-    /// What is left, if anything.
+    /// The time left, if any.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
-    /// What is left, or the error of an operation that has taken too long.
+    /// The time left, or a timeout error.
     pub(crate) fn left_or_timed_out(&self) -> io::Result<Duration> {
         self.left().ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))
     }
@@ -39,18 +39,17 @@ impl Deadline {
         Self { prepared: now, at: now + self.at.saturating_duration_since(now) * 9 / 10 }
     }
 
-    /// The same moment, of which all that is left is given to whoever is asked next.
+    /// The same deadline, counted from now: the next server is given all the time that is left.
     pub(crate) fn rest(&self) -> Self {
         Self { prepared: Instant::now(), at: self.at }
     }
 
-    /// Whether so much of what was given, at least half, has gone by since then that whoever was asked then
-    /// has had a fair time to answer.
+    /// Whether a server asked at `asked` has had a fair time to answer: at least half of the whole time.
     pub(crate) fn was_fair_since(&self, asked: Instant) -> bool {
         asked.elapsed() >= self.whole() / 2
     }
 
-    /// All that was given.
+    /// The whole time that was given.
     pub(crate) fn whole(&self) -> Duration {
         self.at.saturating_duration_since(self.prepared)
     }

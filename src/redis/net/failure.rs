@@ -1,5 +1,5 @@
-//! Why a server was not asked, or has not answered as it should: which of it is an outage, and
-//! after which of it the server may have done what it was asked for.
+//! Why a server was not asked, or has not answered as it should: which failures are outages, and after
+//! which the server may have carried out the request all the same.
 
 use core::fmt;
 use core::time::Duration;
@@ -21,21 +21,21 @@ pub(crate) struct Failure {
 pub(crate) enum Kind {
     /// No connection, or it broke. `sent`: the request may have arrived.
     Io { cause: String, sent: bool },
-    /// The server said so, and did nothing.
+    /// The server replied with this error, and did nothing.
     Server { code: String, cause: String },
-    /// All connections were in use for too long.
+    /// No connection came free in time.
     PoolTimeout { pool_size: usize, waited: Duration },
-    /// Not asked, since it failed so often.
+    /// Not asked: the breaker is open.
     BreakerOpen { cause: String, retry_after: Duration },
-    /// The two sides do not come to terms on TLS: nothing that passes by itself. Nothing was asked for yet.
+    /// The TLS handshake failed. That does not pass by itself. No request was sent yet.
     Tls { cause: String },
-    /// What it said makes no sense.
+    /// The reply makes no sense.
     Protocol { cause: String },
     /// The key would hold more units than a script can count. It did nothing.
     CountTooLarge,
 }
 
-/// Answers of a server that cannot decide a call now, and that may be otherwise later.
+/// Errors of a server that cannot decide a call now, but may later.
 const PASSING: [&str; 10] = [
     "LOADING",
     "READONLY",
@@ -48,17 +48,16 @@ const PASSING: [&str; 10] = [
     "NOREPLICAS",
     NOT_MASTER,
 ];
-/// Answers of a server that was demoted, has just started, or does not know us any more.
+/// Errors of a server that was demoted, has just started, or no longer knows us.
 const WRONG_SERVER: [&str; 7] =
     ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", NOT_MASTER];
-/// Of a server that is full.
+/// The error of a server that takes no more clients.
 const MAX_CLIENTS: &str = "max number of clients";
-/// Ours, for a server that Sentinel calls the master, and that does not see itself so.
+/// Our own code, for a server that a Sentinel calls the master but that says it is not.
 pub(crate) const NOT_MASTER: &str = "NOTMASTER";
 
 impl Kind {
-    /// Whether it is a matter of the server being away, for this call at least: such failures are
-    /// answered as the user chose.
+    /// Whether it is an outage, for this call at least: the user's policy answers such failures.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
             Self::Io { .. } | Self::PoolTimeout { .. } | Self::BreakerOpen { .. } => true,
@@ -69,8 +68,9 @@ impl Kind {
         }
     }
 
-    /// Whether the server is away for all calls: such failures open the breaker. A server that will not
-    /// write still rejects what is over its limit, one slot is not the cluster, and a full pool is ours.
+    /// Whether it is an outage for all calls: such failures open the breaker. A server that refuses writes still
+    /// rejects calls above their limit, one lost slot is not the whole cluster, and a full pool is not the
+    /// server's fault.
     pub(crate) fn opens_breaker(&self) -> bool {
         match self {
             Self::Server { code, cause } => match code.as_str() {
@@ -83,18 +83,18 @@ impl Kind {
         }
     }
 
-    /// Whether the server has as many clients as it takes.
+    /// Whether the server takes no more clients.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Server { cause, .. } if cause.contains(MAX_CLIENTS))
     }
 
-    /// Whether it says that this is not the server to ask, or not this connection: others that were made
-    /// earlier are no better, and another look at the name may lead elsewhere.
+    /// Whether it says that this server, or this connection, is the wrong one to ask: earlier connections are no
+    /// better, and looking the name up again may lead elsewhere.
     pub(crate) fn is_wrong_server(&self) -> bool {
         matches!(self, Self::Server { code, .. } if WRONG_SERVER.contains(&code.as_str()))
     }
 
-    /// Whether the server has certainly not done what it was asked for.
+    /// Whether the server has certainly not carried out the request.
     pub(crate) fn is_known_undone(&self) -> bool {
         match self {
             Self::Io { sent, .. } => !sent,
@@ -111,7 +111,7 @@ impl Kind {
         Failure { address: address.to_string(), kind: self }
     }
 
-    /// What became of reading or writing. `sent`: some of the request may have left.
+    /// The failure of a read or write. `sent`: some of the request may have left.
     pub(crate) fn of_io(error: &io::Error, sent: bool) -> Self {
         let cause = match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock if sent => {
@@ -124,7 +124,7 @@ impl Kind {
         Self::Io { cause, sent }
     }
 
-    /// What became of reading a reply.
+    /// The failure to read a reply.
     pub(crate) fn of_reply(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
@@ -138,11 +138,11 @@ impl Kind {
         }
     }
 
-    /// What the server has said.
+    /// The failure that an error reply means.
     pub(crate) fn of_server(error: &ServerError) -> Self {
         let mut code = error.code();
         let detail = error.details().unwrap_or_default();
-        // Before version 7, errors inside of a script are told in the text of another.
+        // Before version 7, an error inside a script comes in the text of another error.
         if code == "ERR"
             && detail.contains("Error running script")
             && let Some(inner) =

@@ -8,15 +8,15 @@ use crate::redis::net::breaker::{Breaker, Pass};
 use crate::redis::net::failure::Kind;
 use crate::redis::net::node::Limits;
 
-/// What a call says of a server.
+/// A call's evidence on a server's health.
 pub(crate) enum Health {
     Up,
     Down {
         cause: String,
-        /// The caller has waited in vain for as long as it could.
+        /// Whether the failure took all the time that the caller had.
         is_slow: bool,
     },
-    /// Nothing that was not known.
+    /// Nothing new.
     Unknown,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Guard {
     breaker: Breaker,
     origin: Instant,
     last: Mutex<Last>,
-    /// How often a slow failure counts.
+    /// How many failures a slow one counts for.
     slow_failures: u32,
     pub(crate) pause: Duration,
 }
@@ -49,7 +49,7 @@ impl Guard {
         }
     }
 
-    /// Does it, unless it has failed too often. `health`: what its result says of the server.
+    /// Calls the server, unless it has failed too often. `health` judges the server by the result.
     pub(crate) fn run<T>(
         &self,
         act: impl FnOnce() -> T,

@@ -1,4 +1,4 @@
-//! One server: its pool, and a breaker that leaves it alone while it fails.
+//! One server: its pool, and a breaker that stops asking it while it fails.
 
 use core::cell::Cell;
 use core::time::Duration;
@@ -29,9 +29,9 @@ pub(crate) struct Limits {
     pub(crate) failures: u32,
     /// Time between probes.
     pub(crate) pause: Duration,
-    /// How long a probe may take that no call waits for.
+    /// The deadline of a probe that no call waits for.
     pub(crate) deadline: Duration,
-    /// Whether one failure that has taken all of its time is enough to open the breaker.
+    /// Whether one failure that took all of its time opens the breaker.
     pub(crate) is_impatient: bool,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Node {
     deadline: Duration,
     /// It has answered once.
     is_proven: AtomicBool,
-    /// A thread sees whether it answers again.
+    /// A thread probes it at present.
     is_probed: AtomicBool,
 }
 
@@ -62,8 +62,8 @@ impl Node {
         }
     }
 
-    /// Asks all of it in one round trip; in two where the server does not know a script. `asking`:
-    /// for keys that are on their way to this node of a cluster.
+    /// Sends all requests in one round trip; in two if the server does not know a script. `asking`: for keys
+    /// that are migrating to this node of a cluster.
     pub(crate) fn ask<T>(
         self: &Arc<Self>,
         requests: &[&Request<'_, T>],
@@ -73,7 +73,7 @@ impl Node {
         self.call(deadline, |connection| exchange(connection, requests, asking, deadline))
     }
 
-    /// A request that is no script, and is not asked often.
+    /// Sends a single command that is not a script.
     pub(crate) fn ask_plainly(
         self: &Arc<Self>,
         request: &::redis::Cmd,
@@ -107,7 +107,7 @@ impl Node {
         act: impl FnOnce(&mut Connection) -> Result<Vec<Answer<T>>, Kind>,
     ) -> Result<Vec<Answer<T>>, Failure> {
         if let Err(error) = deadline.left_or_timed_out() {
-            // The server has had no part in that.
+            // That says nothing about the server.
             return Err(self.failure(Kind::of_io(&error, false)));
         }
         let pass = self.guard.enter().map_err(|open| self.failure(open))?;
@@ -127,10 +127,10 @@ impl Node {
         self.guard.leave(pass, health);
     }
 
-    /// Sees on a thread of its own whether the server answers again, so that no call waits for one that
-    /// hangs. False if there is no thread to be had.
+    /// Probes the server on a separate thread, so that no call waits for a server that hangs. `false` if no
+    /// thread could be started.
     fn probe_apart(self: &Arc<Self>) -> bool {
-        // Relaxed, all of them: there need not be two, and nothing else depends on it.
+        // Relaxed, all of them: the flag only avoids a second probe, and nothing else depends on it.
         if self.is_probed.swap(true, Ordering::Relaxed) {
             return true;
         }
@@ -158,7 +158,7 @@ impl Node {
         deadline: Deadline,
         act: impl FnOnce(&mut Connection) -> Result<Vec<Answer<T>>, Kind>,
     ) -> Called<T> {
-        // When the server was asked for something first.
+        // When the first request went out.
         let asked = Cell::new(None);
         let begin = || asked.set(asked.get().or(Some(Instant::now())));
         let was_hasty = || {
@@ -188,11 +188,11 @@ impl Node {
     }
 }
 
-/// What became of a call.
+/// The result of a call.
 struct Called<T> {
     answers: Result<Vec<Answer<T>>, Kind>,
-    /// Whether a failure would say something of the server that was not known: not if it was given hardly
-    /// any time, nor if the connection was one of those that have failed already.
+    /// Whether a failure says something new about the server: not if the server had hardly any time, nor if
+    /// the connection was from a generation that had failed already.
     is_news: bool,
     is_slow: bool,
 }
@@ -206,7 +206,7 @@ impl<T> Called<T> {
                 for answer in answers {
                     match answer {
                         Err(kind) if kind.opens_breaker() => bad = Some(kind),
-                        // It has answered one.
+                        // The server has answered at least one request.
                         _ => return Health::Up,
                     }
                 }
@@ -234,8 +234,8 @@ fn lasting<T>(answers: &Result<Vec<Answer<T>>, Kind>) -> Option<&Kind> {
     }
 }
 
-/// Sends the requests and parses the replies, each as its request says. A connection that brings a
-/// reply which makes no sense is not used again.
+/// Sends the requests and parses each reply as its request says. A connection that brings a malformed reply
+/// is not used again.
 fn exchange<T>(
     connection: &mut Connection,
     requests: &[&Request<'_, T>],
@@ -245,7 +245,7 @@ fn exchange<T>(
     let each = if asking { 2 } else { 1 };
     let mut send = |which: &[usize], first: ScriptRef| -> Result<Vec<Answer<T>>, Kind> {
         let replies = connection.exchange(which.len() * each, deadline, |out| {
-            // Of each script. Few.
+            // The scripts named so far: few.
             let mut named = Vec::new();
             for index in which {
                 if asking {
@@ -272,7 +272,8 @@ fn exchange<T>(
     };
     let all = (0..requests.len()).collect::<Vec<_>>();
     let mut answers = send(&all, ScriptRef::Hash)?;
-    // The server has done nothing of what it has no script for. It learns each from the first.
+    // A request whose script the server does not know did nothing. The first resend of each script carries its
+    // text.
     let unknown =
         all.into_iter().filter(|index| is_unknown_script(&answers[*index])).collect::<Vec<_>>();
     if !unknown.is_empty() {

@@ -1,14 +1,14 @@
 //! Connections that are kept for the next call.
 //!
-//! A pool of our own, since a call that finds the server gone has to be told at once, and by its own
-//! attempt: r2d2, the usual choice, connects on a thread of its own, at growing intervals, and wakes
-//! nobody when that fails, so that every caller waits for its whole timeout, and none learns why.
+//! A pool of our own, since a call that finds the server gone has to fail at once, and with the reason:
+//! r2d2, the usual choice, connects on a separate thread, at growing intervals, and wakes no caller when
+//! that fails, so that every caller waits for its whole timeout, and none learns why.
 //!
-//! What is given back last is lent first, so that few connections are in use when little is asked,
-//! and those are the least likely to have been closed meanwhile.
+//! The connection given back last is lent first, so that under light load few connections are in use, and
+//! those are the least likely to have been closed meanwhile.
 //!
-//! A connection is only as good as the way to its server. Routers and load balancers drop idle ones
-//! without a word, and after a failover old ones lead to a server that is no longer the one. So a
+//! A connection is only as good as the network path to its server. Routers and load balancers silently drop
+//! idle ones, and after a failover old ones lead to a server that is no longer the master. So a
 //! connection that has been idle or has lived for too long is closed; and where one has failed, all that
 //! were idle then are closed with it: that *retires* a generation. A connection of an older generation that
 //! fails as well says nothing new.
@@ -21,7 +21,7 @@ use crate::redis::net::Deadline;
 use crate::redis::net::connection::Connection;
 use crate::redis::net::failure::Kind;
 
-/// How long not to ask for more connections after the server has said that it has no more.
+/// How long to open no more connections after the server has said that it takes no more.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The part by which lifetimes differ.
@@ -39,7 +39,7 @@ pub(crate) struct Bounds {
 
 pub(crate) struct Pool {
     state: Mutex<State>,
-    /// Told of each connection that is given back, and of each place for a new one.
+    /// Notified of each connection given back, and of each place that comes free.
     freed: Condvar,
     bounds: Bounds,
 }
@@ -52,12 +52,12 @@ struct State {
     places: usize,
     /// Idle or in use.
     made: usize,
-    /// Threads that wait to be told. Without any there is nobody to wake, which takes a while.
+    /// Threads that wait for a connection. At 0 the costly notification is skipped.
     waiting: usize,
     generation: u64,
     /// Connections of older generations are closed when they are given back.
     keep_from: u64,
-    /// The server has no more connections than so many for us, until then.
+    /// The server gives us only this many connections, until this time.
     full: Option<(usize, Instant)>,
 }
 
@@ -74,21 +74,21 @@ struct Place<'a> {
     pool: &'a Pool,
     /// When the place was taken.
     generation: u64,
-    /// Whether there is a connection for it, here or with whoever uses it.
+    /// Whether there is a connection for it, here or in use.
     is_made: bool,
     pooled: Option<Pooled>,
 }
 
-/// Which connections are no good, beside the one that has failed.
+/// Which other connections to retire when one has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retire {
-    /// Those that are idle. One that is in use may still prove itself.
+    /// The idle ones. One in use may still work.
     Idle,
     /// All.
     All,
 }
 
-/// What became of a connection.
+/// The result of using a connection.
 pub(crate) struct Used<T> {
     pub(crate) result: T,
     /// Whether its generation had been retired before, by another.
@@ -100,8 +100,8 @@ impl Pool {
         Self { state: Mutex::new(State::default()), freed: Condvar::new(), bounds }
     }
 
-    /// Acts on a connection that nobody else uses: an idle one, or one that `connect` makes. `act` also
-    /// says which others are no good either.
+    /// Acts on a connection that no other caller uses: an idle one, or one that `connect` makes. `act` also says
+    /// which others to retire.
     pub(crate) fn with<T>(
         &self,
         deadline: &Deadline,
@@ -115,7 +115,7 @@ impl Pool {
             }
             match connect() {
                 Ok(connection) => break place.fill(connection),
-                // Others of this pool have connections, and will give them back.
+                // Other callers hold connections of this pool, and will give them back.
                 Err(kind) if kind.is_full() && self.has_to_do_with_fewer() => {
                     drop(place);
                     place = self.place(deadline)?;
@@ -129,8 +129,8 @@ impl Pool {
         Ok(Used { result, was_retired })
     }
 
-    /// Closes what is idle, unless somebody has the pool. For a process that was forked off: those
-    /// connections are its parent's.
+    /// Closes idle connections, unless the pool is locked. For a forked child: those connections are its
+    /// parent's.
     pub(crate) fn abandon(&self) {
         if let Ok(mut state) = self.state.try_lock() {
             state.idle.clear();
@@ -145,8 +145,8 @@ impl Pool {
         let mut has_waited = false;
         loop {
             if has_waited && deadline.left().is_none() {
-                // Too late for what may have become free: another may still make use of it, and
-                // must not miss the word of it that this thread was given.
+                // Too late: another thread may still use a connection that has come free, and this
+                // thread may have consumed the notification of it.
                 drop(state);
                 self.freed.notify_one();
                 return Err(timed_out());
@@ -185,7 +185,8 @@ impl Pool {
         }
     }
 
-    /// The server has no connection for us. Whether there are others to wait for, or may be soon.
+    /// To be called when the server takes no more connections. Returns whether others exist, or may soon, to
+    /// wait for.
     fn has_to_do_with_fewer(&self) -> bool {
         let mut state = self.lock();
         if state.places == 1 {
@@ -235,7 +236,7 @@ impl State {
     fn most(&mut self, size: usize, now: Instant) -> usize {
         self.full = self.full.filter(|(_, until)| now < *until);
         match self.full {
-            // With none left, one call is to hear what the server says.
+            // With no connection left, one call must try, to learn the server's error.
             Some((most, _)) => most.max(1).min(size),
             None => size,
         }
@@ -248,7 +249,7 @@ impl Place<'_> {
         let now = Instant::now();
         self.is_made = true;
         self.pool.lock().made += 1;
-        // Not all at the same time, where they were made at the same time.
+        // Spread, so that connections made together do not end together.
         let lifetime = self.pool.bounds.max_lifetime.min(FAR);
         let lifetime = lifetime.mul_f64(1.0 - SPREAD * fastrand::f64());
         Pooled {

@@ -1,9 +1,8 @@
-//! Names to addresses, within a time.
+//! Resolving host names within a deadline.
 //!
-//! The system's resolver has no deadline, so it runs on a thread of its own, and a caller that needs its
-//! answer waits for as long as it may. A look-up that is under way serves the next caller too, unless one
-//! has given up on it: then it may hang for long, and names may be known again. A few threads for a
-//! name are the most there can be.
+//! The system's resolver has no deadline, so it runs on a thread of its own, and the caller waits for that
+//! within its deadline. A look-up under way serves later callers too, unless a caller has given up on it: it
+//! may hang for long, while a new one would succeed. The number of threads for a name is bounded.
 
 use core::time::Duration;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,9 +12,9 @@ use std::{io, thread};
 
 use crate::redis::net::Deadline;
 
-/// So many look-ups of a name are begun as soon as callers have given up on those before.
+/// This many look-ups of a name may begin as soon as callers have given up on earlier ones.
 const AT_ONCE: usize = 4;
-/// Of more, up to `MOST`, each begins so long after the one before it.
+/// Beyond that, up to `MOST`, each begins this long after the one before it.
 const PAUSE: Duration = Duration::from_secs(5);
 const MOST: usize = 8;
 
@@ -39,14 +38,14 @@ struct State {
     asking: usize,
     /// The number of the one that was begun last, and when that was.
     newest: (u64, Option<Instant>),
-    /// Nobody waits for it any more.
+    /// A caller has given up on it.
     is_given_up: bool,
-    /// Of the look-up that the answer is from.
+    /// The number of the look-up that gave the last answer.
     answered: u64,
     /// Counts answers, so that a waiter knows a new one from an old one.
     answers: u64,
     answer: Option<Result<Vec<SocketAddr>, String>>,
-    /// The last addresses that there were.
+    /// The last addresses found.
     known: Option<Vec<SocketAddr>>,
 }
 
@@ -61,8 +60,8 @@ impl Resolver {
         Self { shared: Arc::default(), look_up }
     }
 
-    /// The addresses of a host, of which there is always the same one for a resolver. Where they cannot be
-    /// had in half of the time, or not at all, those that it had last.
+    /// The addresses of a host, always the same host for one resolver. If they are not found within half of the
+    /// time, or not at all, the last ones known.
     pub(crate) fn resolve(
         &self,
         host: &str,
@@ -122,10 +121,10 @@ impl State {
         self.is_given_up && (self.asking < AT_ONCE || self.asking < MOST && is_next)
     }
 
-    /// What a look-up has found.
+    /// Takes the result of a look-up.
     fn take(&mut self, number: u64, answer: Result<Vec<SocketAddr>, String>) {
         self.asking -= 1;
-        // An older one knows less than one that was answered, and its failure less than one under way.
+        // A later answer beats an earlier look-up, and a look-up under way beats an earlier failure.
         if number < self.answered || answer.is_err() && number < self.newest.0 {
             return;
         }

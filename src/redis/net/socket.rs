@@ -1,8 +1,7 @@
-//! Sockets that keep to a deadline, however slowly the other side talks.
+//! Sockets that keep to a deadline, however slowly the peer sends.
 //!
 //! A socket's own timeout is for one read, and begins anew with each byte that drips in. So before
-//! each read and write it is set to what is left of the call; where the last one is good enough, that
-//! costs nothing. The system's timeouts are coarse (Linux is up to an eighth late, and by 4 ms and more
+//! each read and write it is set to the time left of the call, unless the last setting is close enough. The system's timeouts are coarse (Linux is up to an eighth late, and by 4 ms and more
 //! in any case), so they are set early, and the rest is waited for by `poll`, which is exact.
 
 use core::time::Duration;
@@ -13,9 +12,9 @@ use std::os::unix::net::UnixStream;
 
 use crate::redis::net::Deadline;
 
-/// Of what is left, what is left to `poll`, where there is one.
+/// The part of the time left that `poll` waits for, on systems that have it.
 const EARLY: Duration = Duration::from_millis(if cfg!(unix) { 12 } else { 0 });
-/// Of what is left, the part by which timeouts may be late.
+/// Timeouts may be late by this fraction of the time left.
 const COARSE: u32 = 8;
 /// A timeout that is this much too late is good enough: `EARLY` makes up for it.
 const LATE: Duration = Duration::from_millis(2);
@@ -47,8 +46,7 @@ impl Timed {
         Self { socket, deadline, read_timeout: None, write_timeout: None }
     }
 
-    /// Whether it has been closed, or something has been said unasked: no use in asking here. Does
-    /// not wait.
+    /// Whether the peer has closed it or sent something unasked, so that it must not be used. Does not wait.
     pub(crate) fn is_stale(&self) -> bool {
         self.socket.is_stale()
     }
@@ -80,7 +78,7 @@ impl Timed {
             Mode::In => &mut self.read_timeout,
             Mode::Out => &mut self.write_timeout,
         };
-        // Too early does no harm: there is another try.
+        // A timeout that is too early does no harm: the loop tries again.
         let good_enough = |current| timeout / 2 <= current && current <= timeout + LATE;
         if !current.is_some_and(good_enough) {
             self.socket.set_timeout(mode, timeout)?;
@@ -164,7 +162,7 @@ impl std::os::fd::AsFd for Socket {
 
 #[cfg(not(unix))]
 impl Socket {
-    /// The socket's own timeout has to do.
+    /// Without `poll`, the socket's own timeout has to suffice.
     fn poll(&self, _: Mode, _: Duration) -> io::Result<bool> {
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and how to say who we are.
+//! TLS: the roots to trust, and our own certificate.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -19,13 +19,13 @@ pub(crate) struct Certificates {
     pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What all connections with TLS go by. Made once: reading the system's roots takes a while.
+/// The TLS settings of all connections. Made once: reading the system's roots takes a while.
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
 }
 
 impl Tls {
-    /// As the user has it.
+    /// The settings that the user has chosen.
     pub(crate) fn of(
         config: Arc<ClientConfig>,
         certificates: &Certificates,
@@ -46,7 +46,7 @@ impl Tls {
                 }
             }
             None => {
-                // Those that cannot be read are of no use to anybody else either.
+                // Certificates that cannot be read are skipped.
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
                 if roots.is_empty() {
                     let allowed = "this system has no root certificates that can be read, so it is \
@@ -55,7 +55,7 @@ impl Tls {
                 }
             }
         }
-        // Named here, so that it does not matter what else the program uses rustls with.
+        // Named here, so that the provider does not depend on other users of rustls in the program.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -75,7 +75,7 @@ impl Tls {
     }
 }
 
-/// Until both sides agree.
+/// Completes the TLS handshake.
 pub(crate) fn shake_hands(
     stream: &mut StreamOwned<ClientConnection, Timed>,
     deadline: Deadline,
@@ -92,27 +92,27 @@ pub(crate) fn shake_hands(
     Ok(())
 }
 
-/// Whether whoever is at the other end answers as Redis does without TLS. It would wait for the rest of
-/// what it takes for a command that begins like a handshake, so that nothing told it from one that hangs.
+/// Whether the peer answers as Redis does without TLS. Such a server takes the beginning of a handshake for
+/// part of a command and waits for the rest, so it would look like one that hangs.
 pub(crate) fn is_plain(mut fresh: Timed) -> bool {
     let mut heard = [0];
     let asked = fresh.write_all(b"*1\r\n$4\r\nPING\r\n");
     asked.and_then(|()| fresh.read_exact(&mut heard)).is_ok() && matches!(heard[0], b'+' | b'-')
 }
 
-/// For such a port.
+/// The failure of such a port.
 pub(crate) fn plain_port() -> Kind {
     Kind::Tls {
         cause: "it does not speak TLS: the URL of such a port begins with redis, not rediss".into(),
     }
 }
 
-/// What TLS says is wrong, if it is the cause.
+/// The TLS error behind an I/O error, if any.
 pub(crate) fn error_in(error: &io::Error) -> Option<rustls::Error> {
     error.get_ref()?.downcast_ref::<rustls::Error>().cloned()
 }
 
-/// Why there is no connection.
+/// The failure of a handshake.
 pub(crate) fn refused(error: &rustls::Error) -> Kind {
     let cause = match error {
         rustls::Error::InvalidMessage(_) => return plain_port(),

@@ -1,8 +1,8 @@
-//! URLs: what a limiter is told about its server in one line.
+//! URLs: server, credentials and database in one line.
 //!
-//! A URL may hold a password, and a malformed one may hold it anywhere: before an `@` that is missing, behind
-//! a `?`, in place of a port. So no error repeats anything of a URL but a scheme that is known; it names
-//! the part that is wrong instead.
+//! A URL may hold a password, and a malformed one may hold it anywhere: before a missing `@`, behind a `?`,
+//! in place of a port. So an error repeats no part of a URL except a known scheme; it names the part that is
+//! wrong instead.
 
 use std::net::Ipv6Addr;
 
@@ -16,7 +16,7 @@ const FORMS: &str = "it must be redis://, rediss:// (with TLS), redis-sentinel:/
 
 const DEFAULT_PORT: u16 = 6379;
 
-/// What a URL says. Not `Debug`: it holds the password.
+/// A parsed URL. Not `Debug`: it holds the password.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) deployment: Deployment,
@@ -93,7 +93,7 @@ impl Target {
                 let (user, password) = info.split_once(':').unwrap_or((info, ""));
                 let user = Some(decoded(user)?).filter(|user| !user.is_empty());
                 let password = decoded(password)?;
-                // A user without a password is one that needs none.
+                // A user without a password needs none.
                 let password = Some(password).filter(|given| user.is_some() || !given.is_empty());
                 (user, password, hosts)
             }
@@ -127,7 +127,7 @@ impl Target {
         if !path.starts_with('/') || path.len() == 1 {
             return Err("a path begins behind the third /, and user and password stand behind a ?");
         }
-        // Rather a misplaced password than a part of a name.
+        // Such a character is more likely part of a misplaced password than of a file name.
         if path.contains(['@', '&', '=']) {
             return Err("@, & and = in a path have to be written as %40, %26 and %3D");
         }
@@ -190,7 +190,7 @@ fn number(database: &str) -> Result<i64, Problem> {
     }
 }
 
-/// With each `%` and its code as what they stand for. A `%` without a code is a `%`.
+/// Decodes each `%` with its code. A `%` without a code stays.
 fn decoded(text: &str) -> Result<String, Problem> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

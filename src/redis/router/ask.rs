@@ -1,5 +1,5 @@
-//! Asking the server of a key, and whom it sends us to. Calls of a batch go to each server together, however
-//! often they are sent on.
+//! Asking the server that has a key, and following redirects. The calls of a batch go to each server
+//! together, also after redirects.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::redis::net::{Deadline, Failure, Node};
 use crate::redis::request::Request;
 use crate::redis::router::{Router, cluster, no_answer};
 
-/// How often a call may be sent elsewhere: more is a cluster at odds with itself.
+/// The most redirects of a call: with more, the cluster contradicts itself.
 const MOST_HOPS: usize = 5;
 
 impl Router {
-    /// Asks the server of a key.
+    /// Asks the server that has the key.
     pub(crate) fn ask<T>(
         &self,
         request: &Request<'_, T>,
@@ -44,7 +44,7 @@ impl Router {
         }
     }
 
-    /// Asks for many, each server once; again those that others turn out to have, each of these once.
+    /// Asks for many keys, each server once; the calls that are redirected then go out again, likewise.
     pub(crate) fn ask_many<T: Send>(
         &self,
         requests: &[Request<'_, T>],
@@ -90,8 +90,8 @@ impl Router {
         results.into_iter().map(unasked).collect()
     }
 
-    /// Whom to ask instead after a failure, and whether for this once; `None`: it is the answer. Doubts
-    /// the topology where that is at odds with it.
+    /// The node to ask instead after a failure, and whether for this once; `None`: the failure is final. Marks
+    /// the topology as doubtful if the failure contradicts it.
     fn next(
         &self,
         key: &str,
@@ -124,11 +124,11 @@ impl Router {
                 (self.owner_now(key, node, kind, hop, deadline)?, false)
             }
         };
-        // There is no time to ask anybody; nor is that the fault of whoever would have been asked.
+        // Without time left no other node is asked, so that none is blamed for it.
         (hop < MOST_HOPS && deadline.left().is_some()).then_some(next)
     }
 
-    /// Who has the key, if not the node that has failed, after another look if one is due.
+    /// The node that has the key, if not the one that has failed, after another look if one is due.
     fn owner_now(
         &self,
         key: &str,
@@ -143,8 +143,8 @@ impl Router {
         if let Some(owner) = topology.owner(key).filter(|owner| is_other(owner)) {
             return Some(Arc::clone(owner));
         }
-        // The Sentinel that has named it may be behind the others. Not where the server is known to be away:
-        // they have been asked then.
+        // The Sentinel that named it may know less than the others. If the server is known to be down, the others
+        // have been asked already.
         let sentinels = self.sentinels.as_ref()?;
         if hop + 1 >= sentinels.count() || matches!(kind, Kind::BreakerOpen { .. }) {
             return None;
@@ -154,15 +154,15 @@ impl Router {
         topology.owner(key).filter(|owner| is_other(owner)).cloned()
     }
 
-    /// Until when to wait for a node. Where one Sentinel has named a server that nobody has seen
-    /// yet, another may name a better one.
+    /// The deadline for asking a node. If one Sentinel named a server that has never answered, time is kept for
+    /// another Sentinel to name a better one.
     fn until(&self, node: &Node, deadline: Deadline) -> Deadline {
         let others = self.sentinels.as_ref().is_some_and(|sentinels| sentinels.count() > 1);
         if others && !node.is_proven() { deadline.halfway() } else { deadline }
     }
 
-    /// Asks each node for its part of the requests, all at the same time: one that hangs takes the time
-    /// of no other.
+    /// Asks each node for its part of the requests, all at the same time, so that a node that hangs does not
+    /// delay the others.
     fn ask_each<T: Send>(
         &self,
         groups: &[Group],
@@ -185,7 +185,7 @@ impl Router {
             let started = started.collect::<Vec<_>>();
             let mut answers = vec![ask(here)];
             for (group, started) in started {
-                // Where there is no thread to be had, one after the other.
+                // If no thread can be started, one after the other.
                 answers.push(match started {
                     Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
                     Err(_) => ask(group),
@@ -203,7 +203,7 @@ struct Group {
     which: Vec<usize>,
 }
 
-/// One for each node. Few, so that looking through all of them is quick.
+/// One group for each node: few, so that a linear search is quick.
 #[derive(Default)]
 struct Groups(Vec<Group>);
 

@@ -1,4 +1,4 @@
-//! Asking a cluster who has what, and reading where its nodes send us.
+//! Asking a cluster which node has which slots, and reading its redirects (`MOVED`, `ASK`).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::redis::net::{Address, Deadline, Failure, Node};
 use crate::redis::router::topology::{SLOTS, Topology};
 use crate::redis::router::{AddressMap, mapped};
 
-/// Where a node has sent us, and whether for this one question only.
+/// The address that a node redirects to, and whether for this one request only (`ASK`).
 pub(crate) fn redirection(
     kind: &Kind,
     from: &Address,
@@ -27,10 +27,9 @@ pub(crate) fn redirection(
     Some((address(host, port.parse().ok()?, from, map)?, asking))
 }
 
-/// Asks one node after the other, those first that are known, until one knows who has each slot. One that
-/// was removed from the cluster, or never joined it, knows of few slots or none, and says so with
-/// confidence: so where nobody knows of all, the answer that knows of most counts, and what is known
-/// already counts as one.
+/// Asks one node after the other, known ones first, until one names an owner for every slot. A node that was
+/// removed from the cluster, or never joined it, names owners for few slots or none. So if no node names all
+/// owners, the answer that names most wins, the present topology included.
 pub(crate) fn topology(
     known: Option<Arc<Topology>>,
     seeds: &[Address],
@@ -45,7 +44,7 @@ pub(crate) fn topology(
             candidates.push(seed.clone());
         }
     }
-    // Not always the same one first: it may be the one that is lost.
+    // Starting with a random one: a fixed first node may be down.
     let first = if candidates.is_empty() { 0 } else { fastrand::usize(..candidates.len()) };
     candidates.rotate_left(first);
     let (mut best, mut problem) = (None, None);
@@ -111,7 +110,7 @@ fn ranges(
             _ => return None,
         };
         let Value::Int(port) = master.get(1)? else { return None };
-        // A node may not know how another is reached; then nor do we.
+        // A node may not know another's address; then neither do we.
         if let Some(address) = address(host, u16::try_from(*port).ok()?, from, map) {
             ranges.push((first, last, node(&address)));
         }
@@ -119,7 +118,7 @@ fn ranges(
     Some(ranges)
 }
 
-/// Nodes leave their own host away when they do not know it: it is where they were asked.
+/// A node that does not know its own host leaves it out: it is the host that was asked.
 fn address(host: &str, port: u16, from: &Address, map: Option<&AddressMap>) -> Option<Address> {
     let host = match (host, from) {
         ("?", _) => return None,

@@ -1,12 +1,12 @@
 //! Which server to ask for a key: the only one; the one that the Sentinels call the master; or the
 //! one that has the key's slot in a cluster.
 //!
-//! What is known is a *topology*, and is used until something contradicts it: a failure, or a server
-//! that sends us elsewhere. Then the next call looks again first, one at a time and not too often;
-//! others go on with the topology that there is.
+//! The router keeps the last known *topology* until something contradicts it: a failure, or a redirect.
+//! Then the next call first looks for a new one, one call at a time and not too often; other calls go on
+//! with the old topology.
 //!
-//! Calls are sent again to another server only if the first one has certainly not done what it was
-//! asked for: it said so, or nothing was sent.
+//! A call is sent to another server only if the first one has certainly not carried it out: it said so, or
+//! nothing was sent.
 
 mod ask;
 mod cluster;
@@ -32,8 +32,7 @@ use crate::redis::router::topology::Topology;
 
 /// Calls look again at most this often, while there is a topology to go on with.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
-/// From an address as the servers tell it to one by which they can be reached from here; `None`: it is the
-/// same.
+/// Maps an address that servers announce to one that leads there from here; `None`: the same address.
 pub(crate) type AddressMap = Arc<dyn Fn(&str, u16) -> Option<(String, u16)> + Send + Sync>;
 
 pub(crate) struct Router {
@@ -42,7 +41,7 @@ pub(crate) struct Router {
     connector: Arc<Connector>,
     sentinels: Option<Sentinels>,
     address_map: Option<AddressMap>,
-    /// All that was ever in a topology, with their pools. Few: servers do not change address often.
+    /// The nodes of the topology, with their pools.
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
     topology: RwLock<Option<Arc<Topology>>>,
     /// Something has contradicted the topology.
@@ -63,7 +62,7 @@ impl Router {
     pub(crate) fn new(recipe: Recipe) -> Self {
         let Recipe { deployment, limits, connector, scouts, address_map } = recipe;
         let sentinels = match &deployment {
-            // They have passwords of their own.
+            // Sentinels have passwords of their own.
             Deployment::Sentinel { sentinels, service } => {
                 Some(Sentinels::new(sentinels, service, &scouts, &limits))
             }
@@ -91,7 +90,7 @@ impl Router {
         }
     }
 
-    /// For a process that was forked off: closes its copies of sockets, and waits for no lock.
+    /// For a forked child: closes its copies of sockets, and waits for no lock.
     fn abandon(&self) {
         if let Ok(nodes) = self.nodes.try_lock() {
             nodes.values().for_each(|node| node.abandon());
@@ -121,7 +120,7 @@ impl Router {
         topology
     }
 
-    /// A key has been seen to belong elsewhere than the topology says.
+    /// Notes that a key belongs to another node than the topology says.
     fn learn(&self, key: &str, node: &Arc<Node>) {
         let mut topology = self.topology.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = topology.as_deref()
@@ -149,7 +148,7 @@ impl Router {
         nodes.retain(|_, node| topology.nodes().iter().any(|known| Arc::ptr_eq(known, node)));
     }
 
-    /// What is known, after a look if there is none or it is in doubt.
+    /// The topology, after a look if there is none or it is in doubt.
     fn topology(&self, deadline: Deadline) -> Result<Arc<Topology>, Failure> {
         let known = self.current();
         if let Some(known) = &known
@@ -213,7 +212,7 @@ impl Router {
                 };
                 Arc::new(Topology::of_one(self.node(&master)))
             }
-            // There is but one, and it is known from the beginning.
+            // There is only one server, known from the beginning.
             (_, None) => return self.current().ok_or_else(|| no_answer().at(self.name())),
         };
         self.keep_only(&topology);

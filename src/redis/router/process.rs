@@ -1,9 +1,9 @@
 //! A router for each process.
 //!
-//! A process that is forked off has its parent's memory and sockets. If both talked over one connection, each
-//! would read the other's replies; and a lock that another thread of the parent held just then is never
-//! opened in the child. So who asks looks whose process it is, which is nothing beside a round trip, and
-//! a child begins afresh. Nobody locks anything for that.
+//! A forked child has its parent's memory and sockets. If both used one connection, each would read the
+//! other's replies; and a lock that another thread of the parent held at the fork is never released in the
+//! child. So each call checks the process id, which costs nothing beside a round trip, and a child starts
+//! with a new router. The check takes no lock.
 
 use std::process;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::redis::net::{Connector, Deadline, Failure};
 use crate::redis::request::Request;
 use crate::redis::router::{AddressMap, Router};
 
-/// All that a router is made of.
+/// Everything that a router is made from.
 #[derive(Clone)]
 pub(crate) struct Recipe {
     pub(crate) deployment: Deployment,
     pub(crate) limits: Limits,
     pub(crate) connector: Arc<Connector>,
-    /// To Sentinels, which have passwords of their own.
+    /// Connects to Sentinels, which have passwords of their own.
     pub(crate) scouts: Arc<Connector>,
     pub(crate) address_map: Option<AddressMap>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Routers {
 struct OfProcess {
     process: u32,
     router: Router,
-    /// Of a process that was forked off this one.
+    /// The router of a child forked off this process.
     forked: OnceBox<OfProcess>,
 }
 
@@ -63,7 +63,7 @@ impl Routers {
         self.here().ask_many(requests, deadline)
     }
 
-    /// That of this process.
+    /// The router of this process.
     fn here(&self) -> &Router {
         let process = process::id();
         let mut found = &self.first;

@@ -1,4 +1,4 @@
-//! Asking Sentinels who is the master.
+//! Asking Sentinels which server is the master.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::redis::net::{Address, Connector, Deadline, Failure, Node};
 pub(crate) struct Sentinels {
     nodes: Vec<Arc<Node>>,
     service: String,
-    /// Whom to ask first.
+    /// The index of the Sentinel to ask first.
     first: AtomicUsize,
 }
 
@@ -25,13 +25,13 @@ impl Sentinels {
         connector: &Arc<Connector>,
         limits: &Limits,
     ) -> Self {
-        // A look that has waited for one in vain is enough: the others know as much.
+        // One timeout is enough to skip a Sentinel for a while: the others know as much.
         let limits = Limits { is_impatient: true, ..*limits };
         let node = |address: &Address| {
             Arc::new(Node::new(address.clone(), Arc::clone(connector), &limits))
         };
         let nodes = addresses.iter().map(node).collect::<Vec<_>>();
-        // Not always the same one, from process to process.
+        // A random one, so that processes do not all ask the same one.
         let first = AtomicUsize::new(fastrand::usize(..nodes.len().max(1)));
         Self { nodes, service: service.to_owned(), first }
     }
@@ -45,14 +45,14 @@ impl Sentinels {
         self.nodes.len()
     }
 
-    /// The one that has answered last may be the one that knows least: ask the next one first.
+    /// Ask the next one first: the one that answered last may know least.
     pub(crate) fn turn(&self) {
         // Relaxed: a hint.
         self.first.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The first answer counts. Whether the master still sees itself as one is asked when it is connected
-    /// to.
+    /// The address that the first Sentinel to answer names. The connection then checks that the server itself
+    /// says it is the master.
     pub(crate) fn master(&self, deadline: Deadline) -> Result<Address, Failure> {
         let Self { nodes, service, first } = self;
         let mut problems = Vec::new();

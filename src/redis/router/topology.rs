@@ -1,4 +1,4 @@
-//! Who has which key.
+//! Which node has which keys.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use crc::{CRC_16_XMODEM, Crc};
 
 use crate::redis::net::Node;
 
-/// SlotPool of a cluster.
+/// Slots of a cluster.
 pub(crate) const SLOTS: u16 = 16_384;
-/// Of a slot that no node has.
+/// Marks a slot that no node has.
 const NOBODY: u16 = u16::MAX;
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
-/// A state of affairs. Never changed, only exchanged.
+/// The nodes and their slots, as last seen. Immutable, and replaced as a whole.
 pub(crate) struct Topology {
     nodes: Vec<Arc<Node>>,
     /// For each slot which of the nodes has it; `None`: one node has everything.
@@ -25,7 +25,7 @@ impl Topology {
         Self { nodes: vec![node], slots: None }
     }
 
-    /// Of ranges of slots, first and last, and who has them.
+    /// A topology from ranges of slots (first and last) and their owners.
     pub(crate) fn of_ranges(ranges: &[(u16, u16, Arc<Node>)]) -> Self {
         let mut topology = Self { nodes: Vec::new(), slots: Some(vec![NOBODY; SLOTS.into()]) };
         for (first, last, node) in ranges {
@@ -50,7 +50,7 @@ impl Topology {
         self.nodes.get(self.index(key))
     }
 
-    /// The same but for a key's slot, if it has slots, and another node has that one.
+    /// This topology with the key's slot given to `node`; `None` if there are no slots, or it has that one already.
     pub(crate) fn with_owner(&self, key: &str, node: &Arc<Node>) -> Option<Self> {
         if self.owner(key).is_some_and(|known| known.address == node.address) {
             return None;
