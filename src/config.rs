@@ -13,15 +13,14 @@ use crate::{Limiter, LocalRateLimiter, LocalRateLimiterBuilder, Strategy, Trypem
 #[cfg(feature = "redis")]
 use crate::{OnUnavailable, RedisRateLimiter, RedisRateLimiterBuilder};
 
-/// The longest that keys may be idle past [`LimiterConfig::stale_after`].
+/// The longest pause between two sweeps for [`LimiterConfig::stale_after`].
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// A limiter as a file describes it: provider, strategy and settings. Of any format that serde reads.
+/// A limiter as a file describes it: provider, strategy and settings, in any format that serde reads.
 ///
-/// Every setting may be left out, and has then the default of the provider's builder, which also
-/// tells more of it. Times are text: a whole number and a unit from `ms` to `week`. A setting that is not
-/// known is an error that names it; so is, from [`build`](LimiterConfig::build), one that the provider has
-/// no use for.
+/// Every setting may be left out; it then has the default of the provider's builder, which also documents
+/// it. Times are text: a whole number and a unit from `ms` to `week`. An unknown setting is an error that
+/// names it; from [`build`](LimiterConfig::build), so is a setting that the provider does not use.
 ///
 /// ```
 /// use trypema::{LimiterConfig, RateLimit};
@@ -58,9 +57,9 @@ const INTERVAL: Duration = Duration::from_secs(30);
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LimiterConfig {
-    /// Where the state lives. Default: `local`.
+    /// The place of the state. Default: `local`.
     pub provider: Provider,
-    /// What happens near the limit: `absolute` or `suppressed`. Default: `absolute`.
+    /// The behaviour near the limit: `absolute` or `suppressed`. Default: `absolute`.
     pub strategy: Strategy,
     /// The windows that rates are judged over: a time, or a list of them. May be written `window`.
     /// Unless there are any, each rate is judged over its own period.
@@ -78,16 +77,16 @@ pub struct LimiterConfig {
     /// Local: the most keys to hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_keys: Option<usize>,
-    /// Local: a background thread forgets keys that have been idle for as long. It looks every 30 s,
-    /// or as often as this if it is shorter. Without it there is no such thread, and keys are held
-    /// for ever, up to `max_keys`.
+    /// Local: a background thread forgets keys that have been idle for this time. It looks every 30 s, or
+    /// at intervals of this time if that is shorter. Without this setting no such thread runs, and keys are
+    /// held for ever, up to `max_keys`.
     #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<Duration>,
-    /// Redis: where, for example `redis://127.0.0.1:6379`.
+    /// Redis: its URL, for example `redis://127.0.0.1:6379`.
     #[cfg(feature = "redis")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Redis: what the names of all keys begin with.
+    /// Redis: the prefix of the names of all keys.
     #[cfg(feature = "redis")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
@@ -95,11 +94,11 @@ pub struct LimiterConfig {
     #[cfg(feature = "redis")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_size: Option<usize>,
-    /// Redis: connections that were idle for as long are not used again.
+    /// Redis: a connection that was idle for this time is not used again.
     #[cfg(feature = "redis")]
     #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
     pub max_idle: Option<Duration>,
-    /// Redis: connections that are as old are not used again.
+    /// Redis: a connection of this age is not used again.
     #[cfg(feature = "redis")]
     #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
     pub max_lifetime: Option<Duration>,
@@ -107,7 +106,7 @@ pub struct LimiterConfig {
     #[cfg(feature = "redis")]
     #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
-    /// Redis: what to answer when it is away: `error`, `allow`, `reject` or `local`.
+    /// Redis: how to answer calls during an outage: `error`, `allow`, `reject` or `local`.
     #[cfg(feature = "redis")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unavailable: Option<OnUnavailable>,
@@ -122,7 +121,7 @@ pub struct LimiterConfig {
     pub denial_cache: Option<Duration>,
 }
 
-/// Where a limiter keeps its state.
+/// The place where a limiter keeps its state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Provider {
@@ -191,8 +190,8 @@ impl LimiterConfig {
     /// `stale_after` is set, until its last clone is dropped. Over Redis nothing is connected to yet.
     ///
     /// # Errors
-    /// [`TrypemaError::InvalidConfig`] for a setting that is missing, that the provider has no use
-    /// for, or that its builder refuses.
+    /// [`TrypemaError::InvalidConfig`] for a setting that is missing, that the provider does not use, or
+    /// that its builder refuses.
     ///
     /// # Panics
     /// If `stale_after` is set and the system cannot start a thread.
@@ -219,8 +218,8 @@ impl LimiterConfig {
         }
     }
 
-    /// A builder with these settings, to set what a file cannot: a clock, an observer, another type of
-    /// key. Whoever builds it picks the strategy, and starts the thread that forgets idle keys.
+    /// A builder with these settings, for settings that a file cannot hold: a clock, an observer, another
+    /// type of key. The caller picks the strategy, and starts the thread that forgets idle keys.
     ///
     /// ```
     /// use core::time::Duration;
@@ -236,16 +235,16 @@ impl LimiterConfig {
     /// ```
     ///
     /// # Errors
-    /// [`TrypemaError::InvalidConfig`] for a setting that a limiter in this process has no use for.
+    /// [`TrypemaError::InvalidConfig`] for a setting that a limiter in this process does not use.
     pub fn local_builder(&self) -> Result<LocalRateLimiterBuilder, TrypemaError> {
         #[cfg(feature = "redis")]
         if let Some(field) = first_set!(
             self: url, prefix, pool_size, max_idle, max_lifetime, deadline, on_unavailable, local_share, denial_cache
         ) {
-            return Err(of_no_use(field, "only a limiter over Redis has a use for it"));
+            return Err(of_no_use(field, "only a limiter over Redis uses it"));
         }
         if self.stale_after.is_some_and(|time| time.is_zero()) {
-            let allowed = "it must be longer than nothing";
+            let allowed = "it must be above zero";
             return Err(TrypemaError::config("stale_after", Duration::ZERO, allowed));
         }
         let mut builder = LocalRateLimiter::builder();
@@ -256,16 +255,16 @@ impl LimiterConfig {
         Ok(builder)
     }
 
-    /// A builder with these settings, to set what a file cannot: certificates, for example. Whoever
-    /// builds it picks the strategy.
+    /// A builder with these settings, for settings that a file cannot hold: certificates, for example. The
+    /// caller picks the strategy.
     ///
     /// # Errors
     /// [`TrypemaError::InvalidConfig`] if there is no URL, and for a setting that a limiter over Redis
-    /// has no use for.
+    /// does not use.
     #[cfg(feature = "redis")]
     pub fn redis_builder(&self) -> Result<RedisRateLimiterBuilder, TrypemaError> {
         if let Some(field) = first_set!(self: max_keys, stale_after) {
-            return Err(of_no_use(field, "only a limiter in this process has a use for it"));
+            return Err(of_no_use(field, "only a limiter in this process uses it"));
         }
         let Some(url) = &self.url else {
             let allowed = "a limiter over Redis needs one, such as redis://127.0.0.1:6379";
@@ -286,7 +285,7 @@ impl LimiterConfig {
     }
 }
 
-/// A setting that would be ignored is a mistake of whoever wrote it. Its value may be a secret.
+/// The error for a setting that would be ignored. It does not show the value, which may be a secret.
 #[cfg(feature = "redis")]
 fn of_no_use(field: &'static str, allowed: &str) -> TrypemaError {
     TrypemaError::InvalidConfig { field, given: "set".to_owned(), allowed: allowed.to_owned() }
@@ -329,7 +328,7 @@ impl Serialize for Provider {
     }
 }
 
-/// By hand, so that one that was not built in is told from one that there is not.
+/// By hand, to tell a provider that was not built in from one that does not exist.
 impl<'de> Deserialize<'de> for Provider {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(ProviderName)

@@ -11,14 +11,14 @@ use core::time::Duration;
 /// match limiter.absolute().inc("alice", &RateLimit::per_minute(30)?, 1) {
 ///     RateLimitDecision::Allowed { remaining, .. } => assert_eq!(remaining, 29),
 ///     RateLimitDecision::Rejected { retry_after_ms: Some(ms), .. } => println!("in {ms} ms"),
-///     other => println!("turned away: {other:?}"),
+///     other => println!("refused: {other:?}"),
 /// }
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Two decisions are equal if they say the same of the call and of what is left. In which bucket its
-/// units were counted makes no difference, so that a test can compare with a decision that it made.
+/// Two decisions are equal if they say the same of the call and of the units left. The bucket makes no
+/// difference, so that a test can compare with a decision that it made.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "a decision that nobody looks at limits nothing"]
 #[non_exhaustive]
@@ -28,18 +28,17 @@ pub enum RateLimitDecision {
     Allowed {
         /// The units that are left to the capacity after this call.
         remaining: u64,
-        /// Where the units were counted, for `undo`.
+        /// The bucket in which the units were counted, for `undo`.
         bucket: Bucket,
     },
     /// Do not go ahead. Nothing has been counted.
     #[non_exhaustive]
     Rejected {
-        /// The least whole number of milliseconds after which the same call would be admitted if
-        /// nothing else happened meanwhile. `None` if it never can be: it asks for more than the
+        /// The least whole number of milliseconds after which the same call would be admitted, if nothing
+        /// else changes meanwhile. `None` if it never can be: it asks for more than the
         /// rate's capacity.
         retry_after_ms: Option<u64>,
-        /// The usage still counted at that moment: what is left for others is the capacity less
-        /// this. Where `retry_after_ms` is `None`, the usage now.
+        /// The usage still counted at that moment: the capacity less this is left for other calls. Where `retry_after_ms` is `None`, the usage now.
         remaining_after_waiting: u64,
         /// The units that are left to the capacity now: fewer than this call asked for.
         remaining: u64,
@@ -48,11 +47,11 @@ pub enum RateLimitDecision {
     /// above the hard limit.
     #[non_exhaustive]
     Suppressed {
-        /// The share of calls that are turned away at present, from 0.0 (none) to 1.0 (all).
+        /// The share of calls that are declined at present, from 0.0 (none) to 1.0 (all).
         suppression_factor: f64,
         /// Whether this call was admitted. If `false` it was counted as declined, not as admitted.
         is_allowed: bool,
-        /// Where the units were counted, for `undo`.
+        /// The bucket in which the units were counted, for `undo`.
         bucket: Bucket,
         /// The units that are left to the soft limit after this call.
         remaining: u64,
@@ -149,7 +148,7 @@ impl RateLimitDecision {
     }
 
     /// The units that are left: to the rate's capacity, which is the soft limit under the Suppressed
-    /// strategy. True at the moment of the decision. Of a look it is what would be left after the call.
+    /// strategy. True at the moment of the decision. For a look, the units that would be left after the call.
     /// `u64::MAX` for an unlimited rate.
     #[inline]
     #[must_use]
@@ -173,7 +172,7 @@ impl RateLimitDecision {
     }
 
     /// The bucket in which this call has counted units, for `undo`. `None` if it counted none: a look,
-    /// a count of zero, a call that was turned away.
+    /// a count of zero, a call that was rejected or declined.
     #[must_use]
     pub fn bucket(&self) -> Option<Bucket> {
         match self {
@@ -254,7 +253,7 @@ impl fmt::Debug for Bucket {
 pub struct Admitted {
     /// How long it waited; zero if it was admitted at once.
     pub waited: Duration,
-    /// Where its units were counted, for `undo`. [`Bucket::NONE`] if it asked for none.
+    /// The bucket in which its units were counted, for `undo`. [`Bucket::NONE`] if it asked for none.
     pub bucket: Bucket,
 }
 
@@ -273,10 +272,10 @@ pub struct Combined {
     /// Whether all of it was admitted. `remaining` is the least that any of the limits has left. If it
     /// was rejected, the hint is the longest of those limits that do not fit.
     pub decision: RateLimitDecision,
-    /// Which of the limits that is: its index in the list.
+    /// The index of that limit in the list.
     pub tightest: usize,
-    /// Where each of the calls was counted, in the order asked, for `undo`; [`Bucket::NONE`] for those
-    /// that asked for no units. Empty if it was not admitted.
+    /// The bucket in which each of the calls was counted, in the order asked, for `undo`; [`Bucket::NONE`]
+    /// for calls for no units. Empty if it was not admitted.
     pub buckets: Vec<Bucket>,
 }
 

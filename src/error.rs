@@ -10,9 +10,9 @@ pub enum TrypemaError {
     #[error("invalid rate limit {given}: {allowed}")]
     #[non_exhaustive]
     InvalidRateLimit {
-        /// What was given.
+        /// The value given.
         given: String,
-        /// What would have been accepted.
+        /// The values that are accepted.
         allowed: &'static str,
     },
     /// A builder setting, or a combination of them, that cannot be honoured.
@@ -21,25 +21,25 @@ pub enum TrypemaError {
     InvalidConfig {
         /// The setting.
         field: &'static str,
-        /// What was given.
+        /// The value given.
         given: String,
-        /// What would have been accepted.
+        /// The values that are accepted.
         allowed: String,
     },
     /// A key that the provider cannot store.
     #[error("invalid key {given:?}: {allowed}")]
     #[non_exhaustive]
     InvalidKey {
-        /// What was given.
+        /// The value given.
         given: String,
-        /// What would have been accepted.
+        /// The values that are accepted.
         allowed: &'static str,
     },
     /// A count beyond what the provider can represent exactly.
     #[error("count {given} is too large: at most {most} units can be counted exactly")]
     #[non_exhaustive]
     CountTooLarge {
-        /// What was given.
+        /// The value given.
         given: u64,
         /// The largest count that is accepted.
         most: u64,
@@ -56,7 +56,7 @@ pub enum TrypemaError {
         /// The window that the rate is judged over.
         window: Duration,
     },
-    /// `acquire` found as many threads in the line of its key as may wait there. Nothing was counted.
+    /// `acquire` found the line of its key full. Nothing was counted.
     #[error("{max_waiting} threads are waiting for this key already")]
     #[non_exhaustive]
     TooManyWaiting {
@@ -80,36 +80,36 @@ pub enum TrypemaError {
         /// The configured bound.
         max_keys: usize,
     },
-    /// Redis, or the way to it, has failed this call.
+    /// Redis, or the network path to it, has failed this call.
     #[error("Redis at {address}: {cause}")]
     #[non_exhaustive]
     Redis {
-        /// Which server.
+        /// The server.
         address: String,
-        /// What went wrong.
+        /// The failure.
         cause: String,
-        /// Whether the server may have done what it was asked for all the same: the request was
-        /// sent, and no whole reply came back. It is not sent again, so it counts once at most.
+        /// Whether the server may have carried out the request all the same: the request was sent, and no
+        /// whole reply came back. It is not sent again, so it counts once at most.
         outcome_unknown: bool,
     },
     /// No connection to Redis came free in time. Nothing was sent.
     #[error("Redis at {address}: all {pool_size} connections were in use for {waited:?}")]
     #[non_exhaustive]
     PoolTimeout {
-        /// Which server.
+        /// The server.
         address: String,
         /// How many connections there may be.
         pool_size: usize,
         /// How long the call was willing to wait.
         waited: Duration,
     },
-    /// Redis has failed so often that it is not asked for a while. Nothing was sent.
-    #[error("Redis at {address} is left alone for {retry_after:?}, since it failed: {cause}")]
+    /// Redis has failed so often that it is not asked for a while: the breaker is open. Nothing was sent.
+    #[error("Redis at {address} is not asked for {retry_after:?}, since it failed: {cause}")]
     #[non_exhaustive]
     Unavailable {
-        /// Which server.
+        /// The server.
         address: String,
-        /// What it failed with last.
+        /// Its last failure.
         cause: String,
         /// When it will be asked again.
         retry_after: Duration,
@@ -118,9 +118,9 @@ pub enum TrypemaError {
     #[error("unexpected reply from Redis at {address}: {cause}")]
     #[non_exhaustive]
     UnexpectedReply {
-        /// Which server.
+        /// The server.
         address: String,
-        /// What is wrong with it.
+        /// The fault in the reply.
         cause: String,
     },
 }

@@ -1,7 +1,7 @@
-//! What to tell HTTP clients of their limits: `RateLimit-Policy`, `RateLimit` and `Retry-After`.
+//! Headers that tell HTTP clients their limits: `RateLimit-Policy`, `RateLimit` and `Retry-After`.
 //!
 //! The fields are those of [draft-ietf-httpapi-ratelimit-headers-10], and `Retry-After` that of
-//! RFC 9110. They are plain names and strings, for whatever HTTP library there is.
+//! RFC 9110. They are plain names and strings, for any HTTP library.
 //!
 //! ```
 //! use trypema::headers::RateLimitHeaders;
@@ -36,12 +36,12 @@ use core::time::Duration;
 
 use crate::{Combined, RateLimit, RateLimitDecision, TrypemaError};
 
-/// The largest number of a structured field (RFC 9651). Larger ones, and no limit, are told as this.
+/// The largest number of a structured field (RFC 9651). It stands for larger ones and for no limit.
 const LARGEST: u64 = 999_999_999_999_999;
 
 const NAME_ALLOWED: &str = "a policy's name is one or more printable ASCII characters";
 
-/// The limits that a response tells of, and how they are called.
+/// The limits that a response tells, and their names.
 ///
 /// | field | told of | value |
 /// |---|---|---|
@@ -55,8 +55,8 @@ const NAME_ALLOWED: &str = "a policy's name is one or more printable ASCII chara
 /// A quota is the rate's capacity over the window. Numbers beyond 15 digits, and what is left of an
 /// unlimited rate, are told as 999999999999999, the largest that these fields can hold.
 ///
-/// A call that can never be admitted, since it asks for more than the limit, is told no time to wait;
-/// nor is one that the Suppressed strategy has declined by its draw.
+/// No time to wait is told for a call that can never be admitted, since it asks for more than the limit, nor
+/// for one that the Suppressed strategy has declined by its draw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimitHeaders {
     /// At least one.
@@ -68,7 +68,7 @@ pub struct RateLimitHeaders {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Policy {
-    /// As it is written: in quotes, with what has to be escaped escaped.
+    /// As it is written: in quotes, and escaped.
     name: String,
     quota: u64,
     window_s: u64,
@@ -215,7 +215,7 @@ impl Policy {
             return Err(TrypemaError::config("name", name, NAME_ALLOWED));
         }
         if window.is_zero() {
-            return Err(TrypemaError::config("window", window, "it must be longer than nothing"));
+            return Err(TrypemaError::config("window", window, "it must be above zero"));
         }
         let escaped = name.replace('\\', r"\\").replace('"', r#"\""#);
         Ok(Self {

@@ -1,4 +1,4 @@
-// One of its examples needs Redis, so they are tested together where that is in.
+// One of the README's examples needs Redis, so they are tested only with that feature.
 #![cfg_attr(any(feature = "redis", not(doctest)), doc = include_str!("../README.md"))]
 
 #[cfg(feature = "proptest")]

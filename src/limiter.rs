@@ -15,8 +15,8 @@ use crate::{
 /// A call of several, as `inc_many` and `inc_all` take them: a key, a rate, and a count of units.
 type Asked<'a> = (&'a str, &'a RateLimit, u64);
 
-/// What every strategy of every provider can do, for string keys: write against this once, and
-/// pick provider and strategy by configuration.
+/// The calls of every strategy of every provider, for string keys: write against this once, and pick
+/// provider and strategy by configuration.
 ///
 /// Providers that keep all state in this process never return an error, except from `acquire`.
 ///
@@ -127,7 +127,7 @@ pub trait Limiter: Send + Sync {
     }
 
     /// Admitted or recorded units that still count in the window of `rate`. By default the capacity
-    /// less what a look says that remains.
+    /// less the units that a look says are left.
     ///
     /// # Errors
     /// If the provider cannot tell.
@@ -137,7 +137,7 @@ pub trait Limiter: Send + Sync {
     }
 
     /// Counts units in the window of `rate`, whatever the limit. `false`: there was no room for a new
-    /// key. By default it asks for them, and they may be turned away.
+    /// key. By default it calls `inc`, which may refuse them.
     ///
     /// # Errors
     /// If the provider cannot record them.
@@ -179,12 +179,12 @@ pub trait Limiter: Send + Sync {
         Ok(false)
     }
 
-    /// Parks this thread until admitted. By default it asks again whenever a rejection says that it
-    /// may; providers wait in line, and are woken early.
+    /// Parks this thread until admitted. By default it asks again after each rejection's hint; the providers
+    /// here wait in line, and are woken early.
     ///
     /// # Errors
-    /// [`TrypemaError::ExceedsCapacity`] for what can never be admitted,
-    /// [`TrypemaError::Timeout`] for what was not in time, and whatever the provider meets.
+    /// [`TrypemaError::ExceedsCapacity`] if the call can never be admitted, [`TrypemaError::Timeout`] if it
+    /// was not admitted in time, and the provider's own errors.
     fn acquire(
         &self,
         key: &str,
@@ -192,7 +192,7 @@ pub trait Limiter: Send + Sync {
         count: u64,
         timeout: Duration,
     ) -> Result<Admitted, TrypemaError> {
-        /// Between two looks, where no hint says when.
+        /// The pause between two attempts, where no hint says when.
         const PAUSE: Duration = Duration::from_millis(10);
         let started = Instant::now();
         loop {
@@ -243,7 +243,7 @@ macro_rules! methods {
     };
 }
 
-/// Every method of a pointer is that of the limiter behind it.
+/// Implements the trait for a pointer, by the methods of the limiter behind it.
 macro_rules! behind {
     (([$($generics:tt)*] $pointer:ty) $($method:ident($($name:ident: $type:ty),*) -> $answer:ty;)+) => {
         impl<$($generics)*> Limiter for $pointer {
@@ -258,7 +258,7 @@ methods!(behind!([L: Limiter + ?Sized] &L));
 methods!(behind!([L: Limiter + ?Sized] Box<L>));
 methods!(behind!([L: Limiter + ?Sized] Arc<L>));
 
-/// Every method of a handle is its own method of that name, with the answer made to fit.
+/// Implements the trait for a handle, by its own methods of the same names.
 macro_rules! handle {
     (([$($generics:tt)*] $handle:ty) $($method:ident($($name:ident: $type:ty),*) -> $answer:ty;)+) => {
         impl<$($generics)*> Limiter for $handle {
@@ -276,7 +276,7 @@ methods!(handle!([] crate::RedisAbsolute));
 #[cfg(feature = "redis")]
 methods!(handle!([] crate::RedisSuppressed));
 
-/// How a handle's own answer becomes that of the trait.
+/// Turns a handle's own answer into that of the trait.
 trait Answer<T> {
     fn answer(self) -> T;
 }
@@ -288,7 +288,7 @@ impl<T> Answer<Result<T, TrypemaError>> for T {
     }
 }
 
-/// An answer that is the trait's.
+/// An answer that is the trait's already.
 impl<T> Answer<Self> for Result<T, TrypemaError> {
     fn answer(self) -> Self {
         self

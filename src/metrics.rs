@@ -1,4 +1,4 @@
-//! Statistics for whatever collects metrics, by way of the [`metrics`](https://docs.rs/metrics) facade.
+//! Statistics for metrics collectors, through the [`metrics`](https://docs.rs/metrics) facade.
 
 use ::metrics::{counter, gauge};
 
@@ -8,8 +8,8 @@ const GAUGES: [&str; 4] = ["keys", "memory_bytes", "waiting", "longest_wait_ms"]
 /// Tells the recorder of the [`metrics`](https://docs.rs/metrics) facade what a limiter has done and
 /// holds. Does nothing where no recorder is installed.
 ///
-/// Nothing is published unless it is asked for, so that no decision pays for it: call this before each
-/// scrape, or every few seconds from a thread that is there anyway.
+/// Decisions publish nothing, so that they stay cheap: call this before each scrape, or every few seconds
+/// from a thread that you have anyway.
 ///
 /// ```
 /// use trypema::{LocalRateLimiter, RateLimit, publish_metrics};
@@ -24,7 +24,8 @@ const GAUGES: [&str; 4] = ["keys", "memory_bytes", "waiting", "longest_wait_ms"]
 /// ```
 ///
 /// Each field of the statistics becomes a metric: the gauges `trypema_keys`, `trypema_memory_bytes`,
-/// `trypema_waiting` and `trypema_longest_wait_ms`, and for every other field a counter that is named as `trypema_allowed_total` is.
+/// `trypema_waiting` and `trypema_longest_wait_ms`, and for every other field a counter with a name such as
+/// `trypema_allowed_total`.
 /// The label `limiter` tells limiters apart, those of different providers as well. To tell strategies
 /// apart, publish the statistics of each handle, under a label of its own. Two limiters under one label
 /// would overwrite each other's gauges, and the counters show the greater of their counts.

@@ -46,8 +46,8 @@ const PERIOD_ALLOWED: &str =
 /// # }
 /// ```
 ///
-/// A count is whatever converts to an `f64` without loss: `5`, `0.5`, a `u32`. A count of another
-/// type is converted by whoever has it: `RateLimit::per_hour(quota as f64)`.
+/// A count is any number that converts to an `f64` without loss: `5`, `0.5`, a `u32`. Convert a count of
+/// another type yourself: `RateLimit::per_hour(quota as f64)`.
 ///
 /// Two rates are equal if they were made of the same count and the same period: `60/minute` and
 /// `60/60s` are equal; `60/minute` and `1/second` allow the same, but are not.
@@ -61,7 +61,7 @@ pub struct RateLimit {
     class: Class,
 }
 
-/// How the capacity over another window than the own period is found.
+/// How the capacity over a window other than the rate's own period is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     // A whole count that `u64` holds exactly, over a period for which `Multiples` has a number.
@@ -69,7 +69,7 @@ enum Class {
     PerMinute,
     PerHour,
     PerDay,
-    /// Another such count.
+    /// Another whole count.
     Whole,
     /// A fraction, a huge count, or infinity: in floating point.
     Fraction,
@@ -210,7 +210,7 @@ impl RateLimit {
     /// least one unit.
     #[cfg(feature = "redis")]
     pub(crate) fn share(&self, share: f64, window_ms: u64) -> Self {
-        // These stay what they are, as does the whole of any other.
+        // These, and a whole share, change nothing.
         if share >= 1.0 || self.is_zero() || self.is_unlimited() {
             return *self;
         }
@@ -306,7 +306,7 @@ impl RateLimit {
         }
     }
 
-    /// Of a count that is no whole number, or too large for one; it may be infinite.
+    /// The capacity for a count that is no whole number, too large for one, or infinite.
     fn fractional_capacity(&self, window_ns: u128) -> u64 {
         if self.is_unlimited() {
             return u64::MAX;
@@ -324,8 +324,8 @@ fn wide_capacity(count: u64, window_ms: u64, period_ms: u64) -> u64 {
     u64::try_from(units).unwrap_or(u64::MAX)
 }
 
-/// How often the periods of each [`Class`] go into a window, where that is a whole number of times;
-/// else 0. By it, a capacity is one multiplication.
+/// How often the period of each [`Class`] goes into a window, if that is a whole number of times; else 0.
+/// With it, a capacity takes one multiplication.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Multiples([u64; Class::Fraction as usize + 1]);
 

@@ -103,8 +103,8 @@ fn default_bucket(window: Duration) -> Duration {
     Duration::from_millis(millis.div_ceil(DEFAULT_BUCKETS).max(1))
 }
 
-/// Of windows in use, that which a rate of another period is judged over: the shortest that is
-/// longer, else the longest. `windows_ms` is not empty.
+/// The window in use that judges a rate of another period: the shortest that is longer, else the
+/// longest. `windows_ms` is not empty.
 pub(crate) fn nearest(windows_ms: impl Iterator<Item = u64> + Clone, rate: &RateLimit) -> u64 {
     let period_ms = rate.period_ms();
     let longer = windows_ms.clone().filter(|window_ms| *window_ms >= period_ms).min();
@@ -129,7 +129,7 @@ macro_rules! setters {
         /// that is no shorter than its period, else over the longest, by its capacity in that. Of
         /// `window` and `windows` the later call counts.
         ///
-        /// Windows are apart: units that count in one say nothing of another.
+        /// Windows are separate: units counted in one do not count in another.
         pub fn windows(mut self, windows: impl IntoIterator<Item = core::time::Duration>) -> Self {
             self.settings.windows = Some(windows.into_iter().collect());
             self
@@ -138,8 +138,8 @@ macro_rules! setters {
         /// The grain of time: units admitted in the same bucket expire together, when the bucket's
         /// *end* is older than the window, hence after more than the window and at most a window and a
         /// bucket. Default: a 600th of each window, at least 1 ms. It can be set with exactly one
-        /// [`window`](Self::window). A client that keeps exactly to its rate is turned away now and
-        /// then, as its units expire a bucket late: give it a little more, or finer buckets.
+        /// [`window`](Self::window). A client that keeps exactly to its rate is rejected now and
+        /// then, as its units expire up to a bucket late: give it a slightly higher rate, or finer buckets.
         ///
         /// A whole number of milliseconds, at most the window. Finer buckets make for smoother limits
         /// and take more memory per key, for each bucket in use.
@@ -149,7 +149,7 @@ macro_rules! setters {
         }
 
         /// For the Suppressed strategy: the hard limit as a multiple of the capacity. Default: 1.5.
-        /// At least 1; at 1 there is no zone of graceful degradation between the limits.
+        /// At least 1; at 1 there is no graceful degradation between the limits.
         pub fn hard_limit_factor(mut self, factor: f64) -> Self {
             self.settings.hard_limit_factor = factor;
             self

@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::RateLimit;
 use crate::rate::text::{period_ms, time_text};
 
-/// How much of a text that is refused an error repeats.
+/// Characters of a refused text that an error repeats.
 const ECHOED: usize = 64;
 
-/// As text: `"100/minute"`. See [`FromStr`](core::str::FromStr) of a rate for what is read.
+/// As text: `"100/minute"`. [`FromStr`](core::str::FromStr) of a rate tells the forms that can be read.
 impl Serialize for RateLimit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -67,7 +67,7 @@ impl Visitor<'_> for TimeText {
 }
 
 fn write_time(time: Duration) -> String {
-    // What was read is whole milliseconds; finer times that a program has set are rounded down.
+    // Times from a file are whole milliseconds; finer times that a program has set are rounded down.
     time_text(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 

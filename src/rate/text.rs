@@ -12,7 +12,7 @@ const GRAMMAR: &str = "write a positive number and a period, as in \"100/minute\
                        to week, or a whole number of those, up to 100 years; \"unlimited\" and \
                        \"zero\" are rates, too";
 
-/// How much of a text that is refused an error repeats: it may come from anybody.
+/// Characters of a refused text that an error repeats: the text may come from anybody.
 const ECHOED: usize = 64;
 
 /// The units of a period, from the longest: milliseconds, full name, name behind a number.

@@ -158,7 +158,7 @@ impl<S: Strategy> Engine<S> {
         {
             let given = groups.iter().map(|group| group.call.key).collect::<Vec<_>>().join(", ");
             let allowed =
-                "on a cluster, keys of one call have to be in one slot: `{tag}`s see to it";
+                "on a cluster, all keys of a call must be in one slot: give them the same `{tag}`";
             return Err(TrypemaError::invalid_key(given, allowed));
         }
         let policy = &self.inner.outage_policy;

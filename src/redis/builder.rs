@@ -210,13 +210,17 @@ impl RedisRateLimiterBuilder {
             None => self.connect.open(self.url, deadline)?,
             Some(connections) => {
                 if self.connect.is_set {
-                    let given = "together with settings of a limiter's own connections";
-                    let allowed = "those of the connections hold";
+                    let given = "set together with other connection settings";
+                    let allowed = "the shared connections bring these settings";
                     return Err(TrypemaError::config("connections", given, allowed));
                 }
                 if !(self.url.is_empty() || self.url == connections.url) {
-                    let allowed = "the limiter has another URL: leave it empty";
-                    return Err(TrypemaError::config("connections", "to another URL", allowed));
+                    let allowed = "the URL of the limiter must be the same, or empty";
+                    return Err(TrypemaError::config(
+                        "connections",
+                        "open to another URL",
+                        allowed,
+                    ));
                 }
                 connections
             }

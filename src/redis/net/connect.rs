@@ -111,7 +111,7 @@ impl Connector {
                 Value::Okay | Value::SimpleString(_) => {}
                 // The reply is not shown: a server that is not Redis may repeat the password in it.
                 _ => {
-                    let cause = "it does not answer an introduction as Redis does".to_owned();
+                    let cause = "it does not answer a login as Redis does".to_owned();
                     return Err(Kind::Protocol { cause });
                 }
             }
@@ -130,7 +130,7 @@ impl Connector {
         if !self.password.as_ref().is_some_and(repeats) {
             return kind;
         }
-        let cause = "an answer to the introduction that repeats the password, so it is not shown";
+        let cause = "its reply to the login repeats the password, so it is not shown";
         match kind {
             Kind::Server { code, .. } => Kind::Server { code, cause: cause.into() },
             Kind::Io { sent, .. } => Kind::Io { cause: cause.into(), sent },

@@ -154,7 +154,9 @@ impl Connection {
                 | Value::SimpleString(_)
                 | Value::Okay
                 | Value::ServerError(_) => Ok(value),
-                other => Err(Kind::Protocol { cause: format!("it is not of RESP2: {other:?}") }),
+                other => {
+                    Err(Kind::Protocol { cause: format!("its reply is not of RESP2: {other:?}") })
+                }
             })
     }
 }

@@ -128,7 +128,7 @@ impl Kind {
     pub(crate) fn of_reply(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                Self::Protocol { cause: format!("it is not of the protocol: {error}") }
+                Self::Protocol { cause: format!("its reply is not of the protocol: {error}") }
             }
             _ if error.is_timeout() => Self::of_io(&io::ErrorKind::TimedOut.into(), true),
             _ if error.is_connection_dropped() => {

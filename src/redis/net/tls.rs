@@ -25,14 +25,14 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// The settings that the user has chosen.
+    /// The configuration that the user has given.
     pub(crate) fn of(
         config: Arc<ClientConfig>,
         certificates: &Certificates,
     ) -> Result<Self, TrypemaError> {
         if certificates.roots.is_some() || certificates.client.is_some() {
-            let given = "together with tls_roots or tls_client";
-            return Err(TrypemaError::config("tls_config", given, "it says all there is to say"));
+            let given = "set together with tls_roots or tls_client";
+            return Err(TrypemaError::config("tls_config", given, "it replaces both"));
         }
         Ok(Self { config })
     }
@@ -134,7 +134,7 @@ fn chain(field: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>
 fn invalid(field: &'static str, problem: &str) -> TrypemaError {
     TrypemaError::InvalidConfig {
         field,
-        given: format!("of a kind that could not be loaded ({problem})"),
+        given: format!("not loadable ({problem})"),
         allowed: "it must be PEM, the certificate and the key of the same owner".into(),
     }
 }
