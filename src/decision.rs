@@ -38,7 +38,8 @@ pub enum RateLimitDecision {
         /// else changes meanwhile. `None` if it never can be: it asks for more than the
         /// rate's capacity.
         retry_after_ms: Option<u64>,
-        /// The usage still counted at that moment: the capacity less this is left for other calls. Where `retry_after_ms` is `None`, the usage now.
+        /// The usage still counted at that moment: the capacity less this is left for other calls.
+        /// Where `retry_after_ms` is `None`, the usage now.
         remaining_after_waiting: u64,
         /// The units that are left to the capacity now: fewer than this call asked for.
         remaining: u64,

@@ -1,11 +1,13 @@
-//! A map from keys to their states in this process. The only place that knows papaya.
+//! A map from keys to their states in this process. papaya is known here, in `bounded_map`, `guard` and
+//! `key_ref`, and by no other part of a limiter in this process.
 //!
 //! papaya's `get_or_insert_with` and `compute` never help a resize along: a map grown by them
 //! alone stays half migrated, and each lookup searches two tables. `try_insert` does help, at the
 //! price of an entry made for nothing when another thread is first.
 //!
-//! Its iterator cannot be paused, so it holds one guard for a whole pass over the table. Hence a sweep first notes the keys that it may remove, without a pause, and then acts on
-//! them in steps, each under a guard of its own.
+//! Its iterator cannot be paused, so it holds one guard for a whole pass over the table. Hence a sweep first
+//! notes the keys that it may remove, without a pause, and then acts on them in steps, each under a guard of
+//! its own.
 //!
 //! Without a bound on the number of keys the map's values are the states themselves. With one,
 //! each also carries the number of a slot, see `bounded_map`.

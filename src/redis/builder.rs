@@ -187,7 +187,8 @@ impl RedisRateLimiterBuilder {
     ///
     /// # Errors
     /// [`TrypemaError::InvalidConfig`] for a malformed URL (no part of which is shown); for a window, bucket or
-    /// `hard_limit_factor` that [`LocalRateLimiterBuilder`](crate::LocalRateLimiterBuilder) would refuse; for a prefix with `:`, `{` or `}` in it; for a pool, deadline, breaker or pause of
+    /// `hard_limit_factor` that [`LocalRateLimiterBuilder`](crate::LocalRateLimiterBuilder) would refuse;
+    /// for a prefix with `:`, `{` or `}` in it; for a pool, deadline, breaker or pause of
     /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for
     /// certificates that cannot be read.
     pub fn build(self) -> Result<RedisRateLimiter, TrypemaError> {

@@ -87,7 +87,8 @@
 //! one that was retired, and a restarted one has forgotten its marks, in the belief that all of
 //! them are older than the window *now*. So a thread that retires or restarts a window first raises
 //! `floor`, one word shared by all keys (see `timeline`), to its `now`; and a thread that meets `len = 0`
-//! reads `floor` *after* `state` and is judged no earlier than that. Reading it before looking the key up would not do.
+//! reads `floor` *after* `state` and is judged no earlier than that. Reading it before looking the key up
+//! would not do.
 //!
 //! # Refunds and undos
 //!

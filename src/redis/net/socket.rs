@@ -1,8 +1,9 @@
 //! Sockets that keep to a deadline, however slowly the peer sends.
 //!
 //! A socket's own timeout is for one read, and begins anew with each byte that drips in. So before
-//! each read and write it is set to the time left of the call, unless the last setting is close enough. The system's timeouts are coarse (Linux is up to an eighth late, and by 4 ms and more
-//! in any case), so they are set early, and the rest is waited for by `poll`, which is exact.
+//! each read and write it is set to the time left of the call, unless the last setting is close enough. The
+//! system's timeouts are coarse (Linux is up to an eighth late, and by at least 4 ms), so they are set early,
+//! and `poll`, which is exact, waits for the rest.
 
 use core::time::Duration;
 use std::io::{self, Read, Write};

@@ -50,7 +50,8 @@ impl Topology {
         self.nodes.get(self.index(key))
     }
 
-    /// This topology with the key's slot given to `node`; `None` if there are no slots, or it has that one already.
+    /// This topology with the key's slot given to `node`; `None` if there are no slots, or `node` has that one
+    /// already.
     pub(crate) fn with_owner(&self, key: &str, node: &Arc<Node>) -> Option<Self> {
         if self.owner(key).is_some_and(|known| known.address == node.address) {
             return None;
