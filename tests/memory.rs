@@ -38,7 +38,7 @@ const BUCKET: Duration = Duration::from_millis(10);
 /// In a window.
 const BUCKETS: u32 = 100;
 
-/// What a limiter holds: by its own estimate, and by the allocator.
+/// The memory that a limiter holds: by its own estimate, and by the allocator.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     estimated: usize,

@@ -8,7 +8,7 @@ use trypema::{RateLimitDecision, TrypemaError};
 
 use super::rules::Rules;
 
-/// What a client is told.
+/// The answer to a client.
 pub(crate) struct Answer {
     status: u16,
     /// Where the client stands; and, of those, how long to wait before asking again.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::http::{Connection, Reply};
 use crate::settings::{Appetite, Client};
 
-/// What a client saw of the server, by its own account.
+/// A client's own counts of what the server told it.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) admitted: u64,

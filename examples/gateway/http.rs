@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_HEAD: u64 = 8 * 1024;
 const LONGEST_BODY: u64 = 64 * 1024;
 
-/// What the clients look at in an answer.
+/// The parts of an answer that the clients look at.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) status: u16,

@@ -8,7 +8,7 @@ use trypema::{Clock, Limiter, LocalRateLimiter, TrypemaError};
 use super::rules::Rules;
 
 /// Names cost nothing to make up, and each takes memory until it is forgotten. Past so many that
-/// are in use at the same time, newcomers are turned away.
+/// are in use at the same time, newcomers are rejected.
 const MOST_CLIENTS: usize = 10_000;
 
 pub(crate) enum Limits {

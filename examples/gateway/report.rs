@@ -1,4 +1,4 @@
-//! What a run comes to, in tables, and whether the limiter kept its promises.
+//! The results of a run, in tables, and whether the limiter kept its promises.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
 }
 
-/// What became of one client.
+/// The results of one client.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) rate: RateLimit,
-    /// What its rate allows in a window.
+    /// The units that its rate allows in a window.
     pub(crate) capacity: u64,
     /// The server's record of it.
     pub(crate) history: History,
@@ -46,7 +46,7 @@ impl Row {
 }
 
 impl Report {
-    /// What was found wrong: a line for each promise and each client that it was broken to.
+    /// The broken promises: a line for each of them and each client.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         for row in &self.rows {
@@ -136,7 +136,7 @@ impl Report {
         Ok(())
     }
 
-    /// What the clients say of it.
+    /// The clients' own counts.
     fn by_their_account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = Tally::default();
         self.rows.iter().for_each(|row| all.add(&row.tally));

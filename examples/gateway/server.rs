@@ -31,7 +31,7 @@ pub(crate) struct Gateway {
     address: SocketAddr,
 }
 
-/// What the workers have in common. The limits need no lock around them.
+/// The state that the workers share. The limits need no lock around them.
 struct Shared {
     http: Server,
     limits: Limits,

@@ -1,4 +1,4 @@
-//! Who takes part in a run, and under which limits.
+//! The clients of a run, and their limits.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) struct Settings {
     /// How long the clients keep asking.
     pub(crate) length: Duration,
     pub(crate) clients: Vec<Client>,
-    /// The rate of whoever has none of its own.
+    /// The rate of clients without one of their own.
     pub(crate) default_rate: &'static str,
 }
 

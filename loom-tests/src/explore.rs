@@ -50,7 +50,7 @@ pub(crate) fn explore<S: Scene>(
 }
 
 /// Whether to take the fast path, see `window::fast_path`, and what the exploration is then called. All
-/// that a call looks at on the fast path it looks at again on the long way, which more than squares
+/// that a call looks at on the fast path it looks at again in the full protocol, which more than squares
 /// the interleavings; so for more than two threads the fast path waits for the long run.
 fn ways(name: &str, threads: usize) -> Vec<(bool, String)> {
     let mut ways = vec![(false, name.to_owned())];

@@ -1,4 +1,4 @@
-//! What the answers of a model must add up to.
+//! Checks that the answers of a model add up.
 //!
 //! Admissions are judged by the tick that they were counted at, not by the clock reading of the
 //! thread: a call that overlaps another may be judged at the newer tick.

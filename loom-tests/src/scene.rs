@@ -1,4 +1,4 @@
-//! What models act on, and what they do there.
+//! The objects that models act on, and their acts.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::window::{Layout, Limit, MarkId, Outcome, Timeline, Window};
@@ -35,7 +35,7 @@ pub(crate) enum Act {
     Reset,
 }
 
-/// What came of an act.
+/// The result of an act.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answer {
     Decision(Outcome),

@@ -90,7 +90,7 @@ impl Hash for Compared {
     }
 }
 
-/// What a [`Compared`] is looked up by, without a note.
+/// Looks up a [`Compared`], without a note.
 pub(crate) struct Ask(Compared);
 
 impl Hash for Ask {

@@ -1,4 +1,4 @@
-//! What the suites share: the contract as a naive model, operations to try on it, and the
+//! The parts that the suites share: the contract as a naive model, operations to try on it, and the
 //! providers that have to agree with it.
 //!
 //! Behaviour is written once, over [`Provider`], and a suite is run for every provider. Each test

@@ -40,7 +40,7 @@ struct Logs {
     perceived: Option<(f64, u128)>,
 }
 
-/// What sets Suppressed apart.
+/// The settings of Suppressed.
 #[derive(Debug, Clone, Copy)]
 struct Suppression {
     hard_factor: HardFactor,
@@ -199,7 +199,7 @@ impl Model {
             let units = |log| u128::from(self.sum(log, self.now_ns, held_ns));
             (units(&logs.admitted) + units(&logs.declined)) as f64
         };
-        // What counts for a second rounded up to whole buckets is a rate over that time.
+        // Units that count for a second, rounded up to whole buckets, are a rate over that time.
         let recent_ns = self.window_ns.min(1_000 * MILLI).next_multiple_of(self.bucket_ns);
         let over_window = observed(self.held_ns) / (self.window_ns as f64 / 1e9);
         let over_recent = observed(recent_ns) / (recent_ns as f64 / 1e9);
@@ -319,7 +319,7 @@ impl Model {
     }
 }
 
-/// `clamp(1 - rate / perceived, 0, 1)`; where nothing is perceived, nothing is turned away.
+/// `clamp(1 - rate / perceived, 0, 1)`; where nothing is perceived, nothing is declined.
 fn factor(per_second: f64, perceived: f64) -> f64 {
     if perceived == 0.0 { 0.0 } else { (1.0 - per_second / perceived).clamp(0.0, 1.0) }
 }

@@ -1,4 +1,4 @@
-//! What can be said for certain about calls that overlapped each other.
+//! Certain statements about calls that overlapped each other.
 //!
 //! A call is seen from outside: its effect took place at some moment between `called` and
 //! `returned`, and nobody can tell which. So only statements that hold for every such moment are

@@ -43,7 +43,7 @@ fn the_rightmost_hop_that_is_none_of_ours() {
         // Inside: the proxies themselves are the clients.
         ("10.0.0.1", &[], "10.0.0.1"),
         ("10.0.0.1", &["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
-        // What makes no sense is put down to the proxy that passed it on.
+        // A malformed address counts as that of the proxy that passed it on.
         ("10.0.0.1", &[""], "10.0.0.1"),
         ("10.0.0.1", &["203.0.113.7, "], "10.0.0.1"),
         ("10.0.0.1", &["203.0.113.7, unknown"], "10.0.0.1"),

@@ -63,7 +63,7 @@ fn every_reply_tells_where_the_client_stands() {
     let seconds = retry_after.unwrap();
     assert_eq!(limit, format!("\"burst\";r=0;t={seconds}"));
 
-    // Whoever comes back then is let in, and meets the other limit in the end.
+    // A client that comes back then is let in, and meets the other limit in the end.
     clock.advance(SECOND * seconds.parse().unwrap());
     for _ in 0..10 {
         assert_eq!(ask().status, 200);

@@ -130,7 +130,7 @@ fn no_place_in_a_line_is_lost_by_a_key_that_panics() {
                 });
                 panics.join().unwrap()
             });
-            // Whoever waits next has the turn.
+            // The next thread to wait has the turn.
             let waits = thread::scope(|scope| {
                 let waits =
                     scope.spawn(|| absolute.acquire(&Fragile(1), &rate, 1, 10 * SECOND).is_ok());

@@ -218,7 +218,7 @@ fn no_refund_is_slept_through() {
     }
 }
 
-/// What the hard limit holds is used up under either strategy, so that either has to wait.
+/// Uses up the hard limit under either strategy, so that either has to wait.
 #[test]
 fn any_strategy_is_waited_for_through_the_trait() {
     let (_limiter, clock, both, rate) = limiters();

@@ -43,7 +43,7 @@ fn served_as_the_model_says(side: Side, capacity: u32, filled: u64, counts: &[u6
             bucket += 1;
             counted.retain(|&(then, _)| then + COUNTED > bucket);
             let mut usage = counted.iter().map(|&(_, units)| units).sum::<u64>();
-            // Who is first and does not fit holds up the others, whatever they ask for.
+            // The first in line, if it does not fit, holds up the others, whatever they ask for.
             while let Some(&(index, count)) = line.front()
                 && usage + count <= u64::from(capacity)
             {

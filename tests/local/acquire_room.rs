@@ -80,7 +80,7 @@ fn room_is_found_as_soon_as_a_key_is_idle() {
     }
 }
 
-/// Room made by `reset` of another key is found too. Nobody is told of it, but whoever waits for
+/// Room made by `reset` of another key is found too. It wakes no thread, but a thread that waits for
 /// room looks again soon; here, as soon as the clock moves at all.
 #[test]
 fn room_made_by_a_reset_of_another_key_is_found() {

@@ -21,7 +21,7 @@ fn read(text: &str) -> LimiterConfig {
     toml::from_str(text).unwrap()
 }
 
-/// What reading the text fails with.
+/// The error of reading the text.
 fn refusal(text: &str) -> String {
     toml::from_str::<LimiterConfig>(text).unwrap_err().to_string()
 }

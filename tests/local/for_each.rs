@@ -110,7 +110,7 @@ fn others_go_on_meanwhile() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What is shown is what `usage` says.
+    /// `for_each` shows the usage that `usage` returns.
     #[test]
     fn shown_is_what_usage_says(
         calls in prop::collection::vec((0..5_u8, any::<bool>(), 1..4_u64, 0..40_u64), 0..30),

@@ -1,5 +1,5 @@
-//! What fuzzing has found worth keeping, run again: the inputs in `fuzz/kept/`. Between them they reach
-//! what fuzzing has reached, and those that failed once are among them.
+//! Runs again the inputs that fuzzing has found worth keeping, in `fuzz/kept/`. Together they reach all the
+//! code that fuzzing has reached, and those that failed once are among them.
 //!
 //! Fuzzing itself is `fuzz/run SECONDS`, which tells what to do with a finding.
 

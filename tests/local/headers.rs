@@ -142,7 +142,7 @@ fn several_policies_stand_in_one_line() {
     assert_eq!(headers.of(&allowed).nth(1).unwrap().1, r#""burst";r=7"#);
 }
 
-/// Whoever comes back when told to is let in, and was told the truth about what was left.
+/// A client that comes back when told to is let in, and was told the right number of units left.
 #[test]
 fn a_client_that_does_as_told_is_let_in() {
     let clock = ManualClock::new();

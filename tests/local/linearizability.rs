@@ -29,7 +29,7 @@ const MILLI: u64 = 1_000_000;
 const MOST: u64 = 1 << 30;
 const KEY: u8 = 0;
 
-/// What is asked.
+/// A call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Inc(u64),
@@ -42,7 +42,7 @@ enum Act {
     Advance(u64),
 }
 
-/// What was answered.
+/// An answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Said {
     Decision(Answer),
@@ -102,7 +102,7 @@ fn makes_known<'a>(reset: &Call, mut left: impl Iterator<Item = &'a Call>) -> bo
     reset.act == Act::Reset && left.any(|call| adds(call.act) && call.began < reset.ended)
 }
 
-/// What the moment may be before which nothing is counted any more, once this call has been made.
+/// The possible moments before which nothing counts any more, once this call has been made.
 fn lasts(call: &Call, moment: u64, last: u64) -> impl Iterator<Item = u64> {
     let (one, another) = match (call.act, call.said) {
         (Act::Inc(_), Said::Decision(Answer::Allowed)) | (Act::Record(_), _) => (moment, None),

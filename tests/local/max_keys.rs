@@ -74,7 +74,7 @@ fn past_the_bound_a_new_key_is_turned_away() {
     assert_eq!((stats.keys, stats.evictions, limiter.len()), (3, 0, 3));
 }
 
-/// Room would not help who asks for more than a key may ever have.
+/// Room would not help a call for more than a key may ever have.
 // proves: G3
 #[test]
 fn what_never_fits_is_not_for_want_of_room() {

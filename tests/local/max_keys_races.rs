@@ -1,6 +1,6 @@
 //! `max_keys` under threads: the bound is never passed, whatever races with what.
 //!
-//! What is in use is known by who uses it. A thread that was admitted with a new key notes it
+//! Threads keep notes of the keys in use. A thread that was admitted with a new key notes it
 //! *afterwards*, and takes the note back *before* it gives the key up; so there are never more
 //! notes than keys, and notes past the bound prove too many keys.
 

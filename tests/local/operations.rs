@@ -207,7 +207,7 @@ impl<'a> Both<'a> {
         let mut traces = std::mem::take(&mut self.traces);
         traces.retain(|&(side, key), trace| {
             let idle_ns = now_ns - trace.added_ns;
-            // What was given back is gone, but its mark may stay until its time has come.
+            // Units given back are gone, but their mark may stay until its time has come.
             let gone = idle_ns >= held_ns + bucket_ns;
             let longest_idle_ns = now_ns - trace.earliest_ns;
             if self.counts(side, key) || longest_idle_ns.saturating_add(bucket_ns) < stale_ns {

@@ -1,4 +1,4 @@
-//! What Suppressed is for: under a sustained overload of any size, what is admitted stays near the
+//! The purpose of Suppressed: under a sustained overload of any size, the admitted rate stays near the
 //! limit, window after window, and the factor near the share that is too much.
 //!
 //! Time is moved by hand and every draw is seeded: a run is the same every time.
@@ -139,7 +139,7 @@ fn every_window_is_within_a_tenth_of_the_limit() {
     }
 }
 
-/// Of a hundred calls per window, a single window strays by chance: thinning is random, by a tenth
+/// Of a hundred calls per window, a single window strays by chance: declines are random, by a tenth
 /// or so for a hundred calls, and it strays upwards, since below the soft limit nothing is turned
 /// away. The rate over twenty windows is near the limit all the same, and no window is past the
 /// hard one.

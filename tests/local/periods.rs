@@ -101,7 +101,8 @@ fn admits_the_capacity(rate: RateLimit, window: Duration) {
     assert!(absolute.is_allowed("key", &rate, capacity).is_allowed(), "{rate} in {window:?}");
 }
 
-/// What falls short of a whole number by rounding alone is taken for it, over the own period as well.
+/// A capacity that rounding alone keeps below a whole number is taken for that number, over the own period
+/// as well.
 #[test]
 fn fractions_over_their_own_period() {
     for (count, capacity) in [(1.0 - f64::EPSILON / 2.0, 1), (0.999_999, 0), (2.5, 2)] {

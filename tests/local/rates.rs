@@ -176,7 +176,7 @@ proptest! {
         }
     }
 
-    /// What a decimal fraction comes to in a whole number of seconds is what it is on paper.
+    /// The capacity of a decimal fraction over a whole number of seconds is the one computed on paper.
     // proves (property): rates
     #[test]
     fn decimals_are_what_they_are_on_paper(

@@ -1,5 +1,4 @@
-//! What a limiter tells about itself: counts of its decisions, and an observer of each of them;
-//! and that all of it is the same through the [`Limiter`] trait.
+//! A limiter's statistics and its observer, and that both are the same through the [`Limiter`] trait.
 
 // each proves: stats
 
@@ -51,7 +50,7 @@ fn decisions_are_counted_by_outcome_and_strategy() {
     assert!(!absolute.inc("other", &rate, 1).is_allowed());
     assert!(!absolute.record("other", &RateLimit::unlimited(), 1));
 
-    // What is no decision on units is not counted.
+    // Calls that decide on no units are not counted.
     let _ = absolute.is_allowed("key", &rate, 1);
     let _ = suppressed.is_allowed("key", &rate, 1);
     assert_eq!(absolute.usage("key", &RateLimit::unlimited()), 10);

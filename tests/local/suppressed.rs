@@ -31,7 +31,7 @@ fn goes_by_the_book<P: Provider>() {
         told.next_is(draw);
         Answer::from(limiter.inc(0, &rate, count))
     };
-    // Of an unknown key nothing is turned away, and looking leaves no trace.
+    // Nothing is declined for an unknown key, and a look leaves no trace.
     assert_eq!(limiter.suppression_factor(0, &rate), 0.0);
     assert_eq!(Answer::from(limiter.is_allowed(0, &rate, 12)), suppressed(0.0, true));
     assert_eq!(Answer::from(limiter.is_allowed(0, &rate, 16)), suppressed(1.0, false));
@@ -57,7 +57,7 @@ fn goes_by_the_book<P: Provider>() {
     assert_eq!(inc(1, 0.999), suppressed(1.0, false));
     assert_eq!(limiter.counts(0), (15, 9));
 
-    // What was observed in the first bucket leaves the last second at 1.1 s, and the window at
+    // Units observed in the first bucket leave the last second at 1.1 s, and the window at
     // 10.1 s; the rest was observed from 0.2 s on, in two buckets.
     limiter.set_time(Duration::from_nanos(1_099_999_999));
     assert!((limiter.suppression_factor(0, &rate) - (1.0 - 1.0 / 24.0)).abs() < 1e-12);

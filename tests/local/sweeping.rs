@@ -130,7 +130,7 @@ fn no_window_overflows_while_keys_are_forgotten() {
     }
 }
 
-/// What a thread has added: admitted by Absolute, admitted and declined by Suppressed.
+/// The units that a thread has added: admitted by Absolute, admitted and declined by Suppressed.
 type Sums = [[u64; 3]; KEYS.len()];
 
 /// On a clock that stands still nothing expires, so the books must balance: units that were added

@@ -6,7 +6,7 @@ use std::time::Duration;
 use trypema::{Bucket, Limiter, LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What a unit counts for at most: a window of a second, and a bucket.
+/// The longest that a unit counts: a window of a second, and a bucket.
 const EXPIRED: Duration = Duration::from_millis(1_002);
 
 fn limiter() -> (LocalRateLimiter, ManualClock) {

@@ -1,4 +1,4 @@
-//! What is made of an outage: the four policies, the breaker, and the way back.
+//! Calls during an outage: the four policies, the breaker, and the recovery.
 
 // each proves: G7
 
@@ -98,7 +98,7 @@ fn every_policy_answers_as_it_says() {
     }
 }
 
-/// Whoever asks for more than an unused key may have is told so, and not to come back.
+/// A call for more than an unused key allows is told that it never fits.
 // proves: G3
 #[test]
 fn what_never_fits_gets_no_hope() {

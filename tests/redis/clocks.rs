@@ -191,7 +191,7 @@ fn absolute_agrees() {
         let key = format!("absolute {seed}");
         let mut below = Below(Draws::new(seed));
         let mut log = Log { buckets, now_us: START_MS * 1_000, ..Log::default() };
-        // What was admitted lately, where, by both accounts.
+        // Recent admissions: the bucket, and the count by either side.
         let mut admitted: Vec<(Bucket, u64, u64)> = Vec::new();
         let [mut rejected, mut undone, mut partly] = [0; 3];
         for step in 0..2_500 {

@@ -1,4 +1,4 @@
-//! What the denial cache answers without asking, and when it asks again.
+//! The answers that the denial cache gives without asking, and when it asks again.
 
 // each proves: G3
 
@@ -114,7 +114,7 @@ fn room_that_comes_sooner_is_seen() {
 }
 
 /// A reply may come late. Its hint is of the moment at which the server decided, and the call that comes back when
-/// that has passed is admitted, not turned away by what is remembered.
+/// that has passed is admitted, not rejected by the cache.
 #[test]
 fn a_late_reply_is_not_remembered_for_longer() {
     let (server, clock) = (RedisServer::start(), ManualClock::new());
@@ -204,7 +204,7 @@ fn it_is_bounded_and_can_be_off() {
     let kept = all(&bounded);
     assert!((1..=100).contains(&kept), "{kept} kept");
     assert_eq!(all(&off) + all(&off), 0);
-    // What is too old makes room for others.
+    // Old entries make room for new ones.
     clock.advance(ms(1_000));
     let last = &names[950..];
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What limiters leave in Redis: one key each, small, and gone by itself.
+//! The traces of limiters in Redis: one small value for each key, which expires by itself.
 
 // each proves: G5
 
@@ -32,7 +32,7 @@ fn an_idle_server_forgets_everything() {
     let (rate, none) = (RateLimit::per_second(10.0).unwrap(), RateLimit::per_day(1.0).unwrap());
     let mut connection = server.connection();
 
-    // Looking leaves no trace, and neither does what is turned away by Absolute, or asks for nothing.
+    // A look leaves no trace, nor does a call that Absolute rejects or that asks for nothing.
     assert!(absolute.is_allowed("looked at", &rate, 1).unwrap().is_allowed());
     absolute.usage("looked at", &any()).unwrap();
     absolute.refund("looked at", &any(), 1).unwrap();

@@ -198,8 +198,8 @@ impl Provider for Absolute {
 
 /// Rejections are repeated here for as long as they hold.
 ///
-/// What was admitted or recorded since is not seen by a repeated rejection, so its hint may be early.
-/// That, and no more, is what sets it apart from what the server says at that moment.
+/// A repeated rejection does not see units admitted or recorded since, so its hint may be early. In nothing
+/// else does it differ from the server's answer at that moment.
 pub(crate) struct Cached {
     cached: Absolute,
     /// Over the same keys, at the same time.

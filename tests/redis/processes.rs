@@ -103,7 +103,7 @@ impl Load {
     }
 }
 
-/// What a child is told, and where it writes down its admissions, a line each.
+/// The orders of a child, and the file to which it writes its admissions, a line each.
 const TOLD: &str = "TRYPEMA_TEST_CHILD";
 
 /// Nanoseconds of the clock that the server reads too.

@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketType};
 use crate::cluster::eventually;
 use crate::ports::free_port;
 
-/// What becomes of the replies.
+/// The fate of replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -33,10 +33,10 @@ pub(crate) enum Fault {
     Drip(Duration),
 }
 
-/// What becomes of connections that are there when this is set, and of no others.
+/// The fate of connections that exist when this is set, and of no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoiled {
-    /// What is sent leads nowhere, as after a router has forgotten the connection.
+    /// Data sent on them is lost, as after a router has forgotten the connection.
     Swallowed,
     /// The server, whoever it is now, says this in place of any reply.
     Saying(&'static str),
@@ -59,7 +59,7 @@ pub(crate) struct Proxy {
     acceptor: Option<Acceptor>,
 }
 
-/// What has reached the proxy, and so the server.
+/// Counts of what reached the proxy, and so the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) connections: u64,
@@ -181,7 +181,7 @@ impl Acceptor {
                 if *lock(&stopped) {
                     return;
                 }
-                // Who has gone again by now is no longer of interest.
+                // A client that has gone again is of no interest.
                 let Ok(client) = client else { continue };
                 let number = state.connections.fetch_add(1, Ordering::Relaxed); // A count.
                 let upstream = *lock(&state.upstream);

@@ -148,7 +148,7 @@ fn cost_does_not_grow_with_the_window() {
             assert!(!scene.absolute().inc(key, &full, 1).unwrap().is_allowed());
         });
         assert_eq!(rejected, [0, 1, 0, 0, 0], "rejected, {key}");
-        // What has to wait for many buckets looks for the last of them.
+        // A call that has to wait for many buckets looks for the last of them.
         let [searched] = scene.calls(["getrange"], || {
             assert!(!scene.absolute().inc(key, &full, live.into()).unwrap().is_allowed());
         });
@@ -252,7 +252,7 @@ fn every_value_expires() {
     }
 }
 
-/// What was not written by these scripts is left alone.
+/// The scripts leave values alone that they did not write.
 #[test]
 fn foreign_values_are_refused() {
     let scene = Scene::of(100);

@@ -25,7 +25,7 @@ use crate::ports::free_port;
 /// The password of the user that the tests' own questions are asked by, where a server has users.
 const ADMIN_PASSWORD: &str = "of-the-tests";
 
-/// What a server is started with, beside its port and its directory.
+/// Options that a server is started with, beside its port and its directory.
 #[derive(Default)]
 pub(crate) struct Setup {
     settings: Vec<(String, Vec<OsString>)>,

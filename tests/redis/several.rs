@@ -201,7 +201,7 @@ fn odd_lists() {
     let mixed = absolute.inc_all(&[("a", &unlimited, 70), ("a", &one, 1)]).unwrap();
     assert_eq!((mixed.remaining(), mixed.tightest), (0, 1));
     assert_eq!(absolute.usage("a", &unlimited), Ok(70));
-    // What cannot be counted is an error, and nothing of the rest is counted.
+    // A count too large to be counted is an error, and none of the other calls is counted.
     let most = (1 << 53) - 1;
     assert!(absolute.record("a", &unlimited, most - 70).unwrap());
     let refused = absolute.inc_all(&[("b", &one, 1), ("a", &unlimited, 1)]);

@@ -146,7 +146,7 @@ fn processes_that_are_forked_off_begin_afresh() {
     let absolute = limiter.absolute();
     let (rate, one) = (plenty(), RateLimit::per_minute(1.0).unwrap());
     assert!(absolute.inc("full", &one, 1).unwrap().is_allowed());
-    // Parents count, children are turned away: an answer for the other is the wrong one.
+    // Parents count, children are rejected: an answer for the other is the wrong one.
     let counts = || (0..300).all(|_| absolute.inc("key", &rate, 1).is_ok_and(|it| it.is_allowed()));
     let is_turned_away =
         || (0..300).all(|_| absolute.inc("full", &one, 1).is_ok_and(|it| !it.is_allowed()));

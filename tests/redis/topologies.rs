@@ -237,7 +237,7 @@ fn a_slot_that_moves_is_followed() {
     assert_eq!(limiter.absolute().usage("key", &any()).unwrap(), before + 4);
 }
 
-/// What the lost node had is unknown, and said to be; once it is back, all goes on.
+/// Calls for keys of the lost node fail as unknown; once the node is back, they go on.
 #[test]
 fn a_lost_node_of_a_cluster_is_an_outage() {
     let mut cluster = Cluster::start();

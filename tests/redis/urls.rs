@@ -1,4 +1,4 @@
-//! What a URL may say, what is made of it, and that none of its password shows, however malformed it is.
+//! The forms of URLs, their meaning, and that no error shows any of the password, however malformed the URL.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};

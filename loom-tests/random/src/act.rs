@@ -1,4 +1,4 @@
-//! What threads call, what came of it, and the map with one key that they call it on.
+//! The calls of threads, their results, and the map with one key that they call.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -48,7 +48,7 @@ impl Act {
     }
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Decision(Outcome),

@@ -22,7 +22,7 @@ fn some_grid(rng: &mut Rng) -> (Grid, u64, u64) {
     (grid, window, bucket)
 }
 
-/// What is said of a grid that is none.
+/// The error for an invalid grid.
 fn refusal(window: Duration, bucket: Duration) -> (&'static str, String) {
     match Grid::new(window, bucket, MOST_BUCKETS) {
         Err(TrypemaError::InvalidConfig { field, allowed, .. }) => (field, allowed),

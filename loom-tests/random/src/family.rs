@@ -17,10 +17,10 @@ const SEED: &str = "TRYPEMA_RANDOM_SEED";
 const FROM: &str = "TRYPEMA_RANDOM_FROM";
 const FAIL_FAST: &str = "TRYPEMA_RANDOM_FAIL_FAST";
 
-/// What is called besides `Add`, and how often in 20.
+/// The calls besides `Add`, and how often in 20.
 pub(crate) type Acts = &'static [(u32, Kind)];
 
-/// What the runs of a family have in common. Numbers are bounds, which a run draws below.
+/// The settings that the runs of a family share. Numbers are bounds, which a run draws below.
 #[derive(Clone, Copy)]
 pub(crate) struct Family {
     /// Bits of a mark's index, one of these: few make ticks wrap early, many make counts wrap.

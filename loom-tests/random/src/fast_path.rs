@@ -5,7 +5,7 @@ use crate::sync::atomic::AtomicU64;
 use crate::sync::{self, INLINE_MARKS, SMALLEST_RING, epoch};
 use crate::window::{Layout, Limit, Outcome, Timeline, Window};
 
-/// What the fast path is for: it looks at few words, and at no ring.
+/// The purpose of the fast path: it looks at few words, and at no ring.
 // proves: G3
 #[test]
 fn the_short_way_is_short() {
@@ -44,9 +44,9 @@ fn the_short_way_is_short() {
     assert_eq!(accesses(&|| add(101, 2, 5), false), 8);
     assert_eq!(accesses(&|| unhinted(101, 5, 5), false), 8);
     assert_eq!(accesses(&|| unhinted(101, 6, 5), false), 8);
-    // More than the oldest mark stands in the way: the long way.
+    // More than the oldest mark stands in the way: the full protocol.
     assert!(accesses(&|| add(101, 5, 5), false) > 8);
-    // What never fits needs no hint.
+    // A call that never fits needs no hint.
     assert_eq!(accesses(&|| add(101, 6, 5), false), 8);
 
     // A ring: whoever adds to a tick for the second time keeps a note, which then takes the place
@@ -66,11 +66,11 @@ fn the_short_way_is_short() {
     assert!(accesses(&|| add(105, 1, 99), true) > 5);
     assert!(accesses(&|| add(105, 1, 99), true) > 5);
     assert_eq!(accesses(&|| add(105, 1, 99), true), 5);
-    // A reading that is a bit older is judged at the newest mark, the long way.
+    // A reading that is a bit older is judged at the newest mark, by the full protocol.
     assert!(accesses(&|| add(104, 1, 99), true) > 5);
     assert_eq!(accesses(&|| add(105, 1, 99), true), 5);
 
-    // What was given back takes the place of the note, until its bucket has left the window: here
+    // The list of units given back takes the place of the note, until its bucket has left the window: here
     // the oldest.
     assert_eq!(window.refund(&timeline, 105, 1), Some(1));
     assert!(accesses(&|| add(105, 1, 99), true) > 5);

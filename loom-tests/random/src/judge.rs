@@ -6,7 +6,7 @@ use crate::model::Rules;
 use crate::run::Shape;
 use crate::window::{MarkId, Outcome};
 
-/// What is wrong with a history, if anything.
+/// The fault in a history, if any.
 pub(crate) fn judge(scene: &Scene, shape: &Shape) -> Result<(), String> {
     let rules = Rules {
         span: shape.size.span,

@@ -108,7 +108,7 @@ impl<'a> Search<'a> {
         if let Some(chosen) = &spot.chosen[thread] {
             let mut model = spot.model.clone();
             model.give(chosen);
-            // Whoever else has chosen finds that units were given back meanwhile, and starts over.
+            // Another thread that has chosen finds that units were given back meanwhile, and starts over.
             open.push(Spot { done, model, chosen: Default::default() });
         }
         let beside: Vec<&Call> = self

@@ -57,7 +57,7 @@ impl View {
 
 struct Value {
     value: u64,
-    /// What acquiring this value teaches.
+    /// The view that acquiring this value brings.
     attached: Option<Rc<View>>,
 }
 
@@ -70,7 +70,7 @@ struct Word {
 struct Memory {
     words: Vec<Word>,
     views: Vec<View>,
-    /// What a thread learns by pinning: see `epoch`.
+    /// The view that a thread gains by pinning: see `epoch`.
     retired: View,
     thread: usize,
     rng: fastrand::Rng,
@@ -281,7 +281,7 @@ pub(crate) fn free(word: usize) {
     with(|memory| memory.words[word].is_freed = true);
 }
 
-/// What this thread knows will be known to whoever pins later.
+/// Threads that pin later will have this thread's view.
 pub(crate) fn retire() {
     with(|memory| {
         let view = memory.views[memory.thread].clone();
@@ -312,7 +312,7 @@ pub(crate) fn set_pace(pace: Pace) {
     });
 }
 
-/// What runs from now on is this thread.
+/// From now on, this thread runs.
 pub(crate) fn switch_to(thread: usize) {
     with(|memory| memory.thread = thread);
 }

@@ -22,7 +22,7 @@ pub(crate) struct Batch {
 /// Units that a refund or undo has chosen: so many of a batch.
 pub(crate) type Chosen = Vec<(u16, u64)>;
 
-/// What is fixed for a run.
+/// The settings of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) span: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Rules {
     pub(crate) is_single: bool,
 }
 
-/// What there is to know, besides the model's state, when a call takes effect.
+/// The facts besides the model's state when a call takes effect.
 pub(crate) struct Around<'a> {
     pub(crate) rules: &'a Rules,
     /// Clock readings of calls that overlap this one.
@@ -66,7 +66,7 @@ pub(crate) struct Model {
     pub(crate) newest: u64,
     /// The tick of the last addition.
     touched: u64,
-    /// What `newest` falls back to when the key is forgotten.
+    /// The value that `newest` falls back to when the key is forgotten.
     floor: u64,
     /// Whether the key is not there, or nothing was added since it came.
     is_blank: bool,
@@ -225,7 +225,7 @@ impl Model {
                     || usages.any(|(tick, counted)| counted == 0 && tick - self.touched >= stale)
             }
             (Act::Retire(stale) | Act::Idle(stale), Answer::Done(false)) => {
-                // Whoever is about to add may have begun the window afresh, and what came in while
+                // A thread about to add may have begun the window afresh, and units that came in while
                 // this call looked may have left again. A window that nothing was added to is as
                 // old as its making.
                 let busy = if around.rules.is_single { self.touched } else { self.newest };
@@ -257,7 +257,7 @@ impl Model {
         if !is_joined && !self.places(call, around).contains(&tick) {
             return vec![];
         }
-        // What it says of the usage was true when it looked: before others gave units back, and, if
+        // The usage that it reports was true when it looked: before others gave units back, and, if
         // it joined, at its own reading.
         let counted = self.usage(span, tick);
         let (least, greatest) = if around.is_alone() {
@@ -284,7 +284,7 @@ impl Model {
             let (id, mut calls) =
                 last.map_or_else(|| (next.next_id(), vec![]), |batch| (batch.id, batch.calls));
             calls.push(by);
-            // What was given back between the look and the addition is missing from it.
+            // Units given back between the look and the addition are missing from it.
             let full = |missing| Self {
                 batches: vec![Batch { id, tick, units: most - missing, calls: calls.clone() }],
                 ..next.clone()

@@ -157,7 +157,7 @@ fn lanes_count_every_unit_once() {
                 for tick in [100, 100, 101, 100, 102, 102] {
                     demand.add(tick, units, thread);
                     mine += units;
-                    // What others add has units of its own.
+                    // Other threads add units of their own.
                     let seen = demand.usage(102) / units % 10;
                     assert_eq!(seen, mine / units, "seed {seed}: thread {thread} sees its own");
                 }
@@ -169,7 +169,7 @@ fn lanes_count_every_unit_once() {
 
         assert_eq!(demand.usage(99 + SIZE.span), 1_666, "seed {seed}: all is inside");
         let rest = demand.usage(100 + SIZE.span);
-        // Whoever came with an old reading was counted where others were by then.
+        // A thread with an old reading was counted at the tick that others had reached.
         assert!((222..=666).contains(&rest), "seed {seed}: {rest}");
         let within = |span| demand.stripes.usage_and_recent(&demand.timeline, 102, span);
         assert_eq!(within(3), (1_666, 1_666), "seed {seed}");

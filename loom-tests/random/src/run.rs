@@ -97,7 +97,7 @@ fn call(scene: &Scene, thread: usize, Planned { act, age, later }: Planned) {
     scene.call(thread, act, memory::clock().saturating_sub(age) + later);
 }
 
-/// What a racing thread does.
+/// Runs a racing thread's plan.
 fn body(thread: usize, plan: &[Planned]) {
     let scene = SCENE.with_borrow(Option::clone).expect("a run has a scene");
     plan.iter().for_each(|planned| call(&scene, thread, *planned));

@@ -22,7 +22,7 @@ struct Script {
     clock: u64,
     /// Calls of the set-up, each so many ticks after the last.
     before: &'static [(u64, Act)],
-    /// What each thread calls, and how many ticks after `clock` each reading is.
+    /// The calls of each thread, and how many ticks after `clock` each reading is.
     threads: Vec<Vec<(Act, u64)>>,
     /// The threads that run, one after the other, until they fall asleep. Those with the same
     /// second number get equally far.
@@ -143,7 +143,7 @@ fn latest_runs_away_from_an_announcement() {
         size: NARROW,
         limit: 2,
         clock: 5_000,
-        // Turned away, by a window that is made for it.
+        // Rejected, by a window that is made for it.
         before: &[(0, Act::Add(3))],
         threads: vec![
             vec![(Act::Add(1), 31)],
@@ -162,8 +162,8 @@ fn latest_runs_away_from_an_announcement() {
 
 #[test]
 fn a_refund_sleeps_for_half_a_turn() {
-    // What it gives back has left the window long before it says so, and its tick looks later than
-    // those of the marks that are there by then.
+    // The units that it gives back have left the window long before it says so, and their tick looks later
+    // than those of the marks that are there by then.
     for later in [60, 70, 90, 120] {
         let script = Script {
             name: "a refund sleeps for half a turn of the ticks",

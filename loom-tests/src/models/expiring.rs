@@ -1,4 +1,4 @@
-//! The kept number of the Suppressed strategy: whoever finds it good reads one that is.
+//! The kept number of the Suppressed strategy: a thread that finds it good reads a good one.
 
 // each proves: suppression
 

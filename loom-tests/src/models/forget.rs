@@ -75,7 +75,7 @@ fn reset_beside_the_first_call() {
         || OneKeyMap::new(3, 1, &[]),
         |map, answers| {
             assert!(answers[1].is_admitted(), "{answers:?}");
-            // Who says that there was no key has forgotten nothing. The other may have come last, or
+            // A thread that found no key has forgotten nothing. The other may have come last, or
             // have forgotten the key before that was counted.
             let next = map.act(Add(10, 1));
             let was_known = matches!(answers[0], Answer::Done(true));

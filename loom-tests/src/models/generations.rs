@@ -1,4 +1,4 @@
-//! The epochs of the denial cache: what was learned before a change is never taken for what holds
+//! The generations of the denial cache: a reply from before a change is never taken for one that holds
 //! after it.
 
 // each proves: G3

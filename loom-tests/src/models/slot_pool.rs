@@ -96,7 +96,7 @@ fn the_same_slot_on_top_again() {
             shared.give(first);
         }
         let third = thread.join().expect("no thread panics");
-        // Whoever has two has them for itself: `take` sees to that. And one more is free, unless
+        // A thread that has two slots shares neither: `take` sees to that. And one more is free, unless
         // the other thread came before or after all this.
         let held = usize::from(second.is_some()) + usize::from(third.is_some());
         let left = (0..2).filter(|_| shared.take().is_some()).count();

@@ -148,7 +148,7 @@ pub(super) fn stepped_back() -> Row {
         let answer = limiter.absolute().inc(KEY, &two, 1);
         Asked { answer, took: begun.elapsed() }
     };
-    // What was full stays full, for a minute and a bucket from now; the hint knows.
+    // The full key stays full for a minute and a bucket from now, and the hint says so.
     let rejected = inc("full");
     assert_eq!(rejected.retry_after(), Some(Duration::from_millis(60_100)), "{rejected:?}");
     assert_eq!(limiter.absolute().usage("full", &any()).unwrap(), 2);

@@ -1,5 +1,5 @@
-//! What a caller gets when something is wrong with Redis or the way to it, how long that takes,
-//! what was counted, and what it takes to go on.
+//! The answer to a caller when something is wrong with Redis or the way to it, how long it takes, what was
+//! counted, and how calls come to work again.
 //!
 //! Each fault is a function that makes it happen to a call and returns a [`Row`]. The rows are kept
 //! in `docs/redis-faults.md`, and a run that meets with other outcomes fails. Times are printed, and

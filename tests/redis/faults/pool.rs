@@ -39,7 +39,7 @@ fn fill(limiter: &RedisRateLimiter, proxy: &Proxy) {
     proxy.set(Fault::None);
 }
 
-/// What waits for the first of them has waited for all: the next call works.
+/// The call that waits for the first of them has waited for all: the next call works.
 pub(super) fn swallowed() -> Row {
     let scene = filled();
     scene.proxy.spoil_old(Spoiled::Swallowed);
@@ -118,7 +118,7 @@ pub(super) fn too_many_clients() -> Row {
     }
 }
 
-/// What is over its limit is rejected without memory, too.
+/// A call above its limit is rejected without memory, too.
 pub(super) fn out_of_memory_but_full() -> Row {
     let scene = Scene::new();
     let limiter = builder(scene.proxy.url()).breaker(1, DEADLINE * 100).build().unwrap();

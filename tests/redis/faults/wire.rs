@@ -82,7 +82,7 @@ pub(super) fn pool_exhausted() -> Row {
     let latest = asked.iter().filter(turned_away).max_by_key(|asked| asked.took);
     let latest = latest.expect("somebody never gets the connection");
     assert!(allowed > 0 && limiter.stats().pool_timeouts > 0, "{:?}", limiter.stats());
-    // What the others were told was counted is all that was.
+    // Only the units that other callers were told of are counted.
     let counted = scene.counted().saturating_sub(allowed + unknown);
     Row {
         fault: "all connections in use",

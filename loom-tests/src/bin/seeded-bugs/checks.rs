@@ -23,7 +23,7 @@ pub(crate) enum Check {
     Property(&'static str),
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
     /// It noticed nothing.

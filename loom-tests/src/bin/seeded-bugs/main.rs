@@ -111,7 +111,7 @@ fn run(root: &Path, bugs: &[&Bug], is_random: bool) -> Result<Table, String> {
     Ok(table)
 }
 
-/// What a bug is shown to, in order.
+/// The checks that a bug is shown to, in order.
 fn plan(bug: &Bug, is_random: bool) -> Vec<Check> {
     if is_random {
         return vec![Check::Random(""), Check::RealSizes("")];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bugs::Bug;
 
-/// What is copied: the library, what tests it, and nothing that is built.
+/// The paths that are copied: the library and its tests, and nothing that is built.
 const TREE: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",

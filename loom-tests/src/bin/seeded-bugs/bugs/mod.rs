@@ -16,7 +16,7 @@ use crate::checks::Check;
 #[derive(Debug, Clone)]
 pub(crate) struct Bug {
     pub(crate) name: &'static str,
-    /// What is broken, for the table.
+    /// The broken thing, for the table.
     pub(crate) what: &'static str,
     /// The guarantees that it breaks, for `loom-tests/guarantees.sh`.
     pub(crate) breaks: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct Bug {
     /// As short as can be. Space, comments and a comma before a closing bracket make no difference.
     pub(crate) original: &'static str,
     pub(crate) seeded: &'static str,
-    /// What noticed it before, and is asked first.
+    /// The checks that noticed it before, and run first.
     pub(crate) by: &'static [Check],
 }
 

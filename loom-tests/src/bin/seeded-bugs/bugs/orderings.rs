@@ -1,4 +1,4 @@
-//! What each ordering is for, and where rings are freed.
+//! The purpose of each ordering, and where rings are freed.
 
 use super::Bug;
 use crate::checks::Check::{Loom, Random, Reclaim};

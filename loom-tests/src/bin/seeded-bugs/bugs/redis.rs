@@ -1,4 +1,4 @@
-//! What callers of Redis share.
+//! Parts that callers of Redis share.
 
 use super::Bug;
 use crate::checks::Check::Loom;
