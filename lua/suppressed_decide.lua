@@ -8,7 +8,7 @@
 --         afresh                whether to compute the perceived demand anew, even if the kept one is good
 -- Leaves: total                 the usage, if `count` were admitted
 --         admitted              whether it is
---         factor                the share of calls that are turned away; nil up to `soft`
+--         factor                the share of calls that are declined; nil up to `soft`
 --         perceived, good_until changed where the perceived demand was computed anew
 --
 -- The perceived demand is the greater of the units observed, admitted and declined together, over the

@@ -31,7 +31,7 @@ use crate::{
 /// - with [`CountTooLarge`](TrypemaError::CountTooLarge) for more than 2^53 - 1 units, which is as far
 ///   as the server counts exactly;
 /// - with [`Redis`](TrypemaError::Redis), [`PoolTimeout`](TrypemaError::PoolTimeout) or
-///   [`Unavailable`](TrypemaError::Unavailable) if Redis is away, unless
+///   [`Unavailable`](TrypemaError::Unavailable) in an outage of Redis, unless
 ///   [`on_unavailable`](crate::RedisRateLimiterBuilder::on_unavailable) says otherwise. If the request
 ///   was sent and no answer came, the error says that its outcome is unknown: it may have counted,
 ///   once. It is never sent again;

@@ -145,7 +145,7 @@ impl<S: Strategy> Engine<S> {
         Ok((at, decisions))
     }
 
-    /// The answer that the user wants while Redis is away.
+    /// The answer by the outage policy.
     #[cold]
     fn all_without_redis(
         &self,

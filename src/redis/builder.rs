@@ -217,11 +217,7 @@ impl RedisRateLimiterBuilder {
                 }
                 if !(self.url.is_empty() || self.url == connections.url) {
                     let allowed = "the URL of the limiter must be the same, or empty";
-                    return Err(TrypemaError::config(
-                        "connections",
-                        "open to another URL",
-                        allowed,
-                    ));
+                    return Err(TrypemaError::config("connections", "to another URL", allowed));
                 }
                 connections
             }

@@ -96,7 +96,7 @@ pub struct RedisConnectionSettings {
     tls_client: Option<(Vec<u8>, Vec<u8>)>,
     credentials: Option<(String, String)>,
     sentinel_credentials: Option<(String, String)>,
-    /// Whether any setting was changed from its default.
+    /// Whether any setting was made.
     pub(crate) is_set: bool,
 }
 

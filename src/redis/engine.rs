@@ -272,7 +272,7 @@ impl<S: Strategy> Engine<S> {
                 Err(failure.into_error(count))
             }
             (OnUnavailable::Allow, _) => Ok((at_best, DecisionSource::Policy)),
-            // No Redis would ever allow it.
+            // Redis would never allow it either.
             (OnUnavailable::Reject, _) if !at_best.is_allowed() => {
                 Ok((at_best, DecisionSource::Policy))
             }

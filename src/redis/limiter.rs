@@ -30,7 +30,7 @@ use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSupp
 /// match limiter.absolute().inc("ip:203.0.113.7", &rate, 1) {
 ///     Ok(decision) if decision.is_allowed() => println!("served"),
 ///     Ok(decision) => println!("429, try again in {:?}", decision.retry_after()),
-///     Err(error) => println!("503: {error}"), // Redis is away, not the client's fault
+///     Err(error) => println!("503: {error}"), // an outage of Redis, not the client's fault
 /// }
 /// # Ok(())
 /// # }

@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
     Never {
         usage: u64,
     },
-    /// Between the limits: admitted or declined.
+    /// Above the soft limit: admitted or declined.
     Drawn {
         counted: Counted,
         admitted: bool,

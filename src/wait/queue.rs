@@ -11,8 +11,8 @@
 //!
 //! A stripe's lock is taken by threads that are about to wait or have just waited, by `refund` and `reset`
 //! while somebody waits in that stripe, and by `clear`; decisions never take it. Beside it, a limiter in
-//! process has one for starting and stopping the cleanup thread, and `ManualClock` one for the threads that wait
-//! for it.
+//! process has one for starting and stopping the cleanup thread, and `ManualClock` one for the threads
+//! that wait for it.
 //!
 //! Under a lock, the only code of the key's type that runs is its `Eq`, and only before anything was
 //! changed: a key whose comparison panics joins no line, and damages none. Lines are left by their

@@ -99,8 +99,8 @@ impl Window {
     #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     fn free_slot(&self, snapshot: &Snapshot<'_>) -> Option<FreeSlot> {
         let (len, slots) = (snapshot.len(), snapshot.view.len());
-        // Tested on the `len` of the state, not on the marks inside by now: whoever has read this
-        // state may still be reading all of them.
+        // Tested on the `len` of the state, not on the marks inside by now: a thread that has read
+        // this state may still be reading all of them.
         if len == slots {
             self.exchange(snapshot, 2 * slots);
             return None;

@@ -40,7 +40,7 @@
 //! note before it was of both. (All this is modulo the ranges of ticks and counts, as in `window`.)
 //!
 //! Each of these is one compare-and-swap that is not repeated; where it fails, somebody else was
-//! faster, and the way through the marks is open as ever.
+//! faster, and calls still go through the marks.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::window::given_back;

@@ -35,8 +35,8 @@ impl Marks {
         // SAFETY: the pointer is only compared with null here, never dereferenced.
         let unprotected = unsafe { epoch::unprotected() };
         // Relaxed: null or not is all that is learnt; the inline words need no pointer. A stale
-        // null cannot be taken for current: whoever committed a state through a ring published the
-        // ring first, and the caller acquired that state before calling.
+        // null cannot be taken for current: the thread that committed a state through a ring published
+        // the ring first, and the caller acquired that state before calling.
         let is_inline = self.ring.load(Ordering::Relaxed, unprotected).is_null();
         is_inline.then(|| View { slots: &self.inline, ring: Shared::null() })
     }

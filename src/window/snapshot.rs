@@ -167,7 +167,7 @@ impl Snapshot<'_> {
         let base = layout.start(self.mark(self.tail().wrapping_sub(live)));
         let given = if self.given_back.is_empty() { 0 } else { self.given(live, tick) };
         // With those given back, there may be more than a count can tell. Modulo its range the
-        // difference is right all the same.
+        // difference is still right.
         let units = layout.units_between(base.wrapping_add(given), self.cum());
         Usage { live, base, units }
     }

@@ -6,7 +6,7 @@
 //! have given units back, and how many each (see `given_back`). A list never changes. It is replaced as a
 //! whole, by a compare-and-swap of the note, the word that holds its address. Nearly all windows have none.
 //!
-//! Usage is `cum` less the `start` of the oldest mark inside, as ever, and less the units in the list
+//! Usage is `cum` less the `start` of the oldest mark inside, as always, and less the units in the list
 //! of that mark and of later ones. Those entries, and no others, are of marks inside:
 //!
 //! - An entry that is later than the oldest mark inside is of a mark inside. For the list that goes with a
@@ -38,9 +38,9 @@
 //! compare-and-swap of that state. If it saw a list that was made for a later state, the state has
 //! changed, and the compare-and-swap fails. So all units in the list are units that the state counts.
 //! The list may be outdated by then: the admission counts units that were given back meanwhile.
-//! Races between the two err on that side. But it is no older than any list by which the admissions
-//! up to this state were judged, since those were published with the state: what is left by it is no
-//! more than what the last of them left.
+//! Races between the two err towards counting too much. But the list is no older than any list by which
+//! the admissions up to this state were judged, since those were published with the state: the usage by
+//! this list is no more than the usage that the last of them left.
 //!
 //! *When entries leave the list.* A new list takes over the entries of the old one for the `len` marks
 //! of the state. A thread that commits a mark after which no entry does voids the note. Nobody misses

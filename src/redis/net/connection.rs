@@ -154,9 +154,7 @@ impl Connection {
                 | Value::SimpleString(_)
                 | Value::Okay
                 | Value::ServerError(_) => Ok(value),
-                other => {
-                    Err(Kind::Protocol { cause: format!("its reply is not of RESP2: {other:?}") })
-                }
+                other => Err(Kind::Protocol { cause: format!("its reply is no RESP2: {other:?}") }),
             })
     }
 }

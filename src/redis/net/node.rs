@@ -158,7 +158,7 @@ impl Node {
         deadline: Deadline,
         act: impl FnOnce(&mut Connection) -> Result<Vec<Answer<T>>, Kind>,
     ) -> Called<T> {
-        // When the first request went out.
+        // When the server was first contacted.
         let asked = Cell::new(None);
         let begin = || asked.set(asked.get().or(Some(Instant::now())));
         let was_hasty = || {
