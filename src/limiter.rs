@@ -96,7 +96,7 @@ pub trait Limiter: Send + Sync {
     /// Several limits at once: all of the calls are admitted, or nothing is counted.
     ///
     /// By default it asks for one after the other, and undoes those that were admitted if one is not.
-    /// That is not one step: providers do better.
+    /// That is not one atomic step: the providers here do better.
     ///
     /// # Errors
     /// If the provider cannot decide.

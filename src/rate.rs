@@ -75,7 +75,7 @@ enum Class {
     Fraction,
 }
 
-/// Those with a number in [`Multiples`]; the first in [`Class`].
+/// The periods with a number in [`Multiples`]; the first in [`Class`].
 const NAMED: [u64; 4] = [SECOND, MINUTE, HOUR, DAY];
 
 impl Class {

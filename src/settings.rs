@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-/// Which window each rate is judged over.
+/// Says which window each rate is judged over.
 ///
 /// Without windows of its own a limiter judges each rate over the rate's own period. With some, over
 /// the shortest that is no shorter than the period, else over the longest.

@@ -120,7 +120,7 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
         self
     }
 
-    /// Where time is read from. Default: a [`MonotonicClock`].
+    /// The clock to read time from. Default: a [`MonotonicClock`].
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Box::new(clock));
         self

@@ -39,7 +39,7 @@ struct Counts {
     suppressed_declined: Counter,
     no_room: Counter,
     timeouts: Counter,
-    /// In nanoseconds.
+    /// The longest wait, in nanoseconds.
     longest_wait: AtomicU64,
 }
 

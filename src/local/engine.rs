@@ -147,7 +147,7 @@ where
         if let Some(capacity) = self.usual(rate, count)
             && let Some(per_thread) = self.counters.known_thread()
         {
-            // In a block of its own: the observer must not be told while states are protected.
+            // In a block of its own: the observer must not run while states are protected.
             let decision = match self.map.pinned() {
                 // No closures here: they would be calls.
                 Some(map) => match map.get(key) {

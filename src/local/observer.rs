@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::RateLimitDecision;
 
-/// Which strategy decided.
+/// The strategy that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]

@@ -236,7 +236,7 @@ impl RedisRateLimiterBuilder {
             suppression_refresh: self.settings.suppression_refresh,
             told_time: self.server_time.is_some(),
         };
-        // Where tests tell the server's time, that of this process goes with it.
+        // If a test sets the server's time, this process goes by the same time.
         let clock = match &self.server_time {
             Some(clock) => ClockSource::Custom(Box::new(Arc::clone(clock))),
             None => ClockSource::Monotonic(MonotonicClock::new()),

@@ -191,7 +191,7 @@ fn share(bytes: &[u8]) -> Option<f64> {
 const COUNT: usize = 7;
 /// Bytes of a count and a tick.
 const COUNTED: usize = COUNT + 6;
-/// Of the ends of values, or what begins them, as `lua/formats.lua` has them.
+/// Bytes of the ends of values, or of their first fields, as `lua/formats.lua` packs them.
 const ONE_ENDS: [usize; 2] = [COUNTED, 35];
 const MANY_ENDS: [usize; 3] = [COUNTED + COUNT, 48, 84];
 /// Bytes of three counts.

@@ -263,7 +263,7 @@ impl Script {
         script
     }
 
-    /// In full, without comments: servers keep it. Put together when a server asks for it.
+    /// The whole text, without comments, since servers keep it. Put together when a server needs it.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         append(&self.settings, &mut text);

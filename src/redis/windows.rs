@@ -86,7 +86,7 @@ impl Windows {
         if self.set.is_empty() { own_grid(rate.period_ms()) } else { self.of(rate).settings.grid }
     }
 
-    /// Those that were set, or are in use.
+    /// The windows that were set, or are in use.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Window> {
         let first = self.own.get();
         let own = core::iter::successors(first, |own| own.next.get());

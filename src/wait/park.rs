@@ -18,7 +18,7 @@ pub(crate) enum Attempt<T> {
 /// A wait for one key.
 pub(crate) struct Wait<'a, K> {
     pub(crate) queue: &'a WaitQueue<K>,
-    /// Of the key.
+    /// The key's hash.
     pub(crate) hash: u64,
     pub(crate) clock: &'a ClockSource,
     pub(crate) timeout: Duration,
@@ -49,8 +49,8 @@ impl<K: Eq> Wait<'_, K> {
         let Self { queue, hash, max_waiting, .. } = *self;
         self.still_open()?;
         let has_time = !self.timeout.is_zero();
-        // Where nobody waits for this key, a call asks at once. Where somebody does, it does not
-        // overtake them.
+        // If no thread waits for this key, a call asks at once; else it does not overtake those that
+        // wait.
         let entry = match queue.is_surely_empty(hash) {
             true => None,
             false if has_time => {

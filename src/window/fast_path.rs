@@ -82,7 +82,7 @@ impl Window {
         let usage = layout.units_between(base, layout.cum(state));
         let total = usage.saturating_add(count);
         if total <= most {
-            // In a tick without a mark there is more to do.
+            // A tick without a mark needs the full protocol.
             return match oldest {
                 Some(Oldest { is_newest: false, .. }) => FastPath::Unclear,
                 _ => FastPath::Fits { state, usage },

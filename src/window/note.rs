@@ -33,13 +33,13 @@
 //! the kept note it voids, and what was replaced does not come back, by 3. Either way no note made
 //! from the claim remains when the mark is committed, nor appears later.
 //!
-//! That a note loaded while the state was `s` is still the same asks that no word comes back. Kept notes
-//! and claims do not, by the above, nor do they as void ones. Lists do not, since a thread that has
-//! loaded the address of one is pinned. A list of which nothing counts since a mark was committed gives
-//! place to a void note of that mark's start and tick: the list was there before the mark was, so no
+//! To compare a note with one loaded while the state was `s`, no word may come back. Kept notes and claims
+//! do not, by the above, nor do they as void ones. Lists do not, since a thread that has
+//! loaded the address of one is pinned. A list of which nothing counts any more, since a mark was committed, gives
+//! way to a void note of that mark's start and tick: the list was there before the mark was, so no
 //! note before it was of both. (All this is modulo the ranges of ticks and counts, as in `window`.)
 //!
-//! Each of these is one compare-and-swap that is not repeated; where it fails, somebody else was
+//! Each of these is one compare-and-swap that is not repeated; where it fails, another thread was
 //! faster, and calls still go through the marks.
 
 use crate::sync::atomic::{AtomicU64, Ordering};

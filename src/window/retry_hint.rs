@@ -32,7 +32,7 @@ pub(crate) fn retry_hint(
         // Modulo the range of counts, as in `Snapshot::usage`.
         snapshot.layout.units_between(base, snapshot.end(usage.live - after))
     };
-    // With the newest mark everything leaves.
+    // When the newest mark leaves, everything has left.
     let followers = usage.live.saturating_sub(1);
     let after = gallop(followers, |after| leaving(after) >= excess).unwrap_or(followers);
     let (tick, _) = snapshot.name(usage.live - after, now);

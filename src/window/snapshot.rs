@@ -24,7 +24,7 @@ pub(crate) enum Limit {
     Unbounded,
 }
 
-/// Where a call is to be judged. Ticks are 64 bits wide.
+/// The tick at which a call is judged. Ticks are 64 bits wide.
 pub(crate) enum DecisionTick {
     /// At the newest mark, whose tick this is.
     Newest(u64),
@@ -100,7 +100,7 @@ impl Snapshot<'_> {
         self.layout.tick(self.mark(self.tail().wrapping_sub(1)))
     }
 
-    /// Where a call whose clock reads `now` is judged. `latest` is the window's word of that name;
+    /// The tick at which a call whose clock reads `now` is judged. `latest` is the window's word of that name;
     /// `floor` is asked only where there are no marks.
     #[inline]
     pub(crate) fn decision_tick(
@@ -166,7 +166,7 @@ impl Snapshot<'_> {
         }
         let base = layout.start(self.mark(self.tail().wrapping_sub(live)));
         let given = if self.given_back.is_empty() { 0 } else { self.given(live, tick) };
-        // With those given back, there may be more than a count can tell. Modulo its range the
+        // Units given back included, there may be more than a count can hold. Modulo its range, the
         // difference is still right.
         let units = layout.units_between(base.wrapping_add(given), self.cum());
         Usage { live, base, units }
@@ -201,7 +201,7 @@ impl Snapshot<'_> {
         self.layout.start(self.mark(self.tail().wrapping_sub(age - 1)))
     }
 
-    /// Which turn round a ring of `slots` mark `index` is on.
+    /// The turn (odd or even) round a ring of `slots` that mark `index` is on.
     #[inline]
     pub(crate) fn lap(index: u64, slots: u64) -> bool {
         index & slots != 0

@@ -131,7 +131,7 @@ pub(crate) enum Outcome {
 
 /// One key's window.
 ///
-/// In this order: what a call looks at first is together, and marks that have moved to a ring leave
+/// In this order: the words that a call looks at first are together, and marks that have moved to a ring leave
 /// the line with the words of the next key.
 #[repr(C)]
 pub(crate) struct Window {

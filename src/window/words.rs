@@ -7,7 +7,7 @@ use crate::sync::epoch::Owned;
 
 pub(in crate::window) type Words = [MaybeUninit<AtomicU64>];
 
-/// So many words, of which `word(index)` is each.
+/// `len` words, the one at each index from `word(index)`.
 pub(in crate::window) fn filled(len: usize, word: impl Fn(u64) -> u64) -> Owned<Words> {
     let mut words = Owned::<Words>::init(len);
     for (index, slot) in (0..).zip(words.iter_mut()) {

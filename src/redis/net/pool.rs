@@ -46,7 +46,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// Those idle for longest come first.
+    /// The longest idle come first.
     idle: VecDeque<Pooled>,
     /// Idle, in use or being made: at most as many as may be.
     places: usize,

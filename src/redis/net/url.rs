@@ -52,7 +52,7 @@ const SCHEMES: [(&str, bool, Form); 8] = [
     ("rediss-cluster", true, Form::Cluster),
 ];
 
-/// Which part is wrong, in words that do not depend on the URL.
+/// The wrong part, in words that do not depend on the URL.
 type Problem = &'static str;
 
 impl Target {
