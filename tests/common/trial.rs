@@ -279,7 +279,7 @@ impl<P: Provider> Trial<P> {
         (limit, ask, in_zone)
     }
 
-    /// What a decision says is left. `more` is what a look would have counted.
+    /// Checks the units that a decision says are left. `more`: the units that a look would have counted.
     fn check_remaining(
         &self,
         key: u8,
