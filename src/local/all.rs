@@ -146,8 +146,11 @@ where
     Q: Lookup<K> + ?Sized,
 {
     let mut refused = None;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
+        // The first group is looked at by adding to it: if it does not fit, there is nothing to undo.
+        let others = if round == 0 { groups.get(1..).unwrap_or_default() } else { groups };
         if !V::RECORDS_DECLINES
+            && look(others).is_some()
             && let Some(refused) = look(groups)
         {
             return told(groups, refused);

@@ -188,14 +188,28 @@ where
         count: u64,
         capacity: u64,
     ) -> Option<RateLimitDecision> {
-        let now = self.config.read(&per_thread.clock_cache);
-        let draw = Draw::lazy();
-        let call = Call { rate, count, capacity, now, thread: per_thread.number, draw };
-        let decision = state.decide(&self.context(), &call);
+        let decision = self.decide_known(per_thread, state, rate, count, capacity);
         if let Some(decision) = &decision {
             per_thread.count(decision);
         }
         decision
+    }
+
+    /// [`Engine::inc_known`], not counted yet.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the body of two functions, both of them hot")]
+    fn decide_known(
+        &self,
+        per_thread: &PerThread,
+        state: &V,
+        rate: &RateLimit,
+        count: u64,
+        capacity: u64,
+    ) -> Option<RateLimitDecision> {
+        let now = self.config.read(&per_thread.clock_cache);
+        let draw = Draw::lazy();
+        let call = Call { rate, count, capacity, now, thread: per_thread.number, draw };
+        state.decide(&self.context(), &call)
     }
 
     /// [`Engine::inc`] for any key, rate and count.
@@ -207,13 +221,24 @@ where
         let decision = if count == 0 {
             self.ask_for_nothing(key, rate)
         } else {
-            self.try_inc(key, rate, count)
+            self.try_inc_slow(key, rate, count)
         };
         self.decided(key, count, decision)
     }
 
     /// [`Engine::inc`] of at least one unit, with nobody told of it.
     pub(crate) fn try_inc<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        match self.try_inc_known(key, rate, count) {
+            Some(decision) => decision,
+            None => self.try_inc_slow(key, rate, count),
+        }
+    }
+
+    /// [`Engine::try_inc`] for any key, rate and count.
+    fn try_inc_slow<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
     where
         Q: Lookup<K> + ?Sized,
     {
@@ -227,6 +252,18 @@ where
             }
             None => self.no_room(),
         }
+    }
+
+    /// [`Engine::try_inc`] of nearly all calls: of a key that has a state, for a finite rate. `None` of
+    /// any other.
+    fn try_inc_known<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> Option<RateLimitDecision>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let capacity = self.usual(rate, count)?;
+        let per_thread = self.counters.known_thread()?;
+        let map = self.map.pinned()?;
+        self.decide_known(per_thread, map.get(key)?, rate, count, capacity)
     }
 
     /// Many calls of [`Engine::inc`], one after the other, with the states of the next few fetched

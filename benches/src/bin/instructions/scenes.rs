@@ -10,6 +10,8 @@ use trypema_benches::rivals::{
 };
 use trypema_benches::rule::Rule;
 
+use trypema::{LocalRateLimiter, RateLimit};
+
 use crate::measured;
 
 /// The scene that is subtracted from the others.
@@ -25,6 +27,7 @@ pub(crate) const SCENES: &[(&str, Scene)] = &[
     ("absolute/uniform-hit", uniform_hit::<Absolute>),
     ("absolute/new-key", new_key::<Absolute>),
     ("absolute/is-allowed", absolute_looks),
+    ("absolute/inc-all-three", three_at_once),
     ("suppressed/hot-reject", hot_reject::<Suppressed>),
     ("suppressed/hot-allow", hot_allow::<Suppressed>),
     ("suppressed/new-mark", new_mark::<Suppressed>),
@@ -126,4 +129,16 @@ fn suppressed_looks() {
         let decision = limiter.suppressed().is_allowed(black_box("user:0000000"), &rate, 1);
         assert!(decision.is_allowed());
     });
+}
+
+/// Two limits on one key, and one on another: three windows, whose buckets are longer than the scene.
+fn three_at_once() {
+    let limiter = LocalRateLimiter::builder().build().expect("valid settings");
+    let most = 1_000_000_000;
+    let rate =
+        |hours: u64| RateLimit::per(most, Duration::from_secs(3_600 * hours)).expect("valid");
+    let (hour, day, week) = (rate(1), rate(24), rate(168));
+    let calls = [("user:0000000", &hour, 1), ("user:0000000", &day, 1), ("tenant:0000", &week, 1)];
+    assert!(limiter.absolute().inc_all(&calls).is_allowed());
+    run(1_000, |_| assert!(limiter.absolute().inc_all(black_box(&calls)).is_allowed()));
 }
