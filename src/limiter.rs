@@ -118,10 +118,13 @@ pub trait Limiter: Send + Sync {
                 }
                 continue;
             }
+            // All of them, before the first problem is told.
+            let mut undone = Ok(());
             for (&(key, rate, count), bucket) in calls.iter().zip(combined.buckets) {
-                self.undo(key, rate, bucket, count)?;
+                undone = undone.and(self.undo(key, rate, bucket, count).map(|_| ()));
             }
-            return Ok(Combined::new(decision?, index));
+            let refused = Combined::new(decision?, index);
+            return undone.map(|()| refused);
         }
         Ok(combined)
     }

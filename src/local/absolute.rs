@@ -224,7 +224,8 @@ where
     /// [`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for. Returns how
     /// many: fewer if that many are no longer counted there, and 0 once the bucket has expired.
     ///
-    /// More can never be taken out of a bucket than is in it. A refund and an undo never give the same
+    /// More can never be taken out of a bucket than is in it. An admission whose sum was clipped to what a
+    /// window holds has no bucket. A refund and an undo never give the same
     /// unit back twice. With another key or window a bucket can give back only what is in that tick
     /// there.
     pub fn undo<Q>(&self, key: &Q, rate: &RateLimit, bucket: Bucket, count: u64) -> u64
@@ -283,6 +284,8 @@ where
     /// - [`TrypemaError::Timeout`] if not admitted in time. The timeout is real time, whatever the
     ///   limiter's clock.
     /// - [`TrypemaError::TooManyKeys`] if there was no room for a new key in that time.
+    /// - [`TrypemaError::TooManyWaiting`] if as many threads as may wait for this key already.
+    /// - [`TrypemaError::Closed`] once the limiter was closed.
     pub fn acquire<Q>(
         &self,
         key: &Q,

@@ -1,14 +1,15 @@
 //! Several limits at once: all or nothing.
 //!
 //! Under Absolute a call first looks whether all of it fits, and only then adds to one key after the
-//! other. Under Suppressed each key draws for itself, in order. If a key refuses after others were added
-//! to, those additions are undone: exactly those units, in their own buckets. So no limit is ever
-//! overshot, and a refused call leaves nothing behind, whatever other threads add meanwhile.
+//! other. Under Suppressed each key draws for itself, in order. If a key turns the call away after
+//! others were added to, these are undone: exactly those units, in their very buckets. So no limit is
+//! ever overshot, and a call that is turned away leaves no units behind, whoever else adds meanwhile.
 //!
-//! Each call adds to its keys in the order that its caller lists them. If two calls refuse each other, each
-//! looks again, a few times, and then answers by the limit that stood in its way.
+//! Keys are added to in the order given. Two calls that meet on the same keys may turn each other away;
+//! each then looks again, a few times, and answers by what stood in its way.
 
 use core::hash::{BuildHasher, Hash};
+use std::panic::{self, AssertUnwindSafe};
 
 use crate::key::Lookup;
 use crate::local::engine::{Engine, KeyState};
@@ -58,7 +59,9 @@ where
         }
         for (group, decision) in self.groups.iter().zip(&self.decisions) {
             if let Some(bucket) = decision.bucket() {
-                group.engine.undo(group.key, bucket, group.total);
+                // A key's own code may panic here: that costs neither the other groups nor the process.
+                let undo = || group.engine.undo(group.key, bucket, group.total);
+                let _ = panic::catch_unwind(AssertUnwindSafe(undo));
             }
         }
     }
@@ -159,7 +162,14 @@ where
             Ok(combined) => return combined,
             Err(by) => refused = Some(by),
         }
-        if V::RECORDS_DECLINES {
+        // Nor does another look help a key that has found no room.
+        let has_no_room = |by: &Combined| {
+            by.retry_after().is_some() && {
+                let group = &groups[by.tightest];
+                group.engine.has_no_room_for(group.key)
+            }
+        };
+        if V::RECORDS_DECLINES || refused.as_ref().is_some_and(has_no_room) {
             break;
         }
     }

@@ -88,14 +88,15 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// The most threads that may wait in `acquire` for the same key in the same window. Default: no bound.
     ///
     /// One more gets [`TrypemaError::TooManyWaiting`] at once. With 0 nobody waits: a call is admitted at
-    /// once, or gets that error.
+    /// once, or gets that error, or `Timeout` if it has no time.
     pub fn max_waiting(mut self, max_waiting: usize) -> Self {
         self.max_waiting = max_waiting;
         self
     }
 
     /// Calls `observer` after every `inc`, and after every `acquire` that was admitted, on the
-    /// calling thread. Default: none. Each call then makes the key afresh for the observer.
+    /// calling thread. Default: none. Of an `inc_all` that is admitted it is told once for each key and
+    /// window, with the sum of the counts; of another, once, for the key that refused. Each call then makes the key afresh for the observer.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};

@@ -22,6 +22,8 @@ use crate::{Admitted, Bucket, RateLimit, RateLimitDecision, TrypemaError};
 
 /// Keys that a memory estimate looks at.
 const SAMPLE: usize = 512;
+/// How long a waiting thread whose key found no room waits before it looks again.
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
 /// The least time after which a waiting thread draws again: anything less is a busy loop.
 const SHORTEST_REDRAW: Duration = Duration::from_millis(1);
 
@@ -342,8 +344,8 @@ where
                 Some(tick) => self.until_gone(tick, self.config.now()),
                 None => redraw.max(SHORTEST_REDRAW),
             }),
-            // No room: any key may become idle at any time, and nothing would wake this thread then.
-            None => Attempt::Later(self.config.grid.bucket()),
+            // No room: any other key may become idle at any time, and nothing wakes this thread then.
+            None => Attempt::Later(self.config.grid.bucket().min(LONGEST_LOOK)),
         };
         let clock = &self.config.clock;
         let admitted = self.waiting.wait(&KeyRef(key), || key.to_key(), clock, timeout, attempt);
@@ -464,6 +466,11 @@ where
     fn exceeds(&self, rate: &RateLimit, count: u64) -> Option<u64> {
         let most = V::most(&self.context(), self.config.soft_limit(rate));
         (count > most && !rate.is_unlimited()).then_some(most)
+    }
+
+    /// Whether a bound on keys has left this key without a state.
+    pub(crate) fn has_no_room_for<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.max_keys.is_some() && self.map.find(key, |_| Some(())).is_none()
     }
 
     /// The decision on a call whose key found no room.
@@ -654,8 +661,8 @@ where
 #[expect(clippy::inline_always, reason = "see `Window::add`")]
 pub(crate) fn bucket_of(outcome: Outcome) -> Bucket {
     match outcome {
-        Outcome::Admitted { mark, .. } => Bucket::new(mark.tick, mark.at),
-        Outcome::Rejected { .. } | Outcome::Dead => Bucket::NONE,
+        Outcome::Admitted { mark, .. } if !mark.is_clipped() => Bucket::new(mark.tick, mark.at),
+        _ => Bucket::NONE,
     }
 }
 

@@ -70,7 +70,8 @@ where
         &self.suppressed
     }
 
-    /// The window that this rate is judged over, as it was asked for.
+    /// The window that this rate is judged over, as it was asked for. Where each rate has its own, and more
+    /// than 16 periods are in use, the strategies may differ: this is Absolute's, and each handle tells its own.
     #[must_use]
     pub fn window(&self, rate: &RateLimit) -> Duration {
         self.inner.absolute.grid_of(rate).window()
@@ -186,7 +187,7 @@ where
         self.inner.suppressed.clear();
     }
 
-    /// Ends every `acquire` that waits, and every later one, with
+    /// Ends every `acquire` that waits, and every later one of at least one unit, with
     /// [`TrypemaError::Closed`](crate::TrypemaError::Closed): for a program that shuts down. All other
     /// calls go on as before. It cannot be undone.
     ///

@@ -150,7 +150,8 @@ where
     /// [`RateLimitDecision::bucket`]): afterwards all is as if they had never been asked for. Returns how
     /// many: fewer if that many are no longer counted there, and 0 once the bucket has expired.
     ///
-    /// More can never be taken out of a bucket than is in it. A refund and an undo never give the same
+    /// More can never be taken out of a bucket than is in it. An admission whose sum was clipped to what a
+    /// window holds has no bucket. A refund and an undo never give the same
     /// unit back twice. With another key or window a bucket can give back only what is in that tick
     /// there.
     pub fn undo<Q>(&self, key: &Q, rate: &RateLimit, bucket: Bucket, count: u64) -> u64
@@ -164,16 +165,12 @@ where
     /// repeat and mix; no limit is ever overshot. An empty list, or nothing but counts of zero, is
     /// `Allowed`.
     ///
-    /// The answer's `remaining` is the least of all limits, and `tightest` says which limit that is. The hint
-    /// of a rejection is the longest wait of the limits that do not fit, hence exact; it is `None` if one of
-    /// them never fits. Calls for the same key in the same window are judged by the sum of their counts.
-    ///
-    /// It looks at all of them, then adds to one after the other. If another thread comes in between and
-    /// takes the room, it undoes its additions and decides anew; meanwhile another caller may be rejected
-    /// because of units that are about to be undone.
+    /// The answer's `remaining` is the least of all, and `tightest` says whose; of a refusal, whose it
+    /// was. The same key in the same window twice is judged by the sum of the counts against each rate.
     ///
     /// Between the limits each key draws for itself, in order. The first to decline records its decline
-    /// and ends the call; those that were admitted before are undone.
+    /// and ends the call; those that were admitted before are undone. While that happens another caller
+    /// may be turned away by units that are about to be undone.
     pub fn inc_all<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Combined
     where
         Q: Lookup<K> + ?Sized,
@@ -212,6 +209,8 @@ where
     /// - [`TrypemaError::Timeout`] if not admitted in time. The timeout is real time, whatever the
     ///   limiter's clock.
     /// - [`TrypemaError::TooManyKeys`] if there was no room for a new key in that time.
+    /// - [`TrypemaError::TooManyWaiting`] if as many threads as may wait for this key already.
+    /// - [`TrypemaError::Closed`] once the limiter was closed.
     pub fn acquire<Q>(
         &self,
         key: &Q,

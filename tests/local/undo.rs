@@ -214,3 +214,35 @@ fn a_decline_undoes_what_was_admitted_before_it() {
     assert_eq!(suppressed.usage("empty", &rate).admitted, 0);
     assert_eq!(suppressed.usage("full", &rate).declined, 1);
 }
+
+// --- what a review found -----------------------------------------------------------------------
+
+/// A clipped admission moves all units into its own mark: to undo it would take others' with it.
+// proves: G1
+#[test]
+fn nothing_is_undone_of_an_admission_that_was_clipped() {
+    let (limiter, _) = limiter();
+    let (absolute, rate, all) = (limiter.absolute(), per_second(10), RateLimit::unlimited());
+    let window = LocalRateLimiter::builder().window(SECOND).build().unwrap();
+    for absolute in [absolute, window.absolute()] {
+        assert!(absolute.inc("key", &rate, 10).is_allowed());
+        let clipped = absolute.inc("key", &all, u64::MAX);
+        assert!(clipped.is_allowed());
+        if let Some(bucket) = clipped.bucket() {
+            assert_eq!(absolute.undo("key", &all, bucket, u64::MAX), 0);
+        }
+        assert!(absolute.usage("key", &rate) >= 10);
+        assert!(!absolute.inc("key", &rate, 10).is_allowed());
+    }
+}
+
+#[test]
+fn a_call_without_room_is_turned_away_once() {
+    let limiter = LocalRateLimiter::builder().max_keys(1).build().unwrap();
+    let (absolute, rate) = (limiter.absolute(), RateLimit::per_hour(5).unwrap());
+    assert!(absolute.inc("known", &rate, 1).is_allowed());
+    let refused = absolute.inc_all(&[("known", &rate, 1), ("new", &rate, 1)]);
+    assert_eq!((refused.is_allowed(), refused.tightest), (false, 1));
+    let stats = absolute.stats();
+    assert_eq!((stats.turned_away, stats.rejected, absolute.usage("known", &rate)), (1, 1, 1));
+}
