@@ -31,8 +31,8 @@ pub use self::config::{LimiterConfig, Provider};
 pub use self::metrics::publish_metrics;
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    OnUnavailable, RedisAbsolute, RedisConnectionSettings, RedisConnections, RedisRateLimiter,
-    RedisRateLimiterBuilder, RedisStats, RedisSuppressed,
+    DecisionSource, OnUnavailable, RedisAbsolute, RedisConnectionSettings, RedisConnections,
+    RedisEvent, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats, RedisSuppressed,
 };
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
 pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};

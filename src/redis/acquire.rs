@@ -2,21 +2,19 @@
 
 use core::time::Duration;
 
-use crate::redis::engine::{Engine, Mode, Strategy};
+use crate::redis::DecisionSource;
+use crate::redis::engine::{Engine, Mode, Settled, Strategy};
 use crate::redis::reply;
 use crate::redis::request::{Argument, Call};
 use crate::redis::script::{Family, Operation};
 use crate::wait::{Attempt, Unadmitted};
-use crate::{Admitted, Bucket, Key, RateLimit, TrypemaError};
+use crate::{Admitted, Bucket, Key, RateLimit, RateLimitDecision, TrypemaError};
 
 /// The longest sleep of a thread that waits for room: units that another process gives back do not wake
 /// it.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The least time after which a waiting thread asks again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-
-/// The end of a wait: the bucket of an admission, or a failure.
-type Ended = Result<Bucket, TrypemaError>;
 
 impl<S: Strategy> Engine<S> {
     /// Parks this thread until the call is admitted.
@@ -27,15 +25,27 @@ impl<S: Strategy> Engine<S> {
         count: u64,
         timeout: Duration,
     ) -> Result<Admitted, TrypemaError> {
+        let observed = self.observed();
         let call = Call::new(&self.windows, key, rate, count);
-        let acquired = call.and_then(|call| self.wait(&call, timeout));
-        self.counters.checked(acquired)
+        let waited = self.counters.checked(call.and_then(|call| self.wait(&call, timeout)));
+        // Only now that the queue is left: an observer may take its time, or wait for this very key.
+        if let (Some(observed), Ok((_, decision, source))) = (observed, &waited) {
+            self.tell(&observed, observed.took(), (key, count), Ok((decision, *source)));
+        }
+        waited.map(|(waited, decision, _)| {
+            Admitted::new(waited, decision.bucket().unwrap_or(Bucket::NONE))
+        })
     }
 
-    fn wait(&self, call: &Call<'_>, timeout: Duration) -> Result<Admitted, TrypemaError> {
+    fn wait(
+        &self,
+        call: &Call<'_>,
+        timeout: Duration,
+    ) -> Result<(Duration, RateLimitDecision, DecisionSource), TrypemaError> {
         let Call { window, key, rate, count } = *call;
         if count == 0 {
-            return Ok(Admitted::new(Duration::ZERO, Bucket::NONE));
+            let decision = RateLimitDecision::allowed(u64::MAX);
+            return Ok((Duration::ZERO, decision, DecisionSource::Nobody));
         }
         let most = S::limit(window, rate);
         if !rate.is_unlimited() && count > most {
@@ -50,7 +60,7 @@ impl<S: Strategy> Engine<S> {
             || self.attempt(call).unwrap_or_else(|error| Attempt::Admitted(Err(error))),
         );
         match waited {
-            Ok((waited, admitted)) => admitted.map(|bucket| Admitted::new(waited, bucket)),
+            Ok((waited, admitted)) => admitted.map(|(decision, source)| (waited, decision, source)),
             Err(Unadmitted::Closed | Unadmitted::TooManyWaiting) => Err(TrypemaError::Closed),
             Err(Unadmitted::TimedOut) => {
                 self.decline(call);
@@ -60,12 +70,12 @@ impl<S: Strategy> Engine<S> {
     }
 
     /// One attempt of a thread that waits.
-    fn attempt(&self, call: &Call<'_>) -> Result<Attempt<Ended>, TrypemaError> {
+    fn attempt(&self, call: &Call<'_>) -> Result<Attempt<Settled>, TrypemaError> {
         let (decision, source) = self.execute(Mode::Wait, call)?;
         if decision.is_allowed() {
             self.counters.came_from(source);
             self.counters.decided(&decision);
-            return Ok(Attempt::Admitted(Ok(decision.bucket().unwrap_or(Bucket::NONE))));
+            return Ok(Attempt::Admitted(Ok((decision, source))));
         }
         let wait = decision.retry_after().unwrap_or_else(|| S::pause(call.window));
         Ok(Attempt::Later(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)))

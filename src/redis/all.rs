@@ -5,13 +5,13 @@
 
 use core::cmp::Reverse;
 
-use crate::redis::OnUnavailable;
-use crate::redis::counters::DecisionSource;
 use crate::redis::engine::{Engine, Mode, Strategy};
 use crate::redis::net::Failure;
 use crate::redis::net::failure::Kind;
+use crate::redis::observer::Observed;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Arguments, Call, MAX_COUNT, Request};
+use crate::redis::{DecisionSource, OnUnavailable};
 use crate::{Bucket, Combined, RateLimit, RateLimitDecision, TrypemaError};
 
 /// The calls of one key in one window.
@@ -32,11 +32,12 @@ impl<S: Strategy> Engine<S> {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Result<Combined, TrypemaError> {
+        let observed = self.observed();
         let combined = self.groups(calls).and_then(|(groups, group_of)| {
             if groups.is_empty() {
                 let buckets = calls.iter().map(|_| Bucket::NONE).collect();
                 let decision = RateLimitDecision::allowed(u64::MAX);
-                return Ok(combined(decision, 0, buckets));
+                return Ok((combined(decision, 0, buckets), DecisionSource::Nobody));
             }
             let reply = self.inner.router.ask(&self.request_all(&groups), self.deadline());
             let (at, decisions) = match reply {
@@ -44,18 +45,46 @@ impl<S: Strategy> Engine<S> {
                 Err(failure) => return self.all_without_redis(calls, &groups, failure),
             };
             let (decision, index) = (decisions[at], groups[at].index);
-            self.counters.came_from(DecisionSource::Redis);
+            let source = DecisionSource::Server;
+            self.counters.came_from(source);
             if !decision.is_allowed() {
                 self.counters.decided(&decision);
-                return Ok(combined(decision, index, Vec::new()));
+                return Ok((combined(decision, index, Vec::new()), source));
             }
             decisions.iter().for_each(|decision| self.counters.decided(decision));
             // Each call is told the bucket of its group.
             let bucket = |at: &Option<usize>| at.and_then(|at| decisions[at].bucket());
             let buckets = group_of.iter().map(|at| bucket(at).unwrap_or(Bucket::NONE)).collect();
-            Ok(combined(decision, index, buckets))
+            Ok((combined(decision, index, buckets), source))
         });
-        self.counters.checked(combined)
+        let combined = self.counters.checked(combined);
+        if let Some(observed) = observed {
+            self.tell_of_all(&observed, calls, &combined);
+        }
+        combined.map(|(combined, _)| combined)
+    }
+
+    /// Tells the observer of the tightest limit, with the sum of its key's counts; of the first after a
+    /// failure.
+    #[cold]
+    fn tell_of_all(
+        &self,
+        observed: &Observed<'_>,
+        calls: &[(&str, &RateLimit, u64)],
+        combined: &Result<(Combined, DecisionSource), TrypemaError>,
+    ) {
+        let took = observed.took();
+        let tightest = combined.as_ref().map_or(0, |(combined, _)| combined.tightest);
+        let Some(&(key, rate, _)) = calls.get(tightest) else {
+            return;
+        };
+        let window = self.windows.of(rate);
+        let same = calls.iter().filter(|(other, rate, _)| {
+            *other == key && core::ptr::eq(self.windows.of(rate), window)
+        });
+        let count = same.fold(0, |sum: u64, (_, _, count)| sum.saturating_add(*count));
+        let outcome = combined.as_ref().map(|(combined, source)| (&combined.decision, *source));
+        self.tell(observed, took, (key, count), outcome);
     }
 
     /// The calls by key and window, and the group of each; those that ask for nothing have none.
@@ -152,7 +181,7 @@ impl<S: Strategy> Engine<S> {
         calls: &[(&str, &RateLimit, u64)],
         groups: &[Group<'_>],
         failure: Failure,
-    ) -> Result<Combined, TrypemaError> {
+    ) -> Result<(Combined, DecisionSource), TrypemaError> {
         if let Kind::Server { code, .. } = &failure.kind
             && code == "CROSSSLOT"
         {
@@ -170,9 +199,9 @@ impl<S: Strategy> Engine<S> {
             let calls =
                 calls.iter().zip(&rates).map(|((key, _, count), rate)| (*key, rate, *count));
             let answer = S::stand_in(limiter).inc_all(&calls.collect::<Vec<_>>())?;
-            self.counters.came_from(DecisionSource::Local);
+            self.counters.came_from(DecisionSource::StandIn);
             self.counters.decided(&answer.decision);
-            return Ok(answer);
+            return Ok((answer, DecisionSource::StandIn));
         }
         // Judged as if all keys were unused: a group that never fits, else the one with the least left.
         let tightest = groups.iter().min_by_key(|Group { call, capacity, index }| {
@@ -186,7 +215,8 @@ impl<S: Strategy> Engine<S> {
         self.counters.came_from(source);
         self.counters.decided(&decision);
         let buckets = calls.iter().map(|_| Bucket::NONE).collect();
-        Ok(combined(decision, *index, if decision.is_allowed() { buckets } else { Vec::new() }))
+        let buckets = if decision.is_allowed() { buckets } else { Vec::new() };
+        Ok((combined(decision, *index, buckets), source))
     }
 }
 

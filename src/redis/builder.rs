@@ -8,6 +8,7 @@ use crate::clock::{Clock, ClockSource, MonotonicClock};
 use crate::redis::connections::LONGEST;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::inner::{Inner, OutagePolicy};
+use crate::redis::observer::{Observer, RedisEvent};
 use crate::redis::windows::Plan;
 use crate::redis::{OnUnavailable, RedisConnectionSettings, RedisConnections, RedisRateLimiter};
 use crate::settings::{Settings, setters};
@@ -31,6 +32,7 @@ pub struct RedisRateLimiterBuilder {
     denial_cache: Duration,
     denial_cache_keys: usize,
     server_time: Option<Arc<dyn Clock>>,
+    observer: Option<Observer>,
 }
 
 impl RedisRateLimiterBuilder {
@@ -47,6 +49,7 @@ impl RedisRateLimiterBuilder {
             denial_cache: Duration::from_secs(1),
             denial_cache_keys: 10_000,
             server_time: None,
+            observer: None,
         }
     }
 
@@ -128,6 +131,36 @@ impl RedisRateLimiterBuilder {
     /// The most keys that the denial cache holds. Default: 10,000.
     pub fn denial_cache_keys(mut self, keys: usize) -> Self {
         self.denial_cache_keys = keys;
+        self
+    }
+
+    /// Calls `observer` after every `inc`, for each call of `inc_many`, once after `inc_all` (of the
+    /// tightest limit, or of the first if it failed), and after every `acquire` that was admitted, on the
+    /// calling thread, when no connection and no place in a queue is held any more. Default: none, and then
+    /// no clock is read for it.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use trypema::{DecisionSource, OnUnavailable, RateLimit, RedisEvent, RedisRateLimiter};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// static DURING_OUTAGES: AtomicU64 = AtomicU64::new(0);
+    /// // Nobody listens there.
+    /// let limiter = RedisRateLimiter::builder("redis://127.0.0.1:1")
+    ///     .on_unavailable(OnUnavailable::Reject)
+    ///     .observer(|event: &RedisEvent<'_>| {
+    ///         if event.source == DecisionSource::Policy {
+    ///             DURING_OUTAGES.fetch_add(event.count, Ordering::Relaxed);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// assert!(!limiter.absolute().inc("alice", &RateLimit::per_minute(5.0)?, 2)?.is_allowed());
+    /// assert_eq!(DURING_OUTAGES.load(Ordering::Relaxed), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn observer(mut self, observer: impl Fn(&RedisEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -249,6 +282,7 @@ impl RedisRateLimiterBuilder {
             random: self.settings.random,
             server_time: self.server_time,
             opened: connections.opened,
+            observer: self.observer,
         };
         let denial_cache = DenialCache::new(self.denial_cache, self.denial_cache_keys, clock);
         Ok(RedisRateLimiter::new(inner, plan, denial_cache))

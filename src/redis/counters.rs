@@ -5,25 +5,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use thread_local::ThreadLocal;
 
-use crate::redis::RedisStats;
 use crate::redis::engine::Mode;
 use crate::redis::net::failure::Kind;
+use crate::redis::{DecisionSource, RedisStats};
 use crate::{RateLimitDecision, TrypemaError};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     threads: ThreadLocal<[AtomicU64; COUNTERS]>,
-}
-
-/// The source of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DecisionSource {
-    /// The call asked for nothing.
-    Nobody,
-    Redis,
-    DenialCache,
-    Local,
-    Policy,
 }
 
 #[derive(Clone, Copy)]
@@ -50,13 +39,13 @@ impl Counters {
         &self,
         mode: Mode,
         settled: Result<(RateLimitDecision, DecisionSource), TrypemaError>,
-    ) -> Result<RateLimitDecision, TrypemaError> {
+    ) -> Result<(RateLimitDecision, DecisionSource), TrypemaError> {
         let (decision, source) = self.checked(settled)?;
         self.came_from(source);
         if mode != Mode::Look {
             self.decided(&decision);
         }
-        Ok(decision)
+        Ok((decision, source))
     }
 
     /// Counts the source of an answer to a call that asks for a decision.
@@ -64,9 +53,9 @@ impl Counters {
     pub(crate) fn came_from(&self, source: DecisionSource) {
         self.count(match source {
             DecisionSource::Nobody => return,
-            DecisionSource::Redis => Counter::FromRedis,
+            DecisionSource::Server => Counter::FromRedis,
             DecisionSource::DenialCache => Counter::FromDenialCache,
-            DecisionSource::Local => Counter::FromLocal,
+            DecisionSource::StandIn => Counter::FromLocal,
             DecisionSource::Policy => Counter::FromPolicy,
         });
     }

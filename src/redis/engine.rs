@@ -14,16 +14,17 @@ use ::redis::Value;
 
 use crate::clock::{Clock, ClockSource, MonotonicClock};
 use crate::policy::Grid;
-use crate::redis::counters::{Counters, DecisionSource};
+use crate::redis::counters::Counters;
 use crate::redis::denial_cache::{Ask, DenialCache, Ticket};
 use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::net::{Deadline, Failure};
+use crate::redis::observer::Observed;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Argument, Arguments, Call, Request};
 use crate::redis::script::{Family, Operation, Script};
 use crate::redis::windows::{Plan, Window, Windows};
-use crate::redis::{OnUnavailable, RedisStats};
+use crate::redis::{DecisionSource, OnUnavailable, RedisStats};
 use crate::{Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
 
 /// The parts that differ between the strategies.
@@ -64,7 +65,7 @@ pub(crate) enum Mode {
 }
 
 /// A decision, and its source.
-type Settled = Result<(RateLimitDecision, DecisionSource), TrypemaError>;
+pub(crate) type Settled = Result<(RateLimitDecision, DecisionSource), TrypemaError>;
 
 /// A call that asks for a decision, after a first look.
 enum Prepared<'a> {
@@ -130,9 +131,28 @@ impl<S: Strategy> Engine<S> {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
+        let observed = if mode == Mode::Inc { self.observed() } else { None };
         let call = Call::new(&self.windows, key, rate, count);
         let settled = call.and_then(|call| self.execute(mode, &call));
-        self.counters.settled(mode, settled)
+        let took = observed.as_ref().map(Observed::took);
+        self.settled(mode, (key, count), settled, observed.as_ref().zip(took))
+    }
+
+    /// Counts an outcome, and tells the observer of it.
+    #[inline]
+    fn settled(
+        &self,
+        mode: Mode,
+        asked: (&str, u64),
+        settled: Settled,
+        observed: Option<(&Observed<'_>, Duration)>,
+    ) -> Result<RateLimitDecision, TrypemaError> {
+        let settled = self.counters.settled(mode, settled);
+        if let Some((observed, took)) = observed {
+            let outcome = settled.as_ref().map(|(decision, source)| (decision, *source));
+            self.tell(observed, took, asked, outcome);
+        }
+        settled.map(|(decision, _)| decision)
     }
 
     /// The decisions on many calls, in one round trip.
@@ -140,6 +160,7 @@ impl<S: Strategy> Engine<S> {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+        let observed = self.observed();
         let (mut requests, mut asked) = (Vec::new(), Vec::new());
         let known = calls.iter().map(|&(key, rate, count)| {
             let call = match Call::new(&self.windows, key, rate, count) {
@@ -160,12 +181,18 @@ impl<S: Strategy> Engine<S> {
             [] => Vec::new(),
             _ => self.inner.router.ask_many(&requests, self.deadline()),
         };
+        let took = observed.as_ref().map(Observed::took);
+        let observed = observed.as_ref().zip(took);
         let replies = asked.into_iter().zip(replies);
         let mut settled = replies
             .map(|((call, cacheable), reply)| self.finish(Mode::Inc, &call, cacheable, reply));
         // Calls without a decision were sent, in this order.
         let all = known.into_iter().filter_map(|known| known.or_else(|| settled.next()));
-        all.map(|settled| self.counters.settled(Mode::Inc, settled)).collect()
+        let all = all.zip(calls);
+        all.map(|(settled, &(key, _, count))| {
+            self.settled(Mode::Inc, (key, count), settled, observed)
+        })
+        .collect()
     }
 
     /// Decides a call whose arguments were checked.
@@ -232,7 +259,7 @@ impl<S: Strategy> Engine<S> {
         if let (Some(denial_cache), Some((ask, ticket))) = (&self.denial_cache, cacheable) {
             denial_cache.remember(call.key, ask, ticket, &verdict);
         }
-        Ok((self.decision(mode, call, verdict), DecisionSource::Redis))
+        Ok((self.decision(mode, call, verdict), DecisionSource::Server))
     }
 
     pub(crate) fn decision(
@@ -291,7 +318,7 @@ impl<S: Strategy> Engine<S> {
                     Mode::Inc | Mode::Wait => limiter.inc(key, rate, count),
                     Mode::Look => limiter.is_allowed(key, rate, count),
                 };
-                Ok((decision?, DecisionSource::Local))
+                Ok((decision?, DecisionSource::StandIn))
             }
         }
     }

@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicU64;
 use crate::clock::Clock;
 use crate::random::{Random, ThreadRandom};
 use crate::redis::OnUnavailable;
+use crate::redis::observer::Observer;
 use crate::redis::router::Routers;
 use crate::redis::windows::Window;
 use crate::{LocalRateLimiter, RateLimit};
 
-// Nothing in it is half done where a call panics: a connection that was not given back is closed.
+// Nothing in it is half done where a call panics: a connection that was not given back is closed, and
+// state that a user's observer or source of draws keeps is the user's.
 impl std::panic::UnwindSafe for Inner {}
 impl std::panic::RefUnwindSafe for Inner {}
 
@@ -23,6 +25,7 @@ pub(crate) struct Inner {
     /// Tests only.
     pub(crate) server_time: Option<Arc<dyn Clock>>,
     pub(crate) opened: Arc<AtomicU64>,
+    pub(crate) observer: Option<Observer>,
 }
 
 /// The user's settings for outages of Redis.

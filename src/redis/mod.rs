@@ -11,6 +11,7 @@
 //! - `connections`: pools and their settings, which limiters may share;
 //! - `inner`: settings and connections that both strategies share; `outage` says how calls are answered
 //!   while Redis is unavailable;
+//! - `observer` is told of decisions; `counters` counts them;
 //! - `denial_cache`: rejections that need not be asked for again; `generations` says which still hold;
 //! - `router`: which server has a key;
 //! - `net`: servers, their pools and connections, each call under one deadline.
@@ -27,6 +28,7 @@ mod generations;
 mod inner;
 mod limiter;
 mod net;
+mod observer;
 mod outage;
 mod reply;
 mod request;
@@ -41,6 +43,7 @@ pub use absolute::RedisAbsolute;
 pub use builder::RedisRateLimiterBuilder;
 pub use connections::{RedisConnectionSettings, RedisConnections};
 pub use limiter::RedisRateLimiter;
+pub use observer::{DecisionSource, RedisEvent};
 pub use outage::OnUnavailable;
 pub use stats::RedisStats;
 pub use suppressed::RedisSuppressed;

@@ -23,6 +23,7 @@ mod footprint;
 mod gateway;
 mod harness;
 mod lookups;
+mod observers;
 mod over_redis;
 mod ports;
 mod processes;
