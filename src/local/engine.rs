@@ -393,7 +393,15 @@ where
     {
         let call = self.call(rate, count);
         if rate.is_unlimited() {
-            let bucket = bucket_of(self.add_unbounded(key, call.now, count)?);
+            let outcome = self.add_unbounded(key, call.now, count)?;
+            let bucket = match outcome {
+                // The sum was clipped: its mark holds the units of others, too, and which of them are
+                // these cannot be told. No finite rate admits that much.
+                Outcome::Admitted { usage, .. } if count > self.config.most_units - usage => {
+                    Bucket::NONE
+                }
+                outcome => bucket_of(outcome),
+            };
             return Some(RateLimitDecision::allowed(u64::MAX).with_bucket(bucket).into());
         }
         if !V::RECORDS_DECLINES && count > call.capacity {
@@ -661,8 +669,8 @@ where
 #[expect(clippy::inline_always, reason = "see `Window::add`")]
 pub(crate) fn bucket_of(outcome: Outcome) -> Bucket {
     match outcome {
-        Outcome::Admitted { mark, .. } if !mark.is_clipped() => Bucket::new(mark.tick, mark.at),
-        _ => Bucket::NONE,
+        Outcome::Admitted { mark, .. } => Bucket::new(mark.tick, mark.at),
+        Outcome::Rejected { .. } | Outcome::Dead => Bucket::NONE,
     }
 }
 

@@ -28,7 +28,7 @@ impl Window {
         let (_, start) = snapshot.name(1, tick);
         let base = start.wrapping_add(snapshot.given(1, tick));
         let full = layout.with_window(snapshot.state, base.wrapping_add(layout.most()), 1);
-        self.commit_marks(snapshot, full).then_some(MarkId::clipped(tick))
+        self.commit_marks(snapshot, full).then_some(MarkId { tick, at: full })
     }
 
     /// Announces a mark for `now` and commits it with `count` units, or joins or completes the
@@ -75,8 +75,7 @@ impl Window {
             // was made for; pairs with `Snapshot::mark`. Relaxed on failure: loaded afresh.
             slot.compare_exchange(found, mark, Ordering::Release, Ordering::Relaxed).ok()?;
         }
-        let is_clipped = usage.overflows(layout, count);
-        let next = if is_clipped {
+        let next = if usage.overflows(layout, count) {
             // More than a window can hold: it counts from this tick on, and what was there too.
             live = 0;
             layout.with_mark(state, layout.most(), 1)
@@ -91,7 +90,7 @@ impl Window {
             // gone already, or a newer one is there, leave that.
             let _ = self.forget_list(snapshot, at);
         }
-        Some(if is_clipped { MarkId::clipped(at) } else { MarkId { tick: at, at: next } })
+        Some(MarkId { tick: at, at: next })
     }
 
     /// The slot of the next mark, once the ring can take one more. `None`: the

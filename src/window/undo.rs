@@ -67,19 +67,6 @@ pub(crate) struct MarkId {
     pub(crate) at: u64,
 }
 
-impl MarkId {
-    /// Of an addition that was clipped: its mark holds the units of others, too, and which of them are
-    /// its own cannot be told. Nothing can be undone of it.
-    pub(crate) const fn clipped(tick: u64) -> Self {
-        // A dead state: nothing is ever counted in one.
-        Self { tick, at: u64::MAX }
-    }
-
-    pub(crate) const fn is_clipped(self) -> bool {
-        self.at == u64::MAX
-    }
-}
-
 impl Window {
     /// Gives up to `count` units back, oldest first. Returns how many, or `None` if dead.
     pub(crate) fn refund(&self, timeline: &Timeline, now: u64, count: u64) -> Option<u64> {
@@ -168,9 +155,6 @@ impl Snapshot<'_> {
 
     /// The units left of the mark named, if it is inside.
     fn find(&self, id: MarkId, usage: &Usage, tick: u64) -> Option<Entry> {
-        if id.is_clipped() {
-            return None;
-        }
         let layout = self.layout;
         let age = layout.marks_between(layout.tail(id.at).wrapping_sub(1), self.tail());
         if age == 0 || age > usage.live {
