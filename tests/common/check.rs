@@ -8,6 +8,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use super::ops::Case;
 use super::provider::Provider;
 use super::trial::{Tally, Trial};
+use super::two_windows::{self, Act, TwoWindows};
 
 /// So many cases, or as many as `PROPTEST_CASES` says.
 pub(crate) fn asked_for(cases: u32) -> u32 {
@@ -42,10 +43,30 @@ pub(crate) fn agrees_with_the_model<P: Provider>(
     max_shrink_iters: u32,
     strategy: &impl Strategy<Value = Case>,
 ) {
+    worthwhile::<P, _>(cases, kept_in, max_shrink_iters, strategy, Trial::<P>::run);
+}
+
+/// The same in two windows at once.
+pub(crate) fn agrees_in_two_windows<P: TwoWindows>(
+    cases: u32,
+    kept_in: &'static str,
+    max_shrink_iters: u32,
+    strategy: &impl Strategy<Value = Case<Act>>,
+) {
+    worthwhile::<P, _>(cases, kept_in, max_shrink_iters, strategy, two_windows::run::<P>);
+}
+
+fn worthwhile<P: Provider, S: Strategy>(
+    cases: u32,
+    kept_in: &'static str,
+    max_shrink_iters: u32,
+    strategy: &S,
+    run: impl Fn(&S::Value) -> Result<Tally, TestCaseError>,
+) {
     let tally = RefCell::new(Tally::default());
-    let run = check(cases, kept_in, max_shrink_iters, strategy, |case| {
-        tally.borrow_mut().add(&Trial::<P>::run(case)?);
+    let cases = check(cases, kept_in, max_shrink_iters, strategy, |case| {
+        tally.borrow_mut().add(&run(case)?);
         Ok(())
     });
-    tally.borrow().assert_worthwhile(P::SIDE, run);
+    tally.borrow().assert_worthwhile(P::SIDE, cases);
 }

@@ -20,6 +20,7 @@ pub(crate) mod plans;
 pub(crate) mod provider;
 pub(crate) mod spans;
 pub(crate) mod trial;
+pub(crate) mod two_windows;
 pub(crate) mod until;
 
 pub(crate) use answer::Answer;

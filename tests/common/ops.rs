@@ -222,7 +222,7 @@ impl Step {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Period {
     Second,
     Minute,
@@ -303,7 +303,9 @@ pub(crate) fn additions(most_ops: usize) -> impl Strategy<Value = Case> {
 }
 
 /// The same cases for Suppressed.
-pub(crate) fn suppressed(cases: impl Strategy<Value = Case>) -> impl Strategy<Value = Case> {
+pub(crate) fn suppressed<O: fmt::Debug>(
+    cases: impl Strategy<Value = Case<O>>,
+) -> impl Strategy<Value = Case<O>> {
     let refresh = prop_oneof![
         2 => Just(Refresh::Nanos(0)),
         4 => Just(Refresh::Nanos(100_000_000)),
@@ -373,7 +375,7 @@ fn period() -> impl Strategy<Value = Period> {
     prop_oneof![Just(Period::Second), Just(Period::Minute), Just(Period::Hour), Just(Period::Day)]
 }
 
-fn rate() -> impl Strategy<Value = Rate> {
+pub(crate) fn rate() -> impl Strategy<Value = Rate> {
     // Capacities near the most that a window can hold: 2^24 to 2^40 units.
     let vast = (23..=40_u32, -2..=2_i64).prop_map(|(bits, more)| {
         let units = 1_u64 << bits;
@@ -443,7 +445,7 @@ fn addition() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(crate) fn op() -> impl Strategy<Value = Op> {
     let (key, rate) = (0..=2_u8, 0..=2_u8);
     prop_oneof![
         17 => addition(),

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trypema::{Bucket, LocalRateLimiter, ManualClock, RateLimit, RateLimitDecision};
+use trypema::{
+    Bucket, LocalRateLimiter, LocalRateLimiterBuilder, ManualClock, RateLimit, RateLimitDecision,
+};
 
 use super::draws::Told;
 use super::ops::Grid;
 use super::trial::LATEST_NS;
+use super::two_windows::TwoWindows;
 
 /// The strategies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,8 +101,13 @@ pub(crate) trait Provider: Sized {
     fn len(&self) -> usize;
 }
 
-/// Of whatever period: limiters under test have one window.
-const ANY: RateLimit = RateLimit::unlimited();
+/// Of whatever period: most limiters under test have one window. If not, that of a minute.
+pub(crate) const ANY: RateLimit = RateLimit::unlimited();
+
+/// Says that the window of a second is meant.
+pub(crate) fn a_second() -> RateLimit {
+    RateLimit::per_second(1).expect("it is valid")
+}
 
 /// One of the first three is too long to be stored inline.
 const NAMES: [&str; 12] = [
@@ -142,10 +150,18 @@ fn most_in_process(grid: Grid) -> u64 {
 
 /// A limiter in this process, and its clock.
 pub(crate) fn in_process(settings: Settings, draws: Arc<Told>) -> (LocalRateLimiter, ManualClock) {
+    let Grid { window_ms, bucket_ms } = settings.grid;
+    let (window, bucket) = (Duration::from_millis(window_ms), Duration::from_millis(bucket_ms));
+    built(LocalRateLimiter::builder().window(window).bucket(bucket), settings, draws)
+}
+
+fn built(
+    builder: LocalRateLimiterBuilder,
+    settings: Settings,
+    draws: Arc<Told>,
+) -> (LocalRateLimiter, ManualClock) {
     let clock = ManualClock::new();
-    let limiter = LocalRateLimiter::builder()
-        .window(Duration::from_millis(settings.grid.window_ms))
-        .bucket(Duration::from_millis(settings.grid.bucket_ms))
+    let limiter = builder
         .hard_limit_factor(settings.hard_factor.as_f64())
         .suppression_refresh(settings.refresh)
         .clock(clock.clone())
@@ -161,6 +177,18 @@ macro_rules! in_process {
         pub(crate) struct $name {
             pub(crate) limiter: LocalRateLimiter,
             pub(crate) clock: ManualClock,
+            /// Says which window is meant, where nothing hangs on the rate.
+            pub(crate) any: RateLimit,
+        }
+
+        impl TwoWindows for $name {
+            fn build_two(settings: Settings, draws: Arc<Told>) -> [Self; 2] {
+                let (limiter, clock) = built(LocalRateLimiter::builder(), settings, draws);
+                [a_second(), ANY].map(|any| {
+                    let (limiter, clock) = (limiter.clone(), clock.clone());
+                    Self { limiter, clock, any }
+                })
+            }
         }
 
         impl Provider for $name {
@@ -169,7 +197,7 @@ macro_rules! in_process {
 
             fn build(settings: Settings, draws: Arc<Told>) -> Self {
                 let (limiter, clock) = in_process(settings, draws);
-                Self { limiter, clock }
+                Self { limiter, clock, any: ANY }
             }
 
             fn most(grid: Grid) -> u64 {
@@ -191,19 +219,19 @@ macro_rules! in_process {
             $($suppression)?
 
             fn counts(&self, key: u8) -> (u64, u64) {
-                $counts(self.limiter.$strategy().usage(NAMES[usize::from(key)], &ANY))
+                $counts(self.limiter.$strategy().usage(NAMES[usize::from(key)], &self.any))
             }
 
             fn record(&self, key: u8, count: u64) -> bool {
-                self.limiter.$strategy().record(NAMES[usize::from(key)], &ANY, count)
+                self.limiter.$strategy().record(NAMES[usize::from(key)], &self.any, count)
             }
 
             fn refund(&self, key: u8, count: u64) -> u64 {
-                self.limiter.$strategy().refund(NAMES[usize::from(key)], &ANY, count)
+                self.limiter.$strategy().refund(NAMES[usize::from(key)], &self.any, count)
             }
 
             fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
-                self.limiter.$strategy().undo(NAMES[usize::from(key)], &ANY, bucket, count)
+                self.limiter.$strategy().undo(NAMES[usize::from(key)], &self.any, bucket, count)
             }
 
             fn reset(&self, key: u8) -> bool {

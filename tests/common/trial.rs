@@ -107,7 +107,7 @@ impl<P: Provider> Trial<P> {
         Self { provider, model, told, draws, most, rates, admissions, tally }
     }
 
-    fn apply(&mut self, case: &Case, op: Op) -> Result<(), TestCaseError> {
+    pub(crate) fn apply(&mut self, case: &Case, op: Op) -> Result<(), TestCaseError> {
         let known = |key: u8| key % case.keys;
         match op {
             Op::Inc { key, rate, count } => {

@@ -15,6 +15,7 @@ use crate::common::draws::{Draws, Told};
 use crate::common::ops::{self, Op, Step};
 use crate::common::provider::{HardFactor, Side};
 use crate::common::trial::{LATEST_NS, duration};
+use crate::common::two_windows;
 use crate::common::{Answer, Case, LocalAbsolute, LocalSuppressed, Provider};
 
 const CASES: u32 = 20_000;
@@ -127,6 +128,14 @@ mod absolute {
         agrees::<LocalAbsolute>(CASES / 100, kept!("local-long"), &ops::cases(4_000));
     }
 
+    // proves (property): G1 G2 G3 G9
+    #[test]
+    fn two_windows_agree_with_their_models() {
+        let (number, kept_in) = (share(CASES), kept!("local-two-windows"));
+        let cases = two_windows::cases(60);
+        check::agrees_in_two_windows::<LocalAbsolute>(number, kept_in, SHRINK_ITERS, &cases);
+    }
+
     // proves (property): G1
     #[test]
     fn no_window_overflows() {
@@ -153,6 +162,14 @@ mod suppressed {
     fn long_cases_agree_with_the_model() {
         let cases = ops::suppressed(ops::cases(800));
         agrees::<LocalSuppressed>(CASES / 100, kept!("suppressed-local"), &cases);
+    }
+
+    // proves (property): G1 G2 G9 suppression
+    #[test]
+    fn two_windows_agree_with_their_models() {
+        let (number, kept_in) = (share(CASES), kept!("suppressed-local-two-windows"));
+        let cases = ops::suppressed(two_windows::cases(60));
+        check::agrees_in_two_windows::<LocalSuppressed>(number, kept_in, SHRINK_ITERS, &cases);
     }
 
     // proves (property): G1

@@ -17,7 +17,7 @@ use crate::common::check::{asked_for, check};
 use crate::common::draws::Told;
 use crate::common::ops::{Case, Count, Op, Stale};
 use crate::common::plans::{Act, KEYS, plans};
-use crate::common::provider::{Side, in_process};
+use crate::common::provider::{ANY, Side, in_process};
 use crate::common::trial::{LATEST_NS, Trial, duration};
 use crate::common::{LocalAbsolute, LocalSuppressed};
 
@@ -75,8 +75,8 @@ impl<'a> Both<'a> {
         let told = Arc::new(Told::default());
         let (limiter, clock) = in_process(case.settings(), Arc::clone(&told));
         let (of_absolute, of_suppressed) = (limiter.clone(), limiter.clone());
-        let absolute = LocalAbsolute { limiter: of_absolute, clock: clock.clone() };
-        let suppressed = LocalSuppressed { limiter: of_suppressed, clock: clock.clone() };
+        let absolute = LocalAbsolute { limiter: of_absolute, clock: clock.clone(), any: ANY };
+        let suppressed = LocalSuppressed { limiter: of_suppressed, clock: clock.clone(), any: ANY };
         let mut both = Self {
             case,
             limiter,

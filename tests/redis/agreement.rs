@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use trypema::RateLimit;
 
-use crate::common::check::{agrees_with_the_model, asked_for};
+use crate::common::check::{agrees_in_two_windows, agrees_with_the_model, asked_for};
 use crate::common::ops::{cases, suppressed};
 use crate::common::provider::Side;
+use crate::common::two_windows;
 use crate::common::{Answer, Grid, Provider};
 use crate::over_redis::{Absolute, Cached, MOST, REPEATED, Suppressed};
 
@@ -56,6 +57,20 @@ fn short_cases_of_suppressed_agree() {
 #[test]
 fn long_cases_of_suppressed_agree() {
     agrees::<Suppressed>(12, 800, "tests/proptest-regressions/redis-suppressed-long.txt");
+}
+
+#[test]
+fn two_windows_agree() {
+    let kept_in = "tests/proptest-regressions/redis-two-windows.txt";
+    let cases = two_windows::cases(60);
+    agrees_in_two_windows::<Absolute>(asked_for(400), kept_in, SHRINK_ITERS, &cases);
+}
+
+#[test]
+fn two_windows_of_suppressed_agree() {
+    let kept_in = "tests/proptest-regressions/redis-suppressed-two-windows.txt";
+    let cases = suppressed(two_windows::cases(60));
+    agrees_in_two_windows::<Suppressed>(asked_for(400), kept_in, SHRINK_ITERS, &cases);
 }
 
 /// A sum of two counts near the most there can be is no longer exact; a hint must not hang on one.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use trypema::{Bucket, ManualClock, RateLimit, RateLimitDecision, RedisRateLimiter, TrypemaError};
 
-use crate::any;
 use crate::common::draws::Told;
-use crate::common::provider::{Settings, Side};
+use crate::common::provider::{ANY, Settings, Side, a_second};
+use crate::common::two_windows::TwoWindows;
 use crate::common::until::FOREVER;
 use crate::common::{Grid, Provider};
 use crate::server::{RedisServer, ask};
@@ -42,22 +42,27 @@ fn with_server<T>(act: impl FnOnce(&RedisServer, &mut redis::Connection) -> T) -
 type Builder = trypema::RedisRateLimiterBuilder;
 
 /// A limiter on an empty server, at time zero.
-fn empty(settings: impl FnOnce(Builder) -> Builder, grid: Grid) -> (RedisRateLimiter, ManualClock) {
+///
+/// Without a grid, it has the default windows.
+fn empty(
+    settings: impl FnOnce(Builder) -> Builder,
+    grid: Option<Grid>,
+) -> (RedisRateLimiter, ManualClock) {
     with_server(|_, connection| ask::<()>(connection, "FLUSHALL"));
     with_clock(settings, grid, ManualClock::new())
 }
 
 fn with_clock(
     settings: impl FnOnce(Builder) -> Builder,
-    grid: Grid,
+    grid: Option<Grid>,
     clock: ManualClock,
 ) -> (RedisRateLimiter, ManualClock) {
     let url = with_server(|server, _| server.url());
-    let builder = RedisRateLimiter::builder(url)
-        .window(Duration::from_millis(grid.window_ms))
-        .bucket(Duration::from_millis(grid.bucket_ms))
-        .deadline(FOREVER)
-        .server_time(clock.clone());
+    let mut builder = RedisRateLimiter::builder(url).deadline(FOREVER).server_time(clock.clone());
+    if let Some(Grid { window_ms, bucket_ms }) = grid {
+        let (window, bucket) = (Duration::from_millis(window_ms), Duration::from_millis(bucket_ms));
+        builder = builder.window(window).bucket(bucket);
+    }
     let limiter = settings(builder).build().expect("settings under test are valid");
     (limiter, clock)
 }
@@ -66,9 +71,9 @@ fn keys_held() -> usize {
     with_server(|_, connection| ask(connection, "DBSIZE"))
 }
 
-/// A rate that admits nothing at all.
-fn nothing() -> RateLimit {
-    RateLimit::per_day(f64::from_bits(1)).unwrap()
+/// A rate that admits nothing at all, in the window of this one.
+fn nothing(any: &RateLimit) -> RateLimit {
+    RateLimit::per(f64::from_bits(1), any.period()).unwrap()
 }
 
 /// Whether this is the error for a count that the provider does not take.
@@ -82,24 +87,24 @@ fn too_large<T: std::fmt::Debug>(answer: &Result<T, TrypemaError>) -> bool {
 
 /// The two strategies, as far as they are the same.
 trait Counting {
-    fn usage_of(&self, key: &str) -> u64;
-    fn record_on(&self, key: &str, count: u64) -> Result<bool, TrypemaError>;
-    fn refund_on(&self, key: &str, count: u64) -> u64;
+    fn usage_of(&self, key: &str, any: &RateLimit) -> u64;
+    fn record_on(&self, key: &str, any: &RateLimit, count: u64) -> Result<bool, TrypemaError>;
+    fn refund_on(&self, key: &str, any: &RateLimit, count: u64) -> u64;
 
     /// Where a provider keeps counts without an error, what is too much for a key fills it up, with
     /// units of this moment. This one leaves the key as it is and says so; filled up by hand, it
     /// goes on like the others.
-    fn fill_up(&self, key: &str, count: u64) {
-        let usage = self.usage_of(key);
+    fn fill_up(&self, key: &str, any: &RateLimit, count: u64) {
+        let usage = self.usage_of(key, any);
         assert!(count > MOST - usage, "{count} would have been exact, on top of {usage}");
-        assert_eq!(self.refund_on(key, usage), usage);
-        assert_eq!(self.record_on(key, MOST), Ok(true));
+        assert_eq!(self.refund_on(key, any, usage), usage);
+        assert_eq!(self.record_on(key, any, MOST), Ok(true));
     }
 
-    fn record_or_fill_up(&self, key: &str, count: u64) -> bool {
-        let recorded = self.record_on(key, count);
+    fn record_or_fill_up(&self, key: &str, any: &RateLimit, count: u64) -> bool {
+        let recorded = self.record_on(key, any, count);
         if too_large(&recorded) {
-            self.fill_up(key, count);
+            self.fill_up(key, any, count);
         }
         recorded.unwrap_or(true)
     }
@@ -108,16 +113,21 @@ trait Counting {
 macro_rules! strategy {
     ($handle:ty, $usage:expr) => {
         impl Counting for $handle {
-            fn usage_of(&self, key: &str) -> u64 {
-                $usage(self.usage(key, &any()).unwrap())
+            fn usage_of(&self, key: &str, any: &RateLimit) -> u64 {
+                $usage(self.usage(key, any).unwrap())
             }
 
-            fn record_on(&self, key: &str, count: u64) -> Result<bool, TrypemaError> {
-                self.record(key, &any(), count)
+            fn record_on(
+                &self,
+                key: &str,
+                any: &RateLimit,
+                count: u64,
+            ) -> Result<bool, TrypemaError> {
+                self.record(key, any, count)
             }
 
-            fn refund_on(&self, key: &str, count: u64) -> u64 {
-                self.refund(key, &any(), count).unwrap()
+            fn refund_on(&self, key: &str, any: &RateLimit, count: u64) -> u64 {
+                self.refund(key, any, count).unwrap()
             }
         }
     };
@@ -130,6 +140,8 @@ strategy!(trypema::RedisSuppressed, |usage: trypema::SuppressedUsage| usage.admi
 pub(crate) struct Absolute {
     pub(crate) limiter: RedisRateLimiter,
     clock: ManualClock,
+    /// Says which window is meant, where nothing hangs on the rate.
+    any: RateLimit,
 }
 
 impl Provider for Absolute {
@@ -140,8 +152,8 @@ impl Provider for Absolute {
 
     fn build(settings: Settings, draws: Arc<Told>) -> Self {
         let settled = |builder: Builder| builder.denial_cache(Duration::ZERO).random(draws);
-        let (limiter, clock) = empty(settled, settings.grid);
-        Self { limiter, clock }
+        let (limiter, clock) = empty(settled, Some(settings.grid));
+        Self { limiter, clock, any: ANY }
     }
 
     fn most(_: Grid) -> u64 {
@@ -156,10 +168,10 @@ impl Provider for Absolute {
         let (handle, key) = (self.limiter.absolute(), NAMES[usize::from(key)]);
         let answer = handle.inc(key, rate, count);
         if too_large(&answer) && *rate == RateLimit::unlimited() {
-            handle.fill_up(key, count);
+            handle.fill_up(key, &self.any, count);
             return RateLimitDecision::allowed(u64::MAX);
         }
-        answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
+        answer.or_else(|_| handle.is_allowed(key, &nothing(&self.any), 1)).unwrap()
     }
 
     fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
@@ -168,23 +180,23 @@ impl Provider for Absolute {
         if too_large(&answer) && *rate == RateLimit::unlimited() {
             return RateLimitDecision::allowed(u64::MAX);
         }
-        answer.or_else(|_| handle.is_allowed(key, &nothing(), 1)).unwrap()
+        answer.or_else(|_| handle.is_allowed(key, &nothing(&self.any), 1)).unwrap()
     }
 
     fn counts(&self, key: u8) -> (u64, u64) {
-        (self.limiter.absolute().usage(NAMES[usize::from(key)], &any()).unwrap(), 0)
+        (self.limiter.absolute().usage(NAMES[usize::from(key)], &self.any).unwrap(), 0)
     }
 
     fn record(&self, key: u8, count: u64) -> bool {
-        self.limiter.absolute().record_or_fill_up(NAMES[usize::from(key)], count)
+        self.limiter.absolute().record_or_fill_up(NAMES[usize::from(key)], &self.any, count)
     }
 
     fn refund(&self, key: u8, count: u64) -> u64 {
-        self.limiter.absolute().refund(NAMES[usize::from(key)], &any(), count.min(MOST)).unwrap()
+        self.limiter.absolute().refund(NAMES[usize::from(key)], &self.any, count.min(MOST)).unwrap()
     }
 
     fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
-        self.limiter.absolute().undo(NAMES[usize::from(key)], &any(), bucket, count).unwrap()
+        self.limiter.absolute().undo(NAMES[usize::from(key)], &self.any, bucket, count).unwrap()
     }
 
     fn reset(&self, key: u8) -> bool {
@@ -218,11 +230,11 @@ impl Provider for Cached {
     const TELLS_RESETS: bool = false;
 
     fn build(Settings { grid, .. }: Settings, _: Arc<Told>) -> Self {
-        let (limiter, clock) = empty(|builder| builder.denial_cache(FOREVER), grid);
-        let cached = Absolute { limiter, clock: clock.clone() };
+        let (limiter, clock) = empty(|builder| builder.denial_cache(FOREVER), Some(grid));
+        let cached = Absolute { limiter, clock: clock.clone(), any: ANY };
         let (limiter, _) =
-            with_clock(|builder| builder.denial_cache(Duration::ZERO), grid, clock.clone());
-        Self { cached, asked: Absolute { limiter, clock } }
+            with_clock(|builder| builder.denial_cache(Duration::ZERO), Some(grid), clock.clone());
+        Self { cached, asked: Absolute { limiter, clock, any: ANY } }
     }
 
     fn most(grid: Grid) -> u64 {
@@ -295,6 +307,7 @@ impl Drop for Cached {
 pub(crate) struct Suppressed {
     limiter: RedisRateLimiter,
     clock: ManualClock,
+    any: RateLimit,
 }
 
 impl Provider for Suppressed {
@@ -307,16 +320,8 @@ impl Provider for Suppressed {
     const GRAIN_NS: u128 = 1_000;
 
     fn build(settings: Settings, draws: Arc<Told>) -> Self {
-        let (limiter, clock) = empty(
-            |builder| {
-                builder
-                    .hard_limit_factor(settings.hard_factor.as_f64())
-                    .suppression_refresh(settings.refresh)
-                    .random(draws)
-            },
-            settings.grid,
-        );
-        Self { limiter, clock }
+        let (limiter, clock) = empty(suppressing(settings, draws), Some(settings.grid));
+        Self { limiter, clock, any: ANY }
     }
 
     fn most(_: Grid) -> u64 {
@@ -331,11 +336,11 @@ impl Provider for Suppressed {
         let (handle, key) = (self.limiter.suppressed(), NAMES[usize::from(key)]);
         let answer = handle.inc(key, rate, count);
         if too_large(&answer) && *rate == RateLimit::unlimited() {
-            handle.fill_up(key, count);
+            handle.fill_up(key, &self.any, count);
             return RateLimitDecision::allowed(u64::MAX);
         }
         // Of any limited rate, what is too large to count is above the hard limit.
-        answer.or_else(|_| handle.inc(key, &nothing(), MOST)).unwrap()
+        answer.or_else(|_| handle.inc(key, &nothing(&self.any), MOST)).unwrap()
     }
 
     fn is_allowed(&self, key: u8, rate: &RateLimit, count: u64) -> RateLimitDecision {
@@ -344,7 +349,7 @@ impl Provider for Suppressed {
         if too_large(&answer) && *rate == RateLimit::unlimited() {
             return RateLimitDecision::allowed(u64::MAX);
         }
-        answer.or_else(|_| handle.is_allowed(key, &nothing(), MOST)).unwrap()
+        answer.or_else(|_| handle.is_allowed(key, &nothing(&self.any), MOST)).unwrap()
     }
 
     fn suppression_factor(&self, key: u8, rate: &RateLimit) -> f64 {
@@ -352,20 +357,23 @@ impl Provider for Suppressed {
     }
 
     fn counts(&self, key: u8) -> (u64, u64) {
-        let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)], &any()).unwrap();
+        let usage = self.limiter.suppressed().usage(NAMES[usize::from(key)], &self.any).unwrap();
         (usage.admitted, usage.declined)
     }
 
     fn record(&self, key: u8, count: u64) -> bool {
-        self.limiter.suppressed().record_or_fill_up(NAMES[usize::from(key)], count)
+        self.limiter.suppressed().record_or_fill_up(NAMES[usize::from(key)], &self.any, count)
     }
 
     fn refund(&self, key: u8, count: u64) -> u64 {
-        self.limiter.suppressed().refund(NAMES[usize::from(key)], &any(), count.min(MOST)).unwrap()
+        self.limiter
+            .suppressed()
+            .refund(NAMES[usize::from(key)], &self.any, count.min(MOST))
+            .unwrap()
     }
 
     fn undo(&self, key: u8, bucket: Bucket, count: u64) -> u64 {
-        self.limiter.suppressed().undo(NAMES[usize::from(key)], &any(), bucket, count).unwrap()
+        self.limiter.suppressed().undo(NAMES[usize::from(key)], &self.any, bucket, count).unwrap()
     }
 
     fn reset(&self, key: u8) -> bool {
@@ -374,5 +382,35 @@ impl Provider for Suppressed {
 
     fn len(&self) -> usize {
         keys_held()
+    }
+}
+
+fn suppressing(settings: Settings, draws: Arc<Told>) -> impl FnOnce(Builder) -> Builder {
+    move |builder| {
+        builder
+            .hard_limit_factor(settings.hard_factor.as_f64())
+            .suppression_refresh(settings.refresh)
+            .random(draws)
+    }
+}
+
+impl TwoWindows for Absolute {
+    fn build_two(_: Settings, draws: Arc<Told>) -> [Self; 2] {
+        let settled = |builder: Builder| builder.denial_cache(Duration::ZERO).random(draws);
+        let (limiter, clock) = empty(settled, None);
+        [a_second(), ANY].map(|any| {
+            let (limiter, clock) = (limiter.clone(), clock.clone());
+            Self { limiter, clock, any }
+        })
+    }
+}
+
+impl TwoWindows for Suppressed {
+    fn build_two(settings: Settings, draws: Arc<Told>) -> [Self; 2] {
+        let (limiter, clock) = empty(suppressing(settings, draws), None);
+        [a_second(), ANY].map(|any| {
+            let (limiter, clock) = (limiter.clone(), clock.clone());
+            Self { limiter, clock, any }
+        })
     }
 }
