@@ -223,8 +223,8 @@ impl MonotonicClock {
                 let _ = self.shared.offset.compare_exchange(
                     offset,
                     right,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
+                    Ordering::Relaxed, // as above
+                    Ordering::Relaxed, // what is there instead is not looked at
                 );
                 system
             } else {

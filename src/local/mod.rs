@@ -4,6 +4,7 @@
 //! - `absolute`, `suppressed`: the strategies' handles; `engine` is each of their calls, once, and
 //!   `suppressed_state` a key's state under Suppressed;
 //! - `call`: one call on its way to a decision;
+//! - `units`: calls that are the same under every strategy, whatever the limit;
 //! - `windows`: a strategy's engines, one for each window, and which of them a rate is judged by;
 //! - `all`: several limits at once;
 //! - `inner`: both strategies, and the cleanup thread; `config` holds the settings that all keys in a
@@ -32,6 +33,7 @@ mod observer;
 mod slot_pool;
 mod suppressed;
 mod suppressed_state;
+mod units;
 mod windows;
 
 pub use absolute::LocalAbsolute;
