@@ -59,14 +59,19 @@ impl Suppression {
 
     /// The hard limit that goes with a soft one. `most` is what a window can hold.
     #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "rounding down and saturating is wanted; exact below 2^53"
+    )]
     pub(crate) fn hard_limit(&self, soft: u64, most: u64) -> u64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "rounding down and saturating is wanted; exact below 2^53"
-        )]
-        let hard = (soft as f64 * self.hard_limit_factor) as u64;
+        let product = soft as f64 * self.hard_limit_factor;
+        // The factor is read as the decimal that it was written as: 650 times 1.4 are 910, though the
+        // product of the nearest `f64` is just below. Both are off by up to half a unit in the last
+        // place. Of large products that would be whole units: those stay as they come out.
+        let is_fine = product < (1_u64 << 40) as f64;
+        let hard = if is_fine { product * (1.0 + 2.0 * f64::EPSILON) } else { product } as u64;
         hard.max(soft).min(most)
     }
 
