@@ -33,7 +33,7 @@ impl Rules {
         })
     }
 
-    /// What the replies to a client tell of its limit.
+    /// The limit of a client, as the replies to it tell.
     pub(crate) fn headers(&self, client: &str) -> Result<RateLimitHeaders, TrypemaError> {
         RateLimitHeaders::new("requests", self.rate(client), self.window)
     }

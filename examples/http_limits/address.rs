@@ -44,7 +44,7 @@ impl TrustedProxies {
     }
 }
 
-/// What a client is counted by. Whoever has an IPv6 address has 2^64 of them, so it is the network that
+/// The key that a client is counted by. An owner of one IPv6 address has 2^64 of them, so it is the network that
 /// counts.
 pub(crate) fn key_of(client: IpAddr) -> String {
     match client {

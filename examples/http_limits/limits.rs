@@ -7,7 +7,7 @@ use trypema::{LocalRateLimiter, LocalRateLimiterBuilder, RateLimit, TrypemaError
 
 use super::address::key_of;
 
-/// What a client may do. Every request counts against the first two; with a key, against all three.
+/// The limits of a client. Every request counts against the first two; with a key, against all three.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     /// Of an address.

@@ -31,7 +31,7 @@ impl<H: Fn(&Request) -> Reply> Limited<H> {
         let given = values(request, "X-Api-Key").next();
         let known = given.filter(|given| self.api_keys.iter().any(|key| key == given));
         let Verdict { is_allowed, headers } = self.limits.admit(client, known);
-        // Whoever guesses keys is limited by address, too, and is told so before that the key is none.
+        // A client that guesses keys is limited by address, too, and is told so before that the key is none.
         let reply = match (is_allowed, given, known) {
             (false, ..) => text(429, "too many requests\n"),
             (true, Some(_), None) => text(401, "unknown key\n"),

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::Deserialize;
 use trypema::{Limiter, LimiterConfig, RateLimit, RateLimitDecision};
 
-/// What the file says.
+/// The file's content, checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

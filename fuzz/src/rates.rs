@@ -58,7 +58,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<bool, TestCaseError> {
     }
 }
 
-/// What a text means, by the grammar: a number, a slash or the word "per", a whole number or none, a
+/// The meaning of a text, by the grammar: a number, a slash or the word "per", a whole number or none, a
 /// unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {

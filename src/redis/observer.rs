@@ -29,7 +29,7 @@ pub enum DecisionSource {
     Nobody,
 }
 
-/// What became of a call over Redis, as told to an observer.
+/// The outcome of a call over Redis, as told to an observer.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RedisEvent<'a> {

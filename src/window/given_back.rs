@@ -171,8 +171,7 @@ pub(crate) fn replace_list(note: &Note, found: Noted, next: Noted) -> bool {
         // SAFETY: the address comes from `Pointer::into_usize` in `publish`.
         let list = unsafe { shared(address, &guard) };
         // SAFETY: the list cannot be reached any more by threads that pin from now on, and only the
-        // one thread that replaced it comes here. A list is published once, by `publish`. Its
-        // words need no drop.
+        // one thread that replaced it comes here. Its words need no drop.
         unsafe { guard.defer_destroy(list) };
     }
     is_replaced
