@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) bucket: Option<Duration>,
     pub(crate) hard_limit_factor: f64,
     pub(crate) suppression_refresh: Duration,
+    pub(crate) max_waiting: usize,
     /// `None`: the default source, drawn from without an indirect call.
     pub(crate) random: Option<Arc<dyn Random>>,
 }
@@ -32,6 +33,7 @@ impl Default for Settings {
             bucket: None,
             hard_limit_factor: 1.5,
             suppression_refresh: Duration::from_millis(100),
+            max_waiting: usize::MAX,
             random: None,
         }
     }
@@ -159,6 +161,16 @@ macro_rules! setters {
         /// again. Default: 100 ms. Zero computes it for every call between the limits.
         pub fn suppression_refresh(mut self, refresh: core::time::Duration) -> Self {
             self.settings.suppression_refresh = refresh;
+            self
+        }
+
+        /// The most threads that may wait in `acquire` for the same key in the same window. Default: no
+        /// bound.
+        ///
+        /// One more gets [`TrypemaError::TooManyWaiting`](crate::TrypemaError::TooManyWaiting) at once. With
+        /// 0 nobody waits: a call is admitted at once, or gets that error, or `Timeout` if it has no time.
+        pub fn max_waiting(mut self, max_waiting: usize) -> Self {
+            self.settings.max_waiting = max_waiting;
             self
         }
 

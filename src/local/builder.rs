@@ -38,7 +38,6 @@ const MOST_KEYS: usize = (u32::MAX - 1) as usize;
 pub struct LocalRateLimiterBuilder<K = Key, S = DefaultHashBuilder> {
     settings: Settings,
     max_keys: Option<usize>,
-    max_waiting: usize,
     clock: Option<Box<dyn Clock>>,
     observer: Option<Observer<K>>,
     hasher: S,
@@ -52,7 +51,6 @@ impl LocalRateLimiter {
         LocalRateLimiterBuilder {
             settings: Settings::default(),
             max_keys: None,
-            max_waiting: usize::MAX,
             clock: None,
             observer: None,
             hasher: DefaultHashBuilder::default(),
@@ -82,15 +80,6 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     /// held.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = Some(max_keys);
-        self
-    }
-
-    /// The most threads that may wait in `acquire` for the same key in the same window. Default: no bound.
-    ///
-    /// One more gets [`TrypemaError::TooManyWaiting`] at once. With 0 nobody waits: a call is admitted at
-    /// once, or gets that error, or `Timeout` if it has no time.
-    pub fn max_waiting(mut self, max_waiting: usize) -> Self {
-        self.max_waiting = max_waiting;
         self
     }
 
@@ -132,7 +121,6 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
         LocalRateLimiterBuilder {
             settings: self.settings,
             max_keys: self.max_keys,
-            max_waiting: self.max_waiting,
             clock: self.clock,
             observer: self.observer,
             hasher,
@@ -161,7 +149,6 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
         LocalRateLimiterBuilder {
             settings: self.settings,
             max_keys: self.max_keys,
-            max_waiting: self.max_waiting,
             clock: self.clock,
             observer: None,
             hasher: self.hasher,
@@ -201,7 +188,6 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
             clock: Arc::new(clock),
             hasher: self.hasher,
             max_keys: max_keys.transpose()?,
-            max_waiting: self.max_waiting,
             closed: Closed::default(),
             observer: self.observer,
         }))

@@ -126,8 +126,8 @@ where
             map: KeyMap::new(plan.hasher.clone(), plan.max_keys),
             strategy,
             max_keys: plan.max_keys,
-            max_waiting: plan.max_waiting,
-            waiting: Waiting::new(plan.closed.clone(), plan.max_waiting),
+            max_waiting: plan.settings.max_waiting,
+            waiting: Waiting::new(plan.closed.clone(), plan.settings.max_waiting),
             counters: Counters::default(),
             observer: plan.observer.clone(),
         }

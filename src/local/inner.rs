@@ -34,7 +34,6 @@ pub(crate) struct Plan<K, S> {
     pub(crate) clock: Arc<ClockSource>,
     pub(crate) hasher: S,
     pub(crate) max_keys: Option<u32>,
-    pub(crate) max_waiting: usize,
     pub(crate) closed: Closed,
     pub(crate) observer: Option<Observer<K>>,
 }

@@ -191,6 +191,9 @@ impl RedisAbsolute {
     ///
     /// # Errors
     /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the rate's capacity.
+    /// - [`TrypemaError::TooManyWaiting`] at once, if
+    ///   [`max_waiting`](crate::RedisRateLimiterBuilder::max_waiting) threads wait for this key already.
+    /// - [`TrypemaError::Closed`] after [`close`](crate::RedisRateLimiter::close).
     /// - [`TrypemaError::Timeout`] if not admitted in time.
     /// - The errors of [`RedisAbsolute`], as soon as an attempt fails: it does not wait for Redis to come
     ///   back.

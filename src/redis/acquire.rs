@@ -37,6 +37,11 @@ impl<S: Strategy> Engine<S> {
         })
     }
 
+    /// Wakes all threads that wait, since the limiter was closed.
+    pub(crate) fn wake_all(&self) {
+        self.windows.iter().for_each(|window| window.waiting.wake_all());
+    }
+
     fn wait(
         &self,
         call: &Call<'_>,
@@ -60,9 +65,17 @@ impl<S: Strategy> Engine<S> {
             || self.attempt(call).unwrap_or_else(|error| Attempt::Admitted(Err(error))),
         );
         match waited {
-            Ok((waited, admitted)) => admitted.map(|(decision, source)| (waited, decision, source)),
-            Err(Unadmitted::Closed | Unadmitted::TooManyWaiting) => Err(TrypemaError::Closed),
+            Ok((waited, admitted)) => {
+                let (decision, source) = admitted?;
+                self.counters.note_wait(waited);
+                Ok((waited, decision, source))
+            }
+            Err(Unadmitted::Closed) => Err(TrypemaError::Closed),
+            Err(Unadmitted::TooManyWaiting) => {
+                Err(TrypemaError::too_many_waiting(self.windows.max_waiting()))
+            }
             Err(Unadmitted::TimedOut) => {
+                self.counters.timed_out();
                 self.decline(call);
                 Err(TrypemaError::timeout(timeout))
             }

@@ -12,6 +12,7 @@ use crate::redis::observer::{Observer, RedisEvent};
 use crate::redis::windows::Plan;
 use crate::redis::{OnUnavailable, RedisConnectionSettings, RedisConnections, RedisRateLimiter};
 use crate::settings::{Settings, setters};
+use crate::wait::Closed;
 use crate::{LocalRateLimiter, TrypemaError};
 
 /// The most keys that a limiter which stands in for Redis holds.
@@ -268,6 +269,8 @@ impl RedisRateLimiterBuilder {
             hard_limit_factor: self.settings.hard_limit_factor,
             suppression_refresh: self.settings.suppression_refresh,
             told_time: self.server_time.is_some(),
+            max_waiting: self.settings.max_waiting,
+            closed: Closed::default(),
         };
         // If a test sets the server's time, this process goes by the same time.
         let clock = match &self.server_time {

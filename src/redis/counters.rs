@@ -2,6 +2,7 @@
 //! own, summed when somebody asks.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 
 use thread_local::ThreadLocal;
 
@@ -13,6 +14,8 @@ use crate::{RateLimitDecision, TrypemaError};
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     threads: ThreadLocal<[AtomicU64; COUNTERS]>,
+    /// The longest wait, in nanoseconds.
+    longest_wait: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -29,9 +32,10 @@ enum Counter {
     Outages,
     ShortCircuited,
     PoolTimeouts,
+    Timeouts,
 }
 
-const COUNTERS: usize = Counter::PoolTimeouts as usize + 1;
+const COUNTERS: usize = Counter::Timeouts as usize + 1;
 
 impl Counters {
     /// Counts the result of a call that asks for a decision.
@@ -81,6 +85,20 @@ impl Counters {
         }
     }
 
+    /// Counts an `acquire` that was not admitted in time.
+    pub(crate) fn timed_out(&self) {
+        self.count(Counter::Timeouts);
+    }
+
+    /// Notes how long an `acquire` has waited.
+    pub(crate) fn note_wait(&self, waited: Duration) {
+        if !waited.is_zero() {
+            let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+            // Relaxed: a number that carries nothing.
+            self.longest_wait.fetch_max(nanos, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn checked<T>(&self, result: Result<T, TrypemaError>) -> Result<T, TrypemaError> {
         if result.is_err() {
             self.count(Counter::Errors);
@@ -112,6 +130,10 @@ impl Counters {
             stats.outages += read(Counter::Outages);
             stats.short_circuited += read(Counter::ShortCircuited);
             stats.pool_timeouts += read(Counter::PoolTimeouts);
+            stats.timeouts += read(Counter::Timeouts);
         }
+        // Relaxed: as for the others.
+        let longest = Duration::from_nanos(self.longest_wait.load(Ordering::Relaxed));
+        stats.longest_wait = stats.longest_wait.max(longest);
     }
 }

@@ -121,6 +121,7 @@ impl<S: Strategy> Engine<S> {
         self.counters.add_to(stats);
         // Relaxed: a statistic.
         stats.connections_opened = self.inner.opened.load(Ordering::Relaxed);
+        stats.waiting += self.windows.iter().map(|window| window.waiting.len()).sum::<u64>();
     }
 
     /// The decision on one call.

@@ -10,6 +10,7 @@ use crate::redis::engine::Engine;
 use crate::redis::inner::Inner;
 use crate::redis::windows::Plan;
 use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
+use crate::wait::Closed;
 
 /// Limits rates per key, with all state in Redis: processes and hosts that use the same Redis, prefix,
 /// window and bucket share their limits, and nobody overshoots them.
@@ -50,6 +51,7 @@ use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSupp
 pub struct RedisRateLimiter {
     absolute: RedisAbsolute,
     suppressed: RedisSuppressed,
+    closed: Closed,
 }
 
 impl RedisRateLimiter {
@@ -70,13 +72,14 @@ impl RedisRateLimiter {
     }
 
     pub(crate) fn new(inner: Inner, plan: Plan, denial_cache: Option<DenialCache>) -> Self {
-        let inner = Arc::new(inner);
+        let (inner, closed) = (Arc::new(inner), plan.closed.clone());
         let absolute = Engine::new(Arc::clone(&inner), plan.clone(), denial_cache);
         // Suppressed counts its declines, so all of its calls have to reach the server.
         let suppressed = Engine::new(inner, plan, None);
         Self {
             absolute: RedisAbsolute::new(absolute),
             suppressed: RedisSuppressed::new(suppressed),
+            closed,
         }
     }
 
@@ -111,6 +114,31 @@ impl RedisRateLimiter {
     #[must_use]
     pub fn capacity(&self, rate: &RateLimit) -> u64 {
         rate.capacity(self.window(rate))
+    }
+
+    /// Ends every `acquire` of this process that waits, and every later one of at least one unit, with
+    /// [`TrypemaError::Closed`](crate::TrypemaError::Closed): for a program that shuts down. A thread that is
+    /// asking Redis at that moment waits for the answer first, within its deadline. All other calls go on as
+    /// before, and so do other processes. It cannot be undone.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use trypema::{RateLimit, RedisRateLimiter, TrypemaError};
+    ///
+    /// # fn main() -> Result<(), TrypemaError> {
+    /// // Nothing is connected to yet.
+    /// let limiter = RedisRateLimiter::builder("redis://127.0.0.1:6379").build()?;
+    /// let rate = RateLimit::per_second(5)?;
+    /// limiter.close();
+    /// let late = limiter.absolute().acquire("alice", &rate, 1, Duration::from_secs(60));
+    /// assert_eq!(late, Err(TrypemaError::Closed));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn close(&self) {
+        self.closed.close();
+        self.absolute.engine().wake_all();
+        self.suppressed.engine().wake_all();
     }
 
     /// The statistics of both strategies, together. Each handle has its own `stats`.

@@ -1,5 +1,7 @@
 //! Counts of decisions, and of where they came from.
 
+use core::time::Duration;
+
 /// Counts of the decisions of a [`RedisRateLimiter`](crate::RedisRateLimiter), or of one of its strategies.
 ///
 /// A snapshot: taken while others decide, its parts may be a few decisions apart.
@@ -33,10 +35,17 @@ pub struct RedisStats {
     pub pool_timeouts: u64,
     /// Connections opened so far.
     pub connections_opened: u64,
+    /// Calls of `acquire` that were not admitted in time.
+    pub timeouts: u64,
+    /// Threads of this process that wait in `acquire` at present.
+    pub waiting: u64,
+    /// The longest that an `acquire` has waited until it was admitted.
+    pub longest_wait: Duration,
 }
 
 impl RedisStats {
-    /// Every field with its name, for exporters and logs. All of them only rise.
+    /// Every field with its name, for exporters and logs. `waiting` can fall;
+    /// all others only rise.
     ///
     /// ```
     /// use trypema::RedisRateLimiter;
@@ -64,6 +73,9 @@ impl RedisStats {
             short_circuited,
             pool_timeouts,
             connections_opened,
+            timeouts,
+            waiting,
+            longest_wait,
         } = *self;
         [
             ("allowed", allowed),
@@ -79,6 +91,9 @@ impl RedisStats {
             ("short_circuited", short_circuited),
             ("pool_timeouts", pool_timeouts),
             ("connections_opened", connections_opened),
+            ("timeouts", timeouts),
+            ("waiting", waiting),
+            ("longest_wait_ms", u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX)),
         ]
         .into_iter()
     }

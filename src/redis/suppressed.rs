@@ -181,6 +181,9 @@ impl RedisSuppressed {
     ///
     /// # Errors
     /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the hard limit.
+    /// - [`TrypemaError::TooManyWaiting`] at once, if
+    ///   [`max_waiting`](crate::RedisRateLimiterBuilder::max_waiting) threads wait for this key already.
+    /// - [`TrypemaError::Closed`] after [`close`](crate::RedisRateLimiter::close).
     /// - [`TrypemaError::Timeout`] if not admitted in time.
     /// - The errors of [`RedisSuppressed`], as soon as an attempt fails.
     pub fn acquire(

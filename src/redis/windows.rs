@@ -22,7 +22,7 @@ pub(crate) struct Windows {
 }
 
 /// How windows are made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) prefix: String,
     pub(crate) windowing: Windowing,
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) suppression_refresh: core::time::Duration,
     /// Whether tests set the server's time.
     pub(crate) told_time: bool,
+    pub(crate) max_waiting: usize,
+    pub(crate) closed: Closed,
 }
 
 /// A link of the chain of windows. A program has few periods, so that it is short; and it only ever
@@ -86,6 +88,11 @@ impl Windows {
         if self.set.is_empty() { own_grid(rate.period_ms()) } else { self.of(rate).settings.grid }
     }
 
+    /// The most threads that may wait for a key.
+    pub(crate) fn max_waiting(&self) -> usize {
+        self.plan.max_waiting
+    }
+
     /// The windows that were set, or are in use.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Window> {
         let first = self.own.get();
@@ -106,7 +113,7 @@ impl Window {
         Self {
             settings,
             scripts: Scripts::new(family, settings),
-            waiting: Waiting::new(Closed::default(), usize::MAX),
+            waiting: Waiting::new(plan.closed.clone(), plan.max_waiting),
             name: format!("{}:{letter}:{window_ms}.{bucket_ms}:", plan.prefix),
         }
     }

@@ -13,6 +13,7 @@ mod away;
 mod batches;
 mod certificates;
 mod clocks;
+mod closing;
 mod cluster;
 #[cfg(feature = "serde")]
 mod config;
