@@ -9,11 +9,17 @@ mod config;
 mod decision;
 mod error;
 pub mod headers;
+#[cfg(feature = "redis")]
+mod hybrid;
 mod key;
 mod limiter;
 mod local;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg_attr(
+    not(feature = "redis"),
+    expect(dead_code, reason = "only limiters over Redis lease units")
+)]
 mod policy;
 mod random;
 mod rate;
@@ -27,6 +33,10 @@ mod window;
 
 #[cfg(feature = "serde")]
 pub use self::config::{LimiterConfig, Provider};
+#[cfg(feature = "redis")]
+pub use self::hybrid::{
+    HybridAbsolute, HybridRateLimiter, HybridRateLimiterBuilder, HybridStats, HybridSuppressed,
+};
 #[cfg(feature = "metrics")]
 pub use self::metrics::publish_metrics;
 #[cfg(feature = "redis")]

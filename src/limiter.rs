@@ -278,6 +278,10 @@ methods!(handle!([S: BuildHasher + Clone + Send + Sync] LocalSuppressed<Key, S>)
 methods!(handle!([] crate::RedisAbsolute));
 #[cfg(feature = "redis")]
 methods!(handle!([] crate::RedisSuppressed));
+#[cfg(feature = "redis")]
+methods!(handle!([] crate::HybridAbsolute));
+#[cfg(feature = "redis")]
+methods!(handle!([] crate::HybridSuppressed));
 
 /// Turns a handle's own answer into that of the trait.
 trait Answer<T> {

@@ -15,6 +15,8 @@ pub(crate) struct Grid {
     window_ms: u64,
     /// The window, rounded up to whole buckets: how long a unit counts.
     held_ms: u64,
+    /// For how long leased units may be spent after they were counted: they count for as much longer.
+    lease_ms: u64,
     bucket_ms: u64,
     /// 2^64 over `bucket_ms`, rounded up, where that divides without error; else 0.
     bucket_inverse: u64,
@@ -51,7 +53,26 @@ impl Grid {
         // The inverse of 1 would be 2^64, which does not fit: a bucket of 1 ms is divided by.
         let invertible = (2..=INVERTIBLE).contains(&bucket_ms);
         let bucket_inverse = if invertible { u64::MAX / bucket_ms + 1 } else { 0 };
-        Ok(Self { window_ms, held_ms: buckets * bucket_ms, bucket_ms, bucket_inverse })
+        let held_ms = buckets * bucket_ms;
+        Ok(Self { window_ms, held_ms, lease_ms: 0, bucket_ms, bucket_inverse })
+    }
+
+    /// The same window for units that are leased for so long, whole milliseconds: they count for the window
+    /// and the lease. The capacity is still that of the window.
+    pub(crate) const fn with_lease(mut self, lease_ms: u64) -> Self {
+        self.lease_ms = lease_ms;
+        self.held_ms = (self.window_ms + lease_ms).div_ceil(self.bucket_ms) * self.bucket_ms;
+        self
+    }
+
+    /// How long leased units may be spent.
+    pub(crate) const fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    /// The time that units count for, but for what is rounded up to whole buckets.
+    pub(crate) const fn counted(&self) -> Duration {
+        Duration::from_millis(self.window_ms + self.lease_ms)
     }
 
     /// Ticks that a window touches: a unit of tick `t` counts while `now - t` is below this.

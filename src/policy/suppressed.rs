@@ -23,7 +23,7 @@ pub(crate) struct Suppression {
     hard_limit_factor: f64,
     /// How long a perceived rate is used again.
     pub(crate) refresh_ns: u64,
-    /// Seconds in the window asked for.
+    /// Seconds in the window asked for, and in a lease.
     pub(crate) window_s: f64,
     /// Seconds of "the last second": less where the window is shorter, more where buckets are
     /// coarse.
@@ -51,7 +51,7 @@ impl Suppression {
         Self {
             hard_limit_factor,
             refresh_ns: u64::try_from(refresh.as_nanos()).unwrap_or(u64::MAX),
-            window_s: grid.window().as_secs_f64(),
+            window_s: grid.counted().as_secs_f64(),
             recent_s: recent_held.as_secs_f64(),
             recent_span,
         }

@@ -9,7 +9,7 @@ use crate::redis::connections::LONGEST;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::inner::{Inner, OutagePolicy};
 use crate::redis::observer::{Observer, RedisEvent};
-use crate::redis::windows::Plan;
+use crate::redis::windows::{Leasing, Plan};
 use crate::redis::{OnUnavailable, RedisConnectionSettings, RedisConnections, RedisRateLimiter};
 use crate::settings::{Settings, setters};
 use crate::wait::Closed;
@@ -226,6 +226,11 @@ impl RedisRateLimiterBuilder {
     /// zero, or of more than a day; for a share that is not above 0 and at most 1; and for
     /// certificates that cannot be read.
     pub fn build(self) -> Result<RedisRateLimiter, TrypemaError> {
+        self.parts(Leasing::Never).map(RedisRateLimiter::new)
+    }
+
+    /// [`build`](Self::build), for limiters that lease units as well.
+    pub(crate) fn parts(self, leasing: Leasing) -> Result<Parts, TrypemaError> {
         let windowing = self.settings.windowing()?;
         if self.prefix.contains([':', '{', '}']) {
             let allowed = "it must not contain any of :, { and }";
@@ -271,11 +276,7 @@ impl RedisRateLimiterBuilder {
             told_time: self.server_time.is_some(),
             max_waiting: self.settings.max_waiting,
             closed: Closed::default(),
-        };
-        // If a test sets the server's time, this process goes by the same time.
-        let clock = match &self.server_time {
-            Some(clock) => ClockSource::Custom(Box::new(Arc::clone(clock))),
-            None => ClockSource::Monotonic(MonotonicClock::new()),
+            leasing,
         };
         let pause = connections.pause;
         let inner = Inner {
@@ -287,8 +288,28 @@ impl RedisRateLimiterBuilder {
             opened: connections.opened,
             observer: self.observer,
         };
-        let denial_cache = DenialCache::new(self.denial_cache, self.denial_cache_keys, clock);
-        Ok(RedisRateLimiter::new(inner, plan, denial_cache))
+        Ok(Parts { inner, plan, denials: (self.denial_cache, self.denial_cache_keys) })
+    }
+}
+
+/// Everything that a limiter is made of.
+pub(crate) struct Parts {
+    pub(crate) inner: Inner,
+    pub(crate) plan: Plan,
+    /// How long a rejection is repeated, and of how many keys.
+    pub(crate) denials: (Duration, usize),
+}
+
+impl Parts {
+    /// A denial cache that repeats a rejection for at most so long, if there is to be one.
+    pub(crate) fn denial_cache(&self, longest: Duration) -> Option<DenialCache> {
+        // If a test sets the server's time, this process goes by the same time.
+        let clock = match &self.inner.server_time {
+            Some(clock) => ClockSource::Custom(Box::new(Arc::clone(clock))),
+            None => ClockSource::Monotonic(MonotonicClock::new()),
+        };
+        let (set, keys) = self.denials;
+        DenialCache::new(set.min(longest), keys, clock)
     }
 }
 

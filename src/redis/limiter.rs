@@ -5,10 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::RateLimit;
-use crate::redis::denial_cache::DenialCache;
+use crate::redis::builder::Parts;
 use crate::redis::engine::Engine;
-use crate::redis::inner::Inner;
-use crate::redis::windows::Plan;
 use crate::redis::{RedisAbsolute, RedisRateLimiterBuilder, RedisStats, RedisSuppressed};
 use crate::wait::Closed;
 
@@ -71,7 +69,9 @@ impl RedisRateLimiter {
         RedisRateLimiterBuilder::new(url.into())
     }
 
-    pub(crate) fn new(inner: Inner, plan: Plan, denial_cache: Option<DenialCache>) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let denial_cache = parts.denial_cache(Duration::MAX);
+        let Parts { inner, plan, .. } = parts;
         let (inner, closed) = (Arc::new(inner), plan.closed.clone());
         let absolute = Engine::new(Arc::clone(&inner), plan.clone(), denial_cache);
         // Suppressed counts its declines, so all of its calls have to reach the server.

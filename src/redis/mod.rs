@@ -16,28 +16,28 @@
 //! - `router`: which server has a key;
 //! - `net`: servers, their pools and connections, each call under one deadline.
 
-mod absolute;
-mod acquire;
+pub(crate) mod absolute;
+pub(crate) mod acquire;
 mod all;
-mod builder;
+pub(crate) mod builder;
 mod connections;
-mod counters;
-mod denial_cache;
-mod engine;
+pub(crate) mod counters;
+pub(crate) mod denial_cache;
+pub(crate) mod engine;
 mod generations;
-mod inner;
+pub(crate) mod inner;
 mod limiter;
-mod net;
-mod observer;
+pub(crate) mod net;
+pub(crate) mod observer;
 mod outage;
-mod reply;
-mod request;
+pub(crate) mod reply;
+pub(crate) mod request;
 mod router;
-mod script;
+pub(crate) mod script;
 mod stats;
-mod suppressed;
+pub(crate) mod suppressed;
 mod units;
-mod windows;
+pub(crate) mod windows;
 
 pub use absolute::RedisAbsolute;
 pub use builder::RedisRateLimiterBuilder;

@@ -32,6 +32,33 @@ pub(crate) struct Plan {
     pub(crate) told_time: bool,
     pub(crate) max_waiting: usize,
     pub(crate) closed: Closed,
+    /// Whether processes lease units, and for how long.
+    pub(crate) leasing: Leasing,
+}
+
+/// For how long a process may spend units after the server has counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leasing {
+    /// Units are counted when they are spent.
+    Never,
+    /// For the hundredth part of each window, but no less than 10 ms and no more than a second.
+    ByWindow,
+    /// For so many milliseconds, or for the whole of a shorter window.
+    Millis(u64),
+}
+
+impl Leasing {
+    /// The window, for units that are leased.
+    fn of(self, grid: Grid) -> Grid {
+        match self {
+            Self::Never => grid,
+            Self::ByWindow => {
+                let lease_ms = (grid.window_ms() / 100).clamp(10, 1_000);
+                grid.with_lease(lease_ms.min(grid.window_ms()))
+            }
+            Self::Millis(lease_ms) => grid.with_lease(lease_ms.min(grid.window_ms())),
+        }
+    }
 }
 
 /// A link of the chain of windows. A program has few periods, so that it is short; and it only ever
@@ -85,7 +112,11 @@ impl Windows {
 
     /// The window and the bucket that judge this rate, whether they are in use yet or not.
     pub(crate) fn grid_of(&self, rate: &RateLimit) -> Grid {
-        if self.set.is_empty() { own_grid(rate.period_ms()) } else { self.of(rate).settings.grid }
+        if self.set.is_empty() {
+            self.plan.leasing.of(own_grid(rate.period_ms()))
+        } else {
+            self.of(rate).settings.grid
+        }
     }
 
     /// The most threads that may wait for a key.
@@ -103,18 +134,22 @@ impl Windows {
 
 impl Window {
     fn new(plan: &Plan, family: Family, grid: Grid) -> Self {
+        let grid = plan.leasing.of(grid);
         let suppression = Suppression::new(&grid, plan.hard_limit_factor, plan.suppression_refresh);
         let settings = Settings { grid, suppression, told_time: plan.told_time };
-        let letter = match family {
-            Family::Absolute => 'a',
-            Family::Suppressed => 's',
-        };
         let (window_ms, bucket_ms) = (grid.window_ms(), grid.bucket().as_millis());
+        // Units of one lease's length must not be judged by windows made for another.
+        let (letter, lease) = match (family, plan.leasing) {
+            (Family::Absolute, Leasing::Never) => ("a", String::new()),
+            (Family::Suppressed, Leasing::Never) => ("s", String::new()),
+            (Family::Absolute, _) => ("h", format!(".{}", grid.lease().as_millis())),
+            (Family::Suppressed, _) => ("hs", format!(".{}", grid.lease().as_millis())),
+        };
         Self {
             settings,
             scripts: Scripts::new(family, settings),
             waiting: Waiting::new(plan.closed.clone(), plan.max_waiting),
-            name: format!("{}:{letter}:{window_ms}.{bucket_ms}:", plan.prefix),
+            name: format!("{}:{letter}:{window_ms}.{bucket_ms}{lease}:", plan.prefix),
         }
     }
 

@@ -74,6 +74,7 @@ mod decision;
 #[path = "../../../src/error.rs"]
 mod error;
 #[path = "../../../src/policy/mod.rs"]
+#[expect(dead_code, reason = "leased units, which only limiters over Redis have")]
 mod policy;
 pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};
 pub use error::TrypemaError;
