@@ -5,4 +5,5 @@ mod address;
 mod http_limits;
 #[cfg(feature = "serde")]
 mod limits_from_toml;
+mod pictures;
 mod prometheus;

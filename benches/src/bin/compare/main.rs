@@ -12,7 +12,6 @@
 //! the machine does meets all of them alike. A run of everything writes `results/`.
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 
-mod chart;
 mod claims;
 mod collect;
 mod memory;
@@ -80,7 +79,7 @@ struct Args {
     /// that our side of it is correct.
     #[arg(long)]
     short: bool,
-    /// Writes the report and the charts into this folder.
+    /// Writes the report into this folder.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Writes nothing.
@@ -162,7 +161,7 @@ fn main() -> ExitCode {
     let everything = !is_selection(&args) && args.parts.is_empty() && !args.short;
     let folder = args.out.or_else(|| everything.then(default_folder));
     if let Some(folder) = folder.filter(|_| !args.no_out)
-        && let Err(error) = write(&folder, &text, &results)
+        && let Err(error) = write(&folder, &text)
     {
         eprintln!("error: cannot write into {}: {error}", folder.display());
         return ExitCode::FAILURE;
@@ -179,12 +178,10 @@ fn default_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
 }
 
-fn write(folder: &Path, text: &str, results: &Results) -> std::io::Result<()> {
+fn write(folder: &Path, text: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("compare.md"), text)?;
-    for (name, picture) in chart::all(results) {
-        fs::write(folder.join(name), picture)?;
-    }
     eprintln!("written: {}", folder.display());
+    eprintln!("the pictures of it: cargo run --release --example pictures");
     Ok(())
 }
