@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::RateLimitDecision;
 
 /// The strategy that decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Strategy {
     /// Hard rejection.
+    #[default]
     Absolute,
     /// Probabilistic degradation.
     Suppressed,

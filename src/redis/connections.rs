@@ -107,6 +107,9 @@ impl Default for RedisConnectionSettings {
 }
 
 impl RedisConnectionSettings {
+    /// The breaker unless it is set.
+    pub(crate) const BREAKER: (u32, Duration) = (5, Duration::from_millis(500));
+
     /// The defaults.
     pub fn new() -> Self {
         Self {
@@ -114,7 +117,7 @@ impl RedisConnectionSettings {
             max_idle: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(1_800),
             address_map: None,
-            breaker: (5, Duration::from_millis(500)),
+            breaker: Self::BREAKER,
             tls_config: None,
             tls_roots: None,
             tls_client: None,

@@ -64,7 +64,8 @@ fn nothing_set_is_the_default() {
 fn every_setting_arrives() {
     let config = read(
         "provider = \"local\"\nstrategy = \"suppressed\"\nwindow = \"10s\"\nbucket = \"1 second\"\n\
-         hard_limit_factor = 2.0\nsuppression_refresh = \"0ms\"\nmax_keys = 1\nstale_after = \"1h\"\n",
+         hard_limit_factor = 2.0\nsuppression_refresh = \"0ms\"\nmax_keys = 1\nstale_after = \"1h\"\n\
+         max_waiting = 0\n",
     );
     assert_eq!(config.windows, [10 * SECOND]);
     assert_eq!(config.stale_after, Some(3_600 * SECOND));
@@ -81,6 +82,8 @@ fn every_setting_arrives() {
         assert!(!limiter.is_allowed("alice", &rate, 20).unwrap().is_never());
         // There is room for one.
         assert!(!limiter.inc("bob", &rate, 1).unwrap().is_allowed());
+        let refused = limiter.acquire("alice", &rate, 20, SECOND);
+        assert!(matches!(refused, Err(TrypemaError::TooManyWaiting { max_waiting: 0, .. })));
     }
     let hard = RateLimit::per_second(2).unwrap();
     assert!(built.is_allowed("alice", &hard, 1).unwrap().is_allowed());
@@ -167,8 +170,41 @@ fn settings_of_another_provider_are_mistakes() {
         ("url = \"redis://:secret@h\"", "url", "over Redis"),
         ("pool_size = 3", "pool_size", "over Redis"),
         ("on_unavailable = \"allow\"", "on_unavailable", "over Redis"),
+        ("prefix = \"a\"", "prefix", "over Redis"),
+        ("max_idle = \"1s\"", "max_idle", "over Redis"),
+        ("max_lifetime = \"1s\"", "max_lifetime", "over Redis"),
+        ("deadline = \"1s\"", "deadline", "over Redis"),
+        ("local_share = 0.5", "local_share", "over Redis"),
+        ("denial_cache = \"1s\"", "denial_cache", "over Redis"),
+        ("denial_cache_keys = 5", "denial_cache_keys", "over Redis"),
+        ("breaker_failures = 5", "breaker_failures", "over Redis"),
+        ("breaker_pause = \"1s\"", "breaker_pause", "over Redis"),
+        ("user = \"a\"", "user", "over Redis"),
+        ("password = \"secret\"", "password", "over Redis"),
+        ("sentinel_user = \"a\"", "sentinel_user", "over Redis"),
+        ("sentinel_password = \"secret\"", "sentinel_password", "over Redis"),
+        ("tls_roots = \"\"", "tls_roots", "over Redis"),
+        ("tls_certificates = \"\"", "tls_certificates", "over Redis"),
+        ("tls_key = \"secret\"", "tls_key", "over Redis"),
+        ("address_map = {}", "address_map", "over Redis"),
     ] {
         let Err(error) = read(text).build() else { panic!("{text}") };
+        let message = error.to_string();
+        assert!(message.contains(&format!("{field} is")) && message.contains(reason), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    for (text, field, reason) in [
+        ("user = \"a\"", "user", "`password`"),
+        ("sentinel_user = \"a\"", "sentinel_user", "`sentinel_password`"),
+        ("tls_certificates = \"\"", "tls_certificates", "`tls_key`"),
+        ("tls_key = \"secret\"", "tls_key", "`tls_certificates`"),
+        ("breaker_failures = 0", "breaker", "at least 1"),
+        ("breaker_pause = \"0ms\"", "breaker", "above zero"),
+        ("[address_map]\n\"10.0.0.1\" = \"localhost:1\"", "address_map", "10.0.0.1:6379"),
+        ("[address_map]\n\"10.0.0.1:1\" = \":1\"", "address_map", "\":1\""),
+    ] {
+        let text = format!("provider = \"redis\"\nurl = \"redis://h\"\n{text}");
+        let Err(error) = read(&text).build() else { panic!("{text}") };
         let message = error.to_string();
         assert!(message.contains(&format!("{field} is")) && message.contains(reason), "{message}");
         assert!(!message.contains("secret"), "{message}");
@@ -183,7 +219,10 @@ fn settings_of_another_provider_are_mistakes() {
 #[test]
 #[cfg(feature = "redis")]
 fn a_password_is_not_shown() {
-    let config = read("provider = \"redis\"\nurl = \"redis://user:secret@host:6379\"");
+    let config = read(
+        "provider = \"redis\"\nurl = \"redis://user:secret@host:6379\"\npassword = \"secret\"\n\
+         sentinel_password = \"secret\"\ntls_key = \"secret\"\ntls_certificates = \"pem\"\n",
+    );
     let shown = format!("{config:?} {:#?}", config.redis_builder().unwrap());
     assert!(!shown.contains("secret") && shown.contains("url: Some(\"set\")"), "{shown}");
     assert!(toml::to_string(&config).unwrap().contains("secret"));
@@ -199,6 +238,8 @@ proptest! {
         bucket in prop::option::of(0..=1_u64 << 40),
         hard_limit_factor in prop::option::of(1.0..10.0),
         max_keys in prop::option::of(0..1_usize << 40),
+        max_waiting in prop::option::of(0..1_usize << 40),
+        name in prop::option::of(any::<String>()),
     ) {
         let ms = Duration::from_millis;
         let mut config = LimiterConfig::default();
@@ -208,6 +249,16 @@ proptest! {
         config.stale_after = config.bucket;
         config.hard_limit_factor = hard_limit_factor;
         config.max_keys = max_keys;
+        config.max_waiting = max_waiting;
+        #[cfg(feature = "redis")]
+        {
+            config.breaker_pause = config.bucket;
+            config.address_map = name.clone().map(|name| BTreeMap::from([(name.clone(), name)]));
+            config.sentinel_password = name.clone();
+            config.tls_key = name;
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = name;
         let written = toml::to_string(&config).unwrap();
         prop_assert_eq!(toml::from_str(&written), Ok(config), "{}", written);
     }
