@@ -39,6 +39,8 @@ mod poison;
 mod breaker;
 #[path = "../../src/redis/generations.rs"]
 mod generations;
+#[path = "../../src/hybrid/lease.rs"]
+mod lease;
 #[path = "../../src/wait/queue.rs"]
 #[expect(dead_code, reason = "what wakes every line is a loop over what wakes one")]
 mod queue;

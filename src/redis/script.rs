@@ -15,8 +15,10 @@ const JUDGE: &str = include_str!("../../lua/judge.lua");
 const ADD: &str = include_str!("../../lua/add.lua");
 const REFUND: &str = include_str!("../../lua/refund.lua");
 const UNDO: &str = include_str!("../../lua/undo.lua");
+const GRANT: &str = include_str!("../../lua/grant.lua");
 const INC_ALL: &str = include_str!("../../lua/inc_all.lua");
 const SUPPRESSED_DECIDE: &str = include_str!("../../lua/suppressed_decide.lua");
+const SUPPRESSED_GRANT: &str = include_str!("../../lua/suppressed_grant.lua");
 
 // The arguments of an operation, under the names that the parts use.
 const TAKE_LIMIT: &str = "local count, capacity = ARGV[1] + 0, ARGV[2] + 0\n";
@@ -114,6 +116,8 @@ pub(crate) enum Operation {
     Record,
     Refund,
     Undo,
+    /// As `Inc` for several calls one after the other, and units for a lease.
+    Grant,
     /// Counts a decline. Suppressed alone, as the next.
     Decline,
     Factor,
@@ -127,7 +131,7 @@ pub(crate) enum Family {
 }
 
 impl Operation {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Inc,
         Self::Look,
         Self::Wait,
@@ -135,6 +139,7 @@ impl Operation {
         Self::Record,
         Self::Refund,
         Self::Undo,
+        Self::Grant,
         Self::Decline,
         Self::Factor,
     ];
@@ -169,6 +174,9 @@ impl Operation {
             (Self::Record, _) => (1, &[TAKE_COUNT, ADD, WRITE, REPLY_COUNTED]),
             (Self::Refund, _) => (1, &[TAKE_GIVEN, REFUND]),
             (Self::Undo, _) => (2, &[TAKE_BUCKET, UNDO]),
+            // Packed into one.
+            (Self::Grant, Family::Absolute) => (1, &[GRANT]),
+            (Self::Grant, Family::Suppressed) => (1, &[SUPPRESSED_GRANT]),
             (Self::Decline, _) => (1, &[TAKE_DECLINED, ADD, WRITE, REPLY_COUNTED]),
             (Self::Factor, _) => (1, &[TAKE_RATE, SUPPRESSED_DECIDE, REPLY_FACTOR]),
         }
@@ -208,14 +216,16 @@ impl Scripts {
 
     pub(crate) fn get(&self, operation: Operation) -> &Script {
         self.made[operation as usize].get_or_init(|| {
-            let (arguments, operation) = operation.parts(self.family);
+            let (arguments, parts) = operation.parts(self.family);
             let settings = match self.family {
                 Family::Absolute => self.settings.common(arguments),
                 Family::Suppressed => self.settings.common(arguments) + &self.settings.of_demand(),
             };
-            let (_, each_call) = section(WINDOW, "-- EACH CALL\n");
-            let parts = [&[self.family.formats(), each_call], operation].concat();
-            Script::new(settings, parts)
+            let (_, head) = section(WINDOW, "-- EACH CALL\n");
+            let (each_call, _) = section(head, "-- EACH KEY\n");
+            // A grant reads the key again for each of its calls.
+            let head = if operation == Operation::Grant { each_call } else { head };
+            Script::new(settings, [&[self.family.formats(), head], parts].concat())
         })
     }
 }
@@ -274,12 +284,27 @@ impl Script {
     }
 }
 
-/// Appends the lines that are code, and the function `find` where a part needs it.
+/// A part that another one names.
+fn part_named(name: &str) -> &'static str {
+    match name {
+        "EACH KEY" => section(WINDOW, "-- EACH KEY\n").1,
+        "JUDGE" => JUDGE,
+        "SUPPRESSED_DECIDE" => SUPPRESSED_DECIDE,
+        "ADD" => ADD,
+        "WRITE" => WRITE,
+        _ => "",
+    }
+}
+
+/// Appends the lines that are code; where a part says `FIND`, the function `find`, and another part
+/// where it says `HERE`.
 fn append(part: &str, text: &mut String) {
     for line in part.lines().map(str::trim_start) {
         if line == "-- FIND" {
             let (find, _) = section(WINDOW, "-- EACH CALL\n");
             append(find, text);
+        } else if let Some(name) = line.strip_prefix("-- HERE: ") {
+            append(part_named(name), text);
         } else if !line.is_empty() && !line.starts_with("--") {
             text.push_str(line);
             text.push('\n');

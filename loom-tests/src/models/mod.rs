@@ -6,6 +6,7 @@ mod expiring;
 mod extremes;
 mod forget;
 mod generations;
+mod lease;
 mod reclaim;
 mod refund;
 mod rings;
