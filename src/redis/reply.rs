@@ -178,7 +178,7 @@ pub(crate) fn factor(value: Value) -> Parsed<f64> {
 }
 
 #[cold]
-fn nonsense<T>(value: &Value) -> Parsed<T> {
+pub(crate) fn nonsense<T>(value: &Value) -> Parsed<T> {
     Err(Kind::Protocol { cause: format!("{value:?} is no answer to this") })
 }
 
@@ -206,4 +206,45 @@ impl Counted {
 /// A packed number, of at most 8 bytes.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A reply to be read from its beginning on. Each part is `None` if the bytes are not such.
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(crate) fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        self.take(COUNT).map(number)
+    }
+
+    pub(crate) fn tick(&mut self) -> Option<u64> {
+        self.take(COUNTED - COUNT).map(number)
+    }
+
+    pub(crate) fn factor(&mut self) -> Option<f64> {
+        self.take(8).and_then(share)
+    }
+
+    /// One of several verdicts, as `lua/grant.lua` tells them; what it admits is counted in `tick`.
+    pub(crate) fn verdict(&mut self, tick: u64) -> Option<Verdict> {
+        let kind = self.byte()?;
+        let first = self.count()?;
+        let counted = Counted { usage: first, tick };
+        match kind {
+            0 => Some(Verdict::Fits(counted)),
+            1 => Some(Verdict::Later { wait_us: first, left: self.count()?, usage: self.count()? }),
+            2 => Some(Verdict::Never { usage: first }),
+            3 | 4 => Some(Verdict::Drawn { counted, admitted: kind == 3, factor: self.factor()? }),
+            _ => None,
+        }
+    }
 }

@@ -395,7 +395,7 @@ impl Settings {
 }
 
 /// The low bytes of a number, the lowest first.
-fn pack<const BYTES: usize>(number: u64, out: &mut Vec<u8>) {
+pub(crate) fn pack<const BYTES: usize>(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&number.to_le_bytes()[..BYTES]);
 }
 
