@@ -50,8 +50,3 @@ pub use observer::{DecisionSource, RedisEvent};
 pub use outage::OnUnavailable;
 pub use stats::RedisStats;
 pub use suppressed::RedisSuppressed;
-
-/// Its examples have to run.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/redis.md")]
-struct Documentation;
