@@ -1,11 +1,15 @@
 //! Rates: how many units per period.
 
+mod capacity;
 pub(crate) mod text;
 
 use core::time::Duration;
 
+use self::capacity::{Class, as_f64, floor};
 use self::text::Period;
 use crate::TrypemaError;
+
+pub(crate) use self::capacity::Multiples;
 
 const NANOS_PER_MILLI: u128 = 1_000_000;
 
@@ -59,38 +63,6 @@ pub struct RateLimit {
     units: u64,
     period_ms: u64,
     class: Class,
-}
-
-/// How the capacity over a window other than the rate's own period is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    // A whole count that `u64` holds exactly, over a period for which `Multiples` has a number.
-    PerSecond,
-    PerMinute,
-    PerHour,
-    PerDay,
-    /// Another whole count.
-    Whole,
-    /// A fraction, a huge count, or infinity: in floating point.
-    Fraction,
-}
-
-/// The periods with a number in [`Multiples`]; the first in [`Class`].
-const NAMED: [u64; 4] = [SECOND, MINUTE, HOUR, DAY];
-
-impl Class {
-    fn of(count: f64, period_ms: u64) -> Self {
-        if !is_whole(count) {
-            return Self::Fraction;
-        }
-        match period_ms {
-            SECOND => Self::PerSecond,
-            MINUTE => Self::PerMinute,
-            HOUR => Self::PerHour,
-            DAY => Self::PerDay,
-            _ => Self::Whole,
-        }
-    }
 }
 
 impl RateLimit {
@@ -272,106 +244,6 @@ impl RateLimit {
     pub(crate) const fn own_capacity(&self) -> u64 {
         self.units
     }
-
-    /// The whole units that this rate allows within `window`: the count times the window over
-    /// the period, rounded down. Exact where the count is a whole number below 2^64. Another is read
-    /// as the decimal that it was written as: 8.7 per second are 522 per minute, though the nearest
-    /// `f64` to 8.7 is below it; what falls short of a whole number of units by less than 5 parts in
-    /// 10^16 is taken for it. A longer window never allows less. At most `u64::MAX`, which is also the
-    /// capacity of an unlimited rate.
-    ///
-    /// It is 0 where the window is too short for a single unit.
-    #[must_use]
-    pub fn capacity(&self, window: Duration) -> u64 {
-        if self.class == Class::Fraction {
-            return self.fractional_capacity(window.as_nanos());
-        }
-        let period_ns = u128::from(self.period_ms) * NANOS_PER_MILLI;
-        let units = u128::from(self.units).saturating_mul(window.as_nanos()) / period_ns;
-        u64::try_from(units).unwrap_or(u64::MAX)
-    }
-
-    /// [`RateLimit::capacity`] of a window of whole milliseconds.
-    #[inline(never)]
-    pub(crate) fn capacity_of_millis(&self, window_ms: u64) -> u64 {
-        if self.period_ms == window_ms {
-            return self.own_capacity();
-        }
-        if self.class == Class::Fraction {
-            return self.fractional_capacity(u128::from(window_ms) * NANOS_PER_MILLI);
-        }
-        match self.units.checked_mul(window_ms) {
-            Some(product) => product / self.period_ms,
-            None => wide_capacity(self.units, window_ms, self.period_ms),
-        }
-    }
-
-    /// The capacity for a count that is no whole number, too large for one, or infinite.
-    fn fractional_capacity(&self, window_ns: u128) -> u64 {
-        if self.is_unlimited() {
-            return u64::MAX;
-        }
-        let period_ns = u128::from(self.period_ms) * NANOS_PER_MILLI;
-        let units = self.count * as_f64(window_ns) / as_f64(period_ns);
-        // The count, the product and the quotient are each off by up to half a unit in the last place.
-        floor(units * (1.0 + 2.0 * f64::EPSILON))
-    }
-}
-
-#[cold]
-fn wide_capacity(count: u64, window_ms: u64, period_ms: u64) -> u64 {
-    let units = u128::from(count) * u128::from(window_ms) / u128::from(period_ms);
-    u64::try_from(units).unwrap_or(u64::MAX)
-}
-
-/// How often the period of each [`Class`] goes into a window, if that is a whole number of times; else 0.
-/// With it, a capacity takes one multiplication.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Multiples([u64; Class::Fraction as usize + 1]);
-
-impl Multiples {
-    pub(crate) fn of(window_ms: u64) -> Self {
-        let mut multiples = [0; Class::Fraction as usize + 1];
-        for (multiple, period_ms) in multiples.iter_mut().zip(NAMED) {
-            if window_ms.is_multiple_of(period_ms) {
-                *multiple = window_ms / period_ms;
-            }
-        }
-        Self(multiples)
-    }
-
-    /// [`RateLimit::capacity`] of that window, for nearly all rates in use: of a whole count, in a
-    /// window of whole periods.
-    #[inline]
-    pub(crate) fn capacity(&self, rate: &RateLimit) -> Option<u64> {
-        let capacity = rate.units.checked_mul(self.0[rate.class as usize])?;
-        (capacity != 0).then_some(capacity)
-    }
-}
-
-/// Whether this is a whole number that `u64` holds exactly.
-fn is_whole(count: f64) -> bool {
-    /// 2^64: every whole `f64` below it converts to `u64` and back unchanged.
-    const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
-    count < TOO_LARGE && as_f64(u128::from(floor(count))) == count
-}
-
-/// Rounds a number that is not negative down, saturating at `u64::MAX`.
-#[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rounding down and saturating is what this is for"
-)]
-fn floor(number: f64) -> u64 {
-    number as u64
-}
-
-#[inline]
-#[expect(clippy::cast_precision_loss, reason = "callers accept, or check for, rounding")]
-fn as_f64(number: u128) -> f64 {
-    // The narrow conversion is a single instruction.
-    u64::try_from(number).map_or(number as f64, |number| number as f64)
 }
 
 /// Units per second.

@@ -11,6 +11,7 @@
 //! came first in it) is found out by trying once, where panics unwind.
 
 use core::cell::Cell;
+use core::marker::PhantomData;
 use std::panic::catch_unwind;
 
 use once_cell::race::OnceBox;
@@ -37,18 +38,23 @@ impl Drop for Sentinel {
     }
 }
 
-/// Whether the calling thread's own numbers must not be asked for any more.
+/// Says that the calling thread is not ending, so that its own numbers may be asked for. It stays with
+/// that thread, and lasts no longer than a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Running(PhantomData<*const ()>);
+
+/// `None` if the calling thread's own numbers must not be asked for any more.
 #[inline]
-pub(crate) fn is_ending() -> bool {
+pub(crate) fn running() -> Option<Running> {
     match PHASE.get() {
-        Phase::Running => false,
-        Phase::Ending => true,
+        Phase::Running => Some(Running(PhantomData)),
+        Phase::Ending => None,
         Phase::Unknown => first_seen(),
     }
 }
 
 #[cold]
-fn first_seen() -> bool {
+fn first_seen() -> Option<Running> {
     static NUMBERS: ThreadLocal<()> = ThreadLocal::new();
     static COLLECTOR: OnceBox<seize::Collector> = OnceBox::new();
     let takes_numbers = || {
@@ -58,5 +64,5 @@ fn first_seen() -> bool {
     };
     let is_well = catch_unwind(takes_numbers).is_ok() && SENTINEL.try_with(|_| ()).is_ok();
     PHASE.set(if is_well { Phase::Running } else { Phase::Ending });
-    !is_well
+    is_well.then_some(Running(PhantomData))
 }

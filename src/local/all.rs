@@ -12,7 +12,8 @@ use core::hash::{BuildHasher, Hash};
 use std::panic::{self, AssertUnwindSafe};
 
 use crate::key::Lookup;
-use crate::local::engine::{Engine, KeyState};
+use crate::local::engine::Engine;
+use crate::local::key_state::KeyState;
 use crate::local::windows::Windows;
 use crate::{Bucket, Combined, RateLimit, RateLimitDecision};
 

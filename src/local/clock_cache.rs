@@ -13,29 +13,35 @@ use crate::policy::NANOS_PER_MILLI;
 /// One thread's. Others may drop it, but none reads or writes it.
 #[derive(Debug, Default)]
 pub(crate) struct ClockCache {
-    /// Counts from here (included) to there (excluded) are of this millisecond and tick.
+    /// So many counts, from this one on, are of this millisecond and tick.
     from: AtomicU64,
-    to: AtomicU64,
+    counts: AtomicU64,
     millis: AtomicU64,
     tick: AtomicU64,
 }
 
 impl ClockCache {
+    /// Whether that count is of the millisecond and tick that are kept here.
     #[inline]
-    fn look(&self, count: u64) -> Option<Now> {
+    fn covers(&self, count: u64) -> bool {
         // Relaxed, here and below: one thread's own.
-        let is_same =
-            (self.from.load(Ordering::Relaxed)..self.to.load(Ordering::Relaxed)).contains(&count);
-        is_same.then(|| Now {
-            count,
-            millis: self.millis.load(Ordering::Relaxed), // Relaxed: as above.
-            tick: self.tick.load(Ordering::Relaxed),     // Relaxed: as above.
-        })
+        let from = self.from.load(Ordering::Relaxed);
+        count.wrapping_sub(from) < self.counts.load(Ordering::Relaxed)
     }
 
-    fn set(&self, from: u64, to: u64, moment: Now) {
-        self.from.store(from, Ordering::Relaxed); // Relaxed: one thread's own.
-        self.to.store(to, Ordering::Relaxed); // Relaxed: as above.
+    /// The moment of a count that is covered, or that the cache was just filled for.
+    #[inline]
+    fn moment(&self, count: u64) -> Now {
+        Now {
+            count,
+            millis: self.millis.load(Ordering::Relaxed), // Relaxed: one thread's own.
+            tick: self.tick.load(Ordering::Relaxed),     // Relaxed: as above.
+        }
+    }
+
+    fn set(&self, moment: Now, counts: u64) {
+        self.from.store(moment.count, Ordering::Relaxed); // Relaxed: one thread's own.
+        self.counts.store(counts, Ordering::Relaxed); // Relaxed: as above.
         self.millis.store(moment.millis, Ordering::Relaxed); // Relaxed: as above.
         self.tick.store(moment.tick, Ordering::Relaxed); // Relaxed: as above.
     }
@@ -47,26 +53,29 @@ impl Config {
     pub(crate) fn read(&self, clock_cache: &ClockCache) -> Now {
         match &*self.clock {
             ClockSource::Monotonic(clock) => {
-                let count = clock.count();
-                clock_cache.look(count).unwrap_or_else(|| self.turn(clock_cache, clock, count))
+                let mut count = clock.count();
+                if !clock_cache.covers(count) {
+                    count = self.turn(clock_cache, clock, count);
+                }
+                clock_cache.moment(count)
             }
             ClockSource::Custom(_) => self.now(),
         }
     }
 
-    /// Fills the cache with the millisecond of `count`.
+    /// Fills the cache with the millisecond of `count`. Returns that count, or another one if the counter
+    /// has gone wrong.
     #[cold]
-    fn turn(&self, clock_cache: &ClockCache, clock: &MonotonicClock, count: u64) -> Now {
-        // Another one if the counter has gone wrong.
+    fn turn(&self, clock_cache: &ClockCache, clock: &MonotonicClock, count: u64) -> u64 {
         let (count, nanos) = clock.read(count);
         let moment = self.moment(count, nanos);
         // Up to the last count that is sure to be of this millisecond: the clock does not say at
         // which count a time is, so this is a careful guess, which is then checked.
-        let to = count.saturating_add(clock.counts_within(nanos_left(nanos)));
-        if to > count && clock.nanos_at(to - 1) / NANOS_PER_MILLI == moment.millis {
-            clock_cache.set(count, to, moment);
-        }
-        moment
+        let counts = clock.counts_within(nanos_left(nanos)).min(u64::MAX - count);
+        let is_sure =
+            counts > 0 && clock.nanos_at(count + counts - 1) / NANOS_PER_MILLI == moment.millis;
+        clock_cache.set(moment, if is_sure { counts } else { 0 });
+        count
     }
 }
 
@@ -111,7 +120,7 @@ mod tests {
         let clock_cache = ClockCache::default();
         let mut turns = 0;
         while shim.system_nanos() < 100 * NANOS_PER_MILLI {
-            if clock_cache.look(clock.count()).is_none() {
+            if !clock_cache.covers(clock.count()) {
                 config.read(&clock_cache);
                 turns += 1;
             }

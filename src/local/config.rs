@@ -34,12 +34,8 @@ impl Config {
         if let ClockSource::Monotonic(clock) = &*clock {
             clock.for_bucket(grid.bucket());
         }
-        Self {
-            grid,
-            most_units: Layout::for_span(grid.span()).most(),
-            clock,
-            multiples: Multiples::of(grid.window_ms()),
-        }
+        let most_units = Layout::for_span(grid.span()).most();
+        Self { grid, most_units, clock, multiples: Multiples::of(grid.window_ms(), most_units) }
     }
 
     /// The timeline of a map of windows.
@@ -93,19 +89,17 @@ impl Config {
     /// is judged by what the window holds, which errs towards rejecting.
     #[inline]
     pub(crate) fn soft_limit(&self, rate: &RateLimit) -> u64 {
-        let capacity = match self.multiples.capacity(rate) {
+        match self.multiples.capacity(rate) {
             Some(capacity) => capacity,
-            None if rate.period_ms() == self.grid.window_ms() => rate.own_capacity(),
-            None => rate.capacity_of_millis(self.grid.window_ms()),
-        };
-        capacity.min(self.most_units)
+            None => rate.capacity_of_millis(self.grid.window_ms()).min(self.most_units),
+        }
     }
 
     /// [`Config::soft_limit`] of a finite rate.
     #[inline]
     pub(crate) fn finite_limit(&self, rate: &RateLimit) -> Option<u64> {
         match self.multiples.capacity(rate) {
-            Some(capacity) => Some(capacity.min(self.most_units)),
+            Some(capacity) => Some(capacity),
             None => self.unusual_limit(rate),
         }
     }

@@ -9,7 +9,7 @@ use thread_local::ThreadLocal;
 
 use crate::RateLimitDecision;
 use crate::local::clock_cache::ClockCache;
-use crate::thread_exit;
+use crate::thread_exit::{self, Running};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -93,24 +93,25 @@ impl Counts {
 }
 
 impl Counters {
-    /// The calling thread's own, if it has been here before and is not ending.
+    /// The calling thread's own, if it has been here before.
     #[inline]
-    pub(crate) fn known_thread(&self) -> Option<&PerThread> {
-        if thread_exit::is_ending() { None } else { self.threads.get() }
+    pub(crate) fn known_thread(&self, _: Running) -> Option<&PerThread> {
+        self.threads.get()
     }
 
     /// The calling thread's own; of a thread that is ending, one that it shares with all that are.
     #[inline]
     pub(crate) fn per_thread(&self) -> &PerThread {
-        match self.known_thread() {
+        let running = thread_exit::running();
+        match running.and_then(|running| self.known_thread(running)) {
             Some(known) => known,
-            None => self.first_seen(),
+            None => self.first_seen(running),
         }
     }
 
     #[cold]
-    fn first_seen(&self) -> &PerThread {
-        if thread_exit::is_ending() {
+    fn first_seen(&self, running: Option<Running>) -> &PerThread {
+        if running.is_none() {
             let shared = || Box::new(PerThread { is_shared: true, ..self.next_thread() });
             return self.ending.get_or_init(shared);
         }

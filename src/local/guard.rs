@@ -18,10 +18,9 @@ pub(crate) enum MapGuard<'a> {
 /// A guard for the calling thread.
 #[inline]
 pub(crate) fn guard<K, V, S>(map: &HashMap<K, V, S>) -> MapGuard<'_> {
-    if thread_exit::is_ending() {
-        MapGuard::Owned(map.owned_guard())
-    } else {
-        MapGuard::Local(map.guard())
+    match thread_exit::running() {
+        Some(_) => MapGuard::Local(map.guard()),
+        None => MapGuard::Owned(map.owned_guard()),
     }
 }
 

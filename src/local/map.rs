@@ -15,14 +15,14 @@
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
-use papaya::{HashMap, LocalGuard};
+use papaya::{HashMap, HashMapRef, LocalGuard};
 use seize::Guard;
 
 use crate::key::Lookup;
 use crate::local::bounded_map::BoundedMap;
 use crate::local::guard::guard;
 use crate::local::key_ref::KeyRef;
-use crate::thread_exit;
+use crate::thread_exit::Running;
 
 /// A key's state, which may have been given up while a thread still looks at it.
 pub(crate) trait State {
@@ -47,10 +47,7 @@ enum Map<K, V, S> {
 
 /// States found through this stay readable for as long as it lives. Keep it for no longer than a
 /// decision: nothing that was removed from the map is freed meanwhile.
-pub(crate) struct Pinned<'a, K, V, S> {
-    map: &'a HashMap<K, V, S>,
-    guard: LocalGuard<'a>,
-}
+pub(crate) struct Pinned<'a, K, V, S>(HashMapRef<'a, K, V, S, LocalGuard<'a>>);
 
 impl<K, V, S> Pinned<'_, K, V, S>
 where
@@ -63,7 +60,7 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
-        self.map.get(&KeyRef(key), &self.guard)
+        self.0.get(&KeyRef(key))
     }
 }
 
@@ -94,16 +91,14 @@ where
         }
     }
 
-    /// The map if it has no bound, ready for a look-up: the quickest way to a state. `None` also on a
-    /// thread that is ending.
+    /// The map if it has no bound, ready for a look-up: the quickest way to a state.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "part of every hot call")]
-    pub(crate) fn pinned(&self) -> Option<Pinned<'_, K, V, S>> {
-        let Map::Open(map) = &self.map else { return None };
-        if thread_exit::is_ending() {
-            return None;
+    pub(crate) fn pinned(&self, _: Running) -> Option<Pinned<'_, K, V, S>> {
+        match &self.map {
+            Map::Open(map) => Some(Pinned(map.pin())),
+            Map::BoundedMap(_) => None,
         }
-        Some(Pinned { map, guard: map.guard() })
     }
 
     /// Acts on the states of some keys in turn, or on `None` where there is none; see [`ahead`].

@@ -1,8 +1,10 @@
 //! Limiters whose state is kept in this process.
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
-//! - `absolute`, `suppressed`: the strategies' handles; `engine` is each of their calls, once, and
-//!   `suppressed_state` a key's state under Suppressed;
+//! - `absolute`, `suppressed`: the strategies' handles;
+//! - `engine`: each of their calls, once: the quick way of nearly all of them, with `attempt` for the
+//!   others and `acquire` for those that wait;
+//! - `key_state`: a key's state as the engine sees it; `suppressed_state` is that of Suppressed;
 //! - `call`: one call on its way to a decision;
 //! - `units`: calls that are the same under every strategy, whatever the limit;
 //! - `windows`: a strategy's engines, one for each window, and which of them a rate is judged by;
@@ -15,7 +17,9 @@
 //! - `cleanup`: the thread that forgets idle keys.
 
 mod absolute;
+mod acquire;
 mod all;
+mod attempt;
 mod bounded_map;
 mod builder;
 mod call;
@@ -27,6 +31,7 @@ mod engine;
 pub(crate) mod guard;
 mod inner;
 mod key_ref;
+mod key_state;
 mod limiter;
 mod map;
 mod observer;

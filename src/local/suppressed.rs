@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::key::{Key, Lookup};
 use crate::local::counters::Stats;
-use crate::local::engine::KeyState;
 use crate::local::inner::Inner;
+use crate::local::key_state::KeyState;
 use crate::policy::suppressed::factor;
 use crate::{
     Admitted, Bucket, Combined, DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::RateLimitDecision;
 use crate::local::call::{Call, Verdict};
 use crate::local::config::Now;
-use crate::local::engine::{self, KeyState, bucket_of};
+use crate::local::key_state::{self, KeyState, bucket_of};
 use crate::local::map::State;
 use crate::policy::Grid;
 use crate::policy::suppressed::{Observed, Suppression, factor};
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     random: Option<Arc<dyn Random>>,
 }
 
-type Context<'a> = engine::Context<'a, SuppressedState>;
+type Context<'a> = key_state::Context<'a, SuppressedState>;
 
 impl State for SuppressedState {
     fn is_dead(&self) -> bool {

@@ -8,8 +8,9 @@ use crate::Bucket;
 use crate::key::Lookup;
 use crate::local::config::Now;
 use crate::local::counters::Stats;
-use crate::local::engine::{Engine, KeyState, alive};
+use crate::local::engine::Engine;
 use crate::local::key_ref::KeyRef;
+use crate::local::key_state::{KeyState, alive};
 use crate::window::{Limit, MarkId, Outcome, Window};
 
 /// Keys that a memory estimate looks at.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::RateLimit;
 use crate::key::Lookup;
 use crate::local::counters::Stats;
-use crate::local::engine::{Engine, KeyState};
+use crate::local::engine::Engine;
 use crate::local::inner::Plan;
+use crate::local::key_state::KeyState;
 use crate::local::observer::Strategy;
 use crate::policy::Grid;
 use crate::settings::{nearest, own_grid};
@@ -54,13 +55,13 @@ where
     #[expect(clippy::inline_always, reason = "part of every hot call")]
     pub(crate) fn of(&self, rate: &RateLimit) -> &Engine<K, V, S> {
         let first = &self.slots[0];
-        // Relaxed: a slot's window never changes once it has one, and the engine is acquired below.
-        let is_first =
-            self.is_single || first.window_ms.load(Ordering::Relaxed) == rate.period_ms();
-        match first.engine.get() {
-            Some(engine) if is_first => engine,
-            _ => self.of_any(rate),
+        if let Some(engine) = first.engine.get() {
+            // Relaxed: a slot's window never changes once it has one, and the engine was acquired.
+            if self.is_single || first.window_ms.load(Ordering::Relaxed) == rate.period_ms() {
+                return engine;
+            }
         }
+        self.of_any(rate)
     }
 
     /// [`Windows::of`] for a window that is not the first, or not made yet.
