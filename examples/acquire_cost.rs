@@ -1,4 +1,4 @@
-//! What waiting costs: how late timeouts fire, how late admissions come, and how much time of the
+//! The cost of waiting: how late timeouts fire, how late admissions come, and how much time of the
 //! processor waiting threads take. Prints Markdown.
 //!
 //! `cargo run --release --example acquire_cost`
@@ -153,7 +153,7 @@ fn spent(
         for thread in 0..WAITERS {
             let key = key(thread);
             absolute.record(&key, rate, 1);
-            // Whoever is admitted waits again, until two seconds and a bit have passed.
+            // An admitted thread waits again, until two seconds and a bit have passed.
             scope.spawn(move || {
                 let begun = Instant::now();
                 while let Some(left) = (2 * WAIT).checked_sub(begun.elapsed()) {

@@ -31,10 +31,10 @@ use trypema::{LocalRateLimiter, LocalSuppressed, RateLimit, TrypemaError};
 
 const CALLERS: u64 = 4;
 const PHASE: Duration = Duration::from_millis(1_200);
-/// What an answer takes as a rule, in kilobytes.
+/// The usual size of an answer, in kilobytes.
 const USUAL: u64 = 4;
 
-/// What became of calls.
+/// Calls by their outcome.
 #[derive(Default)]
 struct Outcomes {
     answered: AtomicU64,

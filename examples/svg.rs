@@ -122,7 +122,7 @@ pub(crate) struct Plot {
     /// The corner at the top left, and the size.
     pub(crate) at: (f64, f64),
     pub(crate) size: (f64, f64),
-    /// What the axes reach from and to.
+    /// The reach of the axes.
     pub(crate) across: Range<f64>,
     pub(crate) most: f64,
 }

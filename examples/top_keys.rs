@@ -1,4 +1,4 @@
-//! Who uses a limiter most: the ten busiest keys.
+//! The ten busiest keys of a limiter.
 //!
 //! `cargo run --example top_keys`
 //!

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example worker_queue`
 //!
-//! What a tenant may do depends on what it is: many cheap mails, few costly exports. So a key is a
+//! A tenant may send many cheap mails, and make few costly exports. So a key is a
 //! tenant *and* a kind, as a plain struct; nothing is pasted into strings.
 //!
 //! A worker that meets a tenant at its limit waits a little, since room may be there in a moment.
@@ -26,7 +26,7 @@ enum Kind {
     Export,
 }
 
-/// What is limited: a tenant's jobs of a kind.
+/// The key: a tenant's jobs of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Budget {
     tenant: u32,
@@ -82,7 +82,7 @@ impl Queue {
     }
 }
 
-/// What a kind of job may cost a tenant.
+/// The limit of each kind of job.
 struct Rates {
     mail: RateLimit,
     export: RateLimit,

@@ -29,7 +29,7 @@ pub struct Terms {
     pub divisor: Divisor,
 }
 
-/// What calls are divided by.
+/// The time that calls are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Divisor {
     /// The time that passed.
@@ -39,7 +39,7 @@ pub enum Divisor {
     Cpu,
 }
 
-/// What a throughput run came to.
+/// The result of a throughput run.
 #[derive(Debug, Clone, Copy)]
 pub struct Throughput {
     /// Calls per second, of all threads together.

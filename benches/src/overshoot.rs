@@ -15,7 +15,7 @@ use crate::keys::Prepared;
 use crate::rivals::Rival;
 use crate::rule::Rule;
 
-/// Who asks for what.
+/// The threads that ask, and their calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Attack {
     /// How many threads.

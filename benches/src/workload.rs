@@ -1,4 +1,4 @@
-//! What callers ask for.
+//! The calls of a run.
 
 use clap::ValueEnum;
 
@@ -159,9 +159,9 @@ impl Stock {
 /// A workload for some threads, with all its keys prepared.
 #[derive(Debug)]
 pub struct Scene<'a> {
-    /// What is asked for.
+    /// The kind of calls.
     pub workload: Workload,
-    /// What each thread asks for, in this order; from the beginning again, unless keys are new.
+    /// The calls of each thread, in this order; from the beginning again, unless keys are new.
     pub orders: Vec<&'a [Prepared]>,
     /// Keys that are known before the clock starts.
     present: &'a [Prepared],

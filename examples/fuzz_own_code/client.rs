@@ -17,7 +17,7 @@ pub(crate) struct Client<'a> {
     pub(crate) patience: Duration,
     /// How often to ask again.
     pub(crate) retries: u32,
-    /// What the first version of this client did.
+    /// As the first version of this client did.
     pub(crate) refunds_late: bool,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Client<'a> {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) tenant: String,
-    /// What it takes of the tenant's budget.
+    /// The units that it takes of the tenant's budget.
     pub(crate) units: u64,
     pub(crate) submitted: Duration,
     pub(crate) asked: u32,
@@ -46,7 +46,7 @@ pub(crate) enum Next {
 }
 
 impl Client<'_> {
-    /// What to do with a message.
+    /// The next step for a message.
     pub(crate) fn next(&self, mut message: Message) -> Result<Next, TrypemaError> {
         let now = self.clock.now();
         let decision = self.limiter.inc(&message.tenant, &self.rate, message.units)?;

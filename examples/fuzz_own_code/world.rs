@@ -1,4 +1,4 @@
-//! What happens around the client: messages, outages and time, all of it chosen by proptest.
+//! The world around the client: messages, outages and time, all of it chosen by proptest.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) struct Taken {
 pub(crate) struct World<'a> {
     pub(crate) client: Client<'a>,
     pub(crate) clock: &'a ManualClock,
-    /// What the rate allows in a window, to choose sizes of messages by.
+    /// The rate's capacity in a window, to choose sizes of messages by.
     pub(crate) capacity: u64,
     /// Messages that ask again, and when.
     waiting: Vec<(Duration, Message)>,
@@ -91,7 +91,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// What the client promises of itself, whatever it is answered, is checked on the way.
+    /// Checks on the way that the client keeps its own promises, whatever it is answered.
     fn ask(&mut self, message: Message) -> Result<(), TestCaseError> {
         let now = self.clock.now();
         prop_assert!(message.asked <= self.client.retries, "asks too often: {:?}", message);

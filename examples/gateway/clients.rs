@@ -82,7 +82,7 @@ fn next(
         Appetite::Every(beat) => (due + beat).max(now),
         Appetite::Hammer { pause } => now + pause,
         Appetite::Polite { pause } => {
-            // Whatever it was told, it need not wait for longer than any run takes.
+            // It need not wait for longer than any run takes, whatever it was told.
             let told = reply.and_then(|reply| reply.retry_after).unwrap_or(0).min(3_600);
             now + pause.max(Duration::from_secs(told))
         }

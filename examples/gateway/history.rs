@@ -1,6 +1,6 @@
 //! The record of every decision, and what it must satisfy.
 //!
-//! What can be known of a decision from outside is an interval: it was made at some moment
+//! From outside, a decision is known to an interval: it was made at some moment
 //! between the clock readings right before and right after the call, both from the limiter's own
 //! clock. All checks reason from that alone. They assume nothing about where inside its interval
 //! a decision fell, hence never raise a false alarm, however late or often a thread was
@@ -57,7 +57,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn note(&self, client: &str, call: Call) {
-        // Whoever panicked while holding the lock left at worst one call unrecorded.
+        // A thread that panicked while holding the lock left at worst one call unrecorded.
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         match calls.get_mut(client) {
             Some(calls) => calls.push(call),
@@ -67,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// What has been recorded of a client.
+    /// The record of a client.
     pub(crate) fn history(&self, client: &str) -> History {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         History::new(calls.get(client).cloned().unwrap_or_default())

@@ -161,7 +161,7 @@ impl Shared {
     }
 }
 
-/// Who asks: the name given, or else the address. `None` if the name is no name.
+/// The key of the caller: the name given, or else the address. `None` if the name is no name.
 ///
 /// A name is made of letters, digits, `-` and `_`, hence never looks like an address: nobody can
 /// use up somebody else's limit by calling himself `127.0.0.1`. A gateway that faces the world

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a run is made of.
+/// The parts of a run.
 pub(crate) struct Settings {
     /// The sliding window of all limits: a whole number of buckets.
     pub(crate) window: Duration,
@@ -17,7 +17,7 @@ pub(crate) struct Settings {
 /// One client of the run: its limit as an operator would write it in a configuration file, and
 /// how it behaves.
 pub(crate) struct Client {
-    /// What it calls itself in `X-Client`; without a name it is known by its address.
+    /// Its name, sent in `X-Client`; without one it is known by its address.
     pub(crate) name: Option<&'static str>,
     /// Its own rate; without one it gets the default.
     pub(crate) rate: Option<&'static str>,

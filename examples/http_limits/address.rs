@@ -1,4 +1,4 @@
-//! Whose request it is, behind proxies.
+//! The client of a request, behind proxies.
 //!
 //! A proxy appends the address that it was called from to `X-Forwarded-For`, behind whatever stood
 //! there. So the header is as true as those who wrote it: read from the right, each hop is vouched for

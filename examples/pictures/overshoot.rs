@@ -22,7 +22,7 @@ const CALM: u64 = 4;
 const RUSH: u64 = 40;
 const RUSHES: [std::ops::Range<u64>; 2] = [6 * SECOND..17 * SECOND, 36 * SECOND..47 * SECOND];
 
-/// What came of the arrivals under one limiter.
+/// The arrivals' outcome under one limiter.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,

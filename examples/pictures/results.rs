@@ -5,7 +5,7 @@ use std::error::Error;
 /// Millions of calls per second of a rival, by number of threads.
 pub(crate) type Speeds = Vec<(String, Vec<f64>)>;
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug)]
 pub(crate) struct Results {
     /// Numbers of threads, in the order of the columns.

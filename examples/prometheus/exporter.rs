@@ -15,7 +15,7 @@ pub(crate) type Limiters = Vec<(&'static str, LocalRateLimiter)>;
 
 /// Fields that can fall; all others are counters.
 const GAUGES: [&str; 4] = ["keys", "memory_bytes", "waiting", "longest_wait_ms"];
-/// Who asks for less often gets no answer.
+/// The longest that a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_HEAD: u64 = 8 * 1024;
 

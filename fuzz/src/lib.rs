@@ -1,4 +1,4 @@
-//! What is fuzzed: functions from bytes to a verdict.
+//! The fuzz targets: functions from bytes to a verdict.
 //!
 //! - [`rate`]: the rate parser, and what a rate that parses promises.
 //! - [`absolute`], [`suppressed`]: sequences of operations on a limiter under a manual clock, compared

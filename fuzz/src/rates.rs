@@ -150,7 +150,7 @@ fn capacities(rate: RateLimit, expected: Expected) -> Result<(), TestCaseError> 
     let mut before = 0;
     for window in windows(expected) {
         let capacity = rate.capacity(window);
-        // What is rounded is rounded in another way where the window is no whole number of
+        // Fractions are rounded in another way where the window is no whole number of
         // milliseconds. A limiter has no such window.
         if window.subsec_nanos().is_multiple_of(1_000_000) {
             prop_assert!(capacity >= before, "{rate} in {window:?}: {capacity} after {before}");

@@ -1,4 +1,4 @@
-//! What `inc_many` is good for: calls per second, one by one and in batches of several sizes, over
+//! The gain of `inc_many`: calls per second, one by one and in batches of several sizes, over
 //! keys that are in the cache and keys that are not.
 //!
 //! ```sh

@@ -1,4 +1,4 @@
-//! What a key handle would cost everybody else: the time of a map hit whose state lies in the
+//! The cost of a key handle to everybody else: the time of a map hit whose state lies in the
 //! map's node, and of one whose state lies behind an `Arc`, which a handle could share.
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 

@@ -1,4 +1,4 @@
-//! What a caller notices while a million keys are swept: its latency before and during.
+//! A caller's latency before and during a sweep of a million keys.
 //!
 //! ```sh
 //! cargo run --profile bench -p trypema-benches --bin sweeping
@@ -90,7 +90,7 @@ const REMOVING: u8 = 2;
 const BETWEEN: u8 = 3;
 const END: u8 = 4;
 
-/// What one limiter came to: times of the caller by phase, and of the sweeps.
+/// The result of one limiter: times of the caller by phase, and of the sweeps.
 struct Outcome {
     times: [Histogram<u64>; 3],
     sweeps: [Duration; 2],

@@ -1,4 +1,4 @@
-//! What remains if a limiter is taken out of a limiter: the least that a call can cost on this map
+//! A limiter without its limit: the least that a call can cost on this map
 //! and this clock. They limit nothing.
 
 use core::hint::black_box;

@@ -1,4 +1,4 @@
-//! Who is compared.
+//! The limiters that are compared.
 
 mod burster;
 mod floors;
@@ -66,7 +66,7 @@ impl Name {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What the rival is, for a table's legend.
+    /// The rival in a few words, for a table's legend.
     #[must_use]
     pub fn legend(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What was to be shown, and whether it is.
+//! The claims to be shown, and whether they hold.
 
 use core::fmt::Write as _;
 
@@ -58,7 +58,7 @@ const SPEEDUPS: [Speedup; 9] = {
 const SUPPRESSED: f64 = 0.8;
 const BYTES_PER_KEY: f64 = 130.0;
 const BYTES_AT_300: f64 = 4_600.0;
-/// What steady use may add, from one third of the time to the whole: the noise of deferred freeing.
+/// The growth that steady use may show, from one third of the time to the whole: the noise of deferred freeing.
 const GROWTH: f64 = 1.1;
 
 /// The closing table.

@@ -35,7 +35,7 @@ use crate::results::Results;
 #[global_allocator]
 static ALLOC: CountingAlloc = CountingAlloc::new();
 
-/// What can be measured.
+/// The parts that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Throughput,
@@ -85,12 +85,12 @@ struct Args {
     /// Writes nothing.
     #[arg(long)]
     no_out: bool,
-    /// What a process of its own measures for the part on memory.
+    /// The figure that a process of its own measures for the part on memory.
     #[arg(long, hide = true)]
     probe: Option<Probe>,
 }
 
-/// What is to be measured, once defaults are filled in.
+/// The plan, once defaults are filled in.
 struct Plan {
     workloads: Vec<Workload>,
     threads: Vec<usize>,

@@ -25,7 +25,7 @@ const CAPACITY: u32 = 1_000_000_000;
 /// A page of `/proc/self/statm`.
 const PAGE: usize = 4096;
 
-/// What one process measures.
+/// The figure that one process measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Probe {
     /// Many keys, one unit each.

@@ -1,4 +1,4 @@
-//! What was measured.
+//! The measurements.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(crate) struct Quantiles {
 pub(crate) struct Memory {
     /// Asked for from the allocator, many distinct keys with one unit each.
     pub(crate) distinct: f64,
-    /// What the process grew by, for the same.
+    /// The growth of the process, for the same.
     pub(crate) distinct_rss: f64,
     /// With 300 live buckets.
     pub(crate) live: f64,
@@ -85,7 +85,7 @@ impl Results {
         self.strayed.iter().filter_map(stray).collect()
     }
 
-    /// What is wrong with our side: a reason to fail, whatever the times are.
+    /// The faults of our side: a reason to fail, whatever the times are.
     pub(crate) fn wrong(&self) -> Vec<String> {
         let invalid = self.invalid().into_iter().filter(|(.., name)| name.is_ours());
         let mut wrong: Vec<String> = invalid

@@ -23,7 +23,7 @@ use clap::Parser;
 
 use crate::scenes::SCENES;
 
-/// What may change without a word: the hash is keyed afresh in each process, so that lookups in a
+/// The change that is no fault: the hash is keyed afresh in each process, so that lookups in a
 /// large map differ a little from run to run.
 const TOLERATED: f64 = 0.02;
 
@@ -35,7 +35,7 @@ struct Args {
     check: bool,
     /// Only scenes whose names contain this; writes nothing.
     filter: Option<String>,
-    /// What callgrind watches.
+    /// The scene that callgrind watches.
     #[arg(long, hide = true)]
     scene: Option<String>,
 }

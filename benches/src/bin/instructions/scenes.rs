@@ -1,4 +1,4 @@
-//! What is counted. Each scene prepares, makes its calls through `measured`, and prints how many.
+//! The scenes. Each prepares, makes its calls through `measured`, and prints how many.
 
 use core::hint::black_box;
 use core::time::Duration;
@@ -108,7 +108,7 @@ fn uniform_hit<R: Rival>() {
 fn new_key<R: Rival>() {
     let rival = R::new(still(1_000_000_000));
     let keys = keys::distinct(20_000);
-    // What a thread does once.
+    // The work that a thread does once.
     assert!(rival.inc(&Prepared::new(30_000)));
     run(keys.len(), |number| assert!(rival.inc(&keys[number])));
 }

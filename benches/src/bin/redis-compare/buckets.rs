@@ -14,7 +14,7 @@ use crate::server::{Admin, Server};
 /// that one goes whenever another begins.
 pub(crate) const COUNTS: [u32; 3] = [1, 10, 1000];
 
-/// What the server spends on a call, for each of [`COUNTS`].
+/// The server's cost of a call, for each of [`COUNTS`].
 #[derive(Clone, Copy)]
 pub(crate) struct Buckets {
     pub(crate) hot_over: [f64; COUNTS.len()],

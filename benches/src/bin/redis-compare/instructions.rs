@@ -1,4 +1,4 @@
-//! What the server spends on a decision, in instructions: what noise cannot blur.
+//! The server's cost of a decision in instructions, which noise cannot blur.
 //!
 //! The server runs under callgrind, some fifty times slower, so window and bucket are longer by a
 //! hundred: a hot key is then asked about as often in a bucket as without.

@@ -1,4 +1,4 @@
-//! What a decision over Redis costs the server and a caller, beside other ways to get one: a GCRA
+//! The cost of a decision over Redis, to the server and to a caller, beside other ways to get one: a GCRA
 //! script, the cheapest script, PING, and the peer of the same name. Starts a server of its own.
 //!
 //! A round runs every workload with every rival once, in an order that rotates; medians of rounds count,

@@ -98,7 +98,7 @@ type Kind = (&'static str, fn(&Buckets) -> [f64; COUNTS.len()]);
 const KINDS: [Kind; 2] =
     [("hot over limit", |each| each.hot_over), ("a new bucket each call", |each| each.new_bucket)];
 
-/// What, asked, measured, and whether it is met by the median.
+/// The claim, the figure asked for, that measured, and whether the median meets it.
 fn verdicts(results: &Results) -> Vec<(String, String, String, bool)> {
     let mut verdicts = Vec::new();
     let server = |workload: usize, which: usize| -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! What is measured, behind one interface: one caller, one connection.
+//! The rivals behind one interface: one caller, one connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ return 0
 ";
 
 pub(crate) trait Rival {
-    /// What the server counts its calls as.
+    /// The command that the server counts its calls as.
     fn command(&self) -> &'static str {
         "evalsha"
     }
