@@ -163,6 +163,17 @@ impl RateLimitDecision {
 
     /// Whether the same call can never be admitted, however long it waits: it asks for more than the
     /// capacity, or under the Suppressed strategy for more than the hard limit.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let rate = RateLimit::per_minute(5)?;
+    /// assert!(limiter.absolute().inc("alice", &rate, 6).is_never());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn is_never(&self) -> bool {
         match self {
@@ -174,6 +185,18 @@ impl RateLimitDecision {
 
     /// The bucket in which this call has counted units, for `undo`. `None` if it counted none: a look,
     /// a count of zero, a call that was rejected or declined.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let (limit, rate) = (limiter.absolute(), RateLimit::per_minute(5)?);
+    /// assert!(limit.is_allowed("alice", &rate, 1).bucket().is_none());
+    /// assert!(limit.inc("alice", &rate, 1).bucket().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn bucket(&self) -> Option<Bucket> {
         match self {

@@ -3,6 +3,11 @@ use core::time::Duration;
 /// Everything that can go wrong, for every provider.
 ///
 /// A rejection is not an error: it is a [`RateLimitDecision`](crate::RateLimitDecision).
+#[cfg_attr(
+    doc,
+    doc = "\nThe guide has [a table](crate::guide::operations#errors): whether the call counted, \
+           the HTTP status to answer, and whether to try again."
+)]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrypemaError {

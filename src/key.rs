@@ -59,6 +59,36 @@ impl fmt::Display for Key {
 /// nothing for a key that is known.
 ///
 /// An implementation must hash as the `K` that it stands for.
+///
+/// ```
+/// use trypema::{LocalRateLimiter, Lookup, RateLimit};
+///
+/// /// A user's mailbox, as it is stored.
+/// #[derive(Clone, PartialEq, Eq, Hash)]
+/// struct Mailbox(u32, String);
+///
+/// /// The same, borrowed.
+/// #[derive(Hash)]
+/// struct Borrowed<'a>(u32, &'a str);
+///
+/// impl Lookup<Mailbox> for Borrowed<'_> {
+///     fn is(&self, key: &Mailbox) -> bool {
+///         self.0 == key.0 && self.1 == key.1
+///     }
+///
+///     fn to_key(&self) -> Mailbox {
+///         Mailbox(self.0, self.1.to_owned())
+///     }
+/// }
+///
+/// # fn main() -> Result<(), trypema::TrypemaError> {
+/// let limiter = LocalRateLimiter::builder().keys::<Mailbox>().build()?;
+/// let rate = RateLimit::per_minute(5)?;
+/// assert_eq!(limiter.absolute().inc(&Borrowed(7, "inbox"), &rate, 1).remaining(), 4);
+/// assert_eq!(limiter.absolute().inc(&Mailbox(7, "inbox".into()), &rate, 1).remaining(), 3);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Lookup<K>: Hash {
     /// Whether `key` is the one that is looked up.
     fn is(&self, key: &K) -> bool;

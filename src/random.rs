@@ -4,6 +4,25 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// A source of randomness for the Suppressed strategy, which draws once per call.
+///
+/// ```
+/// use trypema::{LocalRateLimiter, Random};
+///
+/// /// Declines all that may be declined: a call passes if its draw is not below the factor.
+/// struct Strict;
+///
+/// impl Random for Strict {
+///     fn draw(&self) -> f64 {
+///         0.0
+///     }
+/// }
+///
+/// # fn main() -> Result<(), trypema::TrypemaError> {
+/// let limiter = LocalRateLimiter::builder().random(Strict).build()?;
+/// # let _ = limiter;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Random: Send + Sync {
     /// A number that is uniformly distributed from 0 (included) to 1 (excluded).
     fn draw(&self) -> f64;

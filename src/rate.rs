@@ -132,6 +132,18 @@ impl RateLimit {
 
     /// A rate that allows everything. Its usage is recorded like that of any other rate, over a
     /// period of a minute.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let (limit, none) = (limiter.absolute(), RateLimit::unlimited());
+    /// assert!(limit.inc("internal", &none, 1_000_000).is_allowed());
+    /// assert_eq!(limit.usage("internal", &none), 1_000_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn unlimited() -> Self {
         let count = f64::INFINITY;

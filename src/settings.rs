@@ -123,6 +123,18 @@ macro_rules! setters {
         /// A whole number of milliseconds. One that is not a whole number of buckets is held for the
         /// next longer time that is; capacities are still taken over the window given here. A rate that
         /// allows less than one unit in this time has a capacity of 0, and admits nothing.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use trypema::{LocalRateLimiter, RateLimit};
+        ///
+        /// # fn main() -> Result<(), trypema::TrypemaError> {
+        /// let limiter = LocalRateLimiter::builder().window(Duration::from_secs(10)).build()?;
+        /// assert_eq!(limiter.capacity(&RateLimit::per_minute(60)?), 10);
+        /// assert_eq!(limiter.capacity(&RateLimit::per_hour(60)?), 0);
+        /// # Ok(())
+        /// # }
+        /// ```
         pub fn window(self, window: core::time::Duration) -> Self {
             self.windows([window])
         }
@@ -132,6 +144,20 @@ macro_rules! setters {
         /// `window` and `windows` the later call counts.
         ///
         /// Windows are separate: units counted in one do not count in another.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use trypema::{LocalRateLimiter, RateLimit};
+        ///
+        /// # fn main() -> Result<(), trypema::TrypemaError> {
+        /// let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+        /// let limiter = LocalRateLimiter::builder().windows([second, hour]).build()?;
+        /// assert_eq!(limiter.window(&RateLimit::per_second(5)?), second);
+        /// assert_eq!(limiter.window(&RateLimit::per_minute(5)?), hour); // the shortest that is no shorter
+        /// assert_eq!(limiter.window(&RateLimit::per_day(5)?), hour); // the longest
+        /// # Ok(())
+        /// # }
+        /// ```
         pub fn windows(mut self, windows: impl IntoIterator<Item = core::time::Duration>) -> Self {
             self.settings.windows = Some(windows.into_iter().collect());
             self

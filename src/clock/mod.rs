@@ -16,6 +16,30 @@ pub(crate) use monotonic::Shim;
 /// Implementations must not go backwards, as seen by any one thread or by threads that
 /// synchronise with each other. A limiter that is fed a clock which does go backwards neither
 /// panics nor over-admits: it judges late readings at the latest time that it knows of.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use trypema::{Clock, LocalRateLimiter};
+///
+/// /// A simulation's time: as much faster than real time as you like.
+/// struct Faster {
+///     begun: Instant,
+///     times: u32,
+/// }
+///
+/// impl Clock for Faster {
+///     fn now(&self) -> Duration {
+///         self.begun.elapsed() * self.times
+///     }
+/// }
+///
+/// # fn main() -> Result<(), trypema::TrypemaError> {
+/// let clock = Faster { begun: Instant::now(), times: 60 };
+/// let limiter = LocalRateLimiter::builder().clock(clock).build()?;
+/// # let _ = limiter;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Clock: Send + Sync {
     /// Time since an origin that is fixed for this clock.
     fn now(&self) -> Duration;

@@ -161,6 +161,20 @@ where
     /// - A window holds at most 2^40 - 1 units (fewer if it is cut into more than 2,045 buckets,
     ///   see [`LocalRateLimiterBuilder::bucket`](crate::LocalRateLimiterBuilder::bucket)); a
     ///   finite rate with a capacity beyond that is judged as if that were its capacity.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let rate = RateLimit::per_minute(5)?;
+    /// assert_eq!(limiter.absolute().inc("alice", &rate, 3).remaining(), 2);
+    /// let refused = limiter.absolute().inc("alice", &rate, 3);
+    /// assert!(!refused.is_allowed() && refused.retry_after().is_some());
+    /// assert!(limiter.absolute().inc("alice", &rate, 6).is_never());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     pub fn inc<Q>(&self, key: &Q, rate: &RateLimit, count: u64) -> RateLimitDecision
     where
@@ -176,6 +190,20 @@ where
     /// The memory of the next 32 keys is fetched at once, so that their cache misses overlap. Over many
     /// keys that halves the time of a call; for a few keys that are in the processor's cache anyway, `inc`
     /// is quicker. With an observer it calls `inc` for each.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let rate = RateLimit::per_minute(1)?;
+    /// let calls = [("alice", &rate, 1), ("bob", &rate, 1), ("alice", &rate, 1)];
+    /// let allowed: Vec<_> =
+    ///     limiter.absolute().inc_many(&calls).iter().map(|decision| decision.is_allowed()).collect();
+    /// assert_eq!(allowed, [true, true, false]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn inc_many<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Vec<RateLimitDecision>
     where
@@ -210,6 +238,19 @@ where
     /// A sum beyond what a window holds (see [`inc`](LocalAbsolute::inc)) is clipped to that, and
     /// then counts in full until the newest unit expires: usage is never under-stated. Returns
     /// `false` only if there was no room for a new key.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let bytes = RateLimit::per_minute(1_000)?;
+    /// limiter.absolute().record("alice", &bytes, 1_500); // they were sent, whatever the limit
+    /// assert_eq!(limiter.absolute().usage("alice", &bytes), 1_500);
+    /// assert!(!limiter.absolute().inc("alice", &bytes, 1).is_allowed());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn record<Q: Lookup<K> + ?Sized>(&self, key: &Q, rate: &RateLimit, count: u64) -> bool {
         self.inner.absolute.of(rate).record(key, count)
     }
@@ -228,6 +269,20 @@ where
     /// window holds has no bucket. A refund and an undo never give the same
     /// unit back twice. With another key or window a bucket can give back only what is in that tick
     /// there.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let (limit, rate) = (limiter.absolute(), RateLimit::per_minute(5)?);
+    /// if let Some(bucket) = limit.inc("alice", &rate, 3).bucket() {
+    ///     assert_eq!(limit.undo("alice", &rate, bucket, 3), 3); // the work was not done
+    /// }
+    /// assert_eq!(limit.usage("alice", &rate), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn undo<Q>(&self, key: &Q, rate: &RateLimit, bucket: Bucket, count: u64) -> u64
     where
         Q: Lookup<K> + ?Sized,
@@ -246,6 +301,22 @@ where
     /// It looks at all of them, then adds to one after the other. If another thread comes in between and
     /// takes the room, it undoes its additions and decides anew; meanwhile another caller may be rejected
     /// because of units that are about to be undone.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let (burst, quota) = (RateLimit::per_second(10)?, RateLimit::per_day(15)?);
+    /// let both = |units| limiter.absolute().inc_all(&[("alice", &burst, units), ("team", &quota, units)]);
+    /// assert!(both(10).is_allowed());
+    /// limiter.absolute().reset("alice");
+    /// let refused = both(10);
+    /// assert_eq!((refused.is_allowed(), refused.tightest), (false, 1)); // the team's
+    /// assert_eq!(limiter.absolute().usage("alice", &burst), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inc_all<Q>(&self, calls: &[(&Q, &RateLimit, u64)]) -> Combined
     where
         Q: Lookup<K> + ?Sized,
@@ -278,6 +349,24 @@ where
     /// that they came, whatever they ask for; `inc` does not queue behind them. A waiting thread
     /// takes no processor time: the first in line wakes when the units in its way expire or are given
     /// back, the others when it is their turn.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use trypema::{LocalRateLimiter, RateLimit, TrypemaError};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().build()?;
+    /// let rate = RateLimit::per(1, Duration::from_millis(20))?;
+    /// let limit = limiter.absolute();
+    /// for _ in 0..3 {
+    ///     let admitted = limit.acquire("alice", &rate, 1, Duration::from_secs(30))?;
+    ///     println!("waited for {:?}", admitted.waited);
+    /// }
+    /// let too_many = limit.acquire("alice", &rate, 2, Duration::from_secs(30));
+    /// assert!(matches!(too_many, Err(TrypemaError::ExceedsCapacity { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// - [`TrypemaError::ExceedsCapacity`] at once, if `count` is above the rate's capacity.

@@ -78,6 +78,20 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     ///
     /// Allocates 16 bytes for each key of the bound at once, and keeps a second copy of each key that is
     /// held.
+    ///
+    /// ```
+    /// use trypema::{LocalRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().max_keys(2).build()?;
+    /// let rate = RateLimit::per_minute(5)?;
+    /// for key in ["alice", "bob", "made up"] {
+    ///     println!("{key}: {}", limiter.absolute().inc(key, &rate, 1).is_allowed());
+    /// }
+    /// assert_eq!((limiter.len(), limiter.stats().turned_away), (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = Some(max_keys);
         self
@@ -117,6 +131,17 @@ impl<K, S> LocalRateLimiterBuilder<K, S> {
     }
 
     /// How keys are hashed. Default: a keyed hash that resists flooding with colliding keys.
+    ///
+    /// ```
+    /// use std::hash::RandomState;
+    /// use trypema::LocalRateLimiter;
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = LocalRateLimiter::builder().hasher(RandomState::new()).build()?;
+    /// # assert!(limiter.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> LocalRateLimiterBuilder<K, T> {
         LocalRateLimiterBuilder {
             settings: self.settings,

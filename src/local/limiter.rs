@@ -123,6 +123,21 @@ where
     /// the last addition came in. Returns how many states it removed. Rejections and looks are not
     /// additions. Units that still count are never forgotten, however small `stale_after` is.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use trypema::{LocalRateLimiter, ManualClock, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let clock = ManualClock::new();
+    /// let limiter = LocalRateLimiter::builder().clock(clock.clone()).build()?;
+    /// let _ = limiter.absolute().inc("alice", &RateLimit::per_minute(5)?, 1);
+    /// assert_eq!(limiter.cleanup(Duration::ZERO), 0); // a unit still counts
+    /// clock.advance(Duration::from_secs(120));
+    /// assert_eq!(limiter.cleanup(Duration::ZERO), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cost
     /// A look at every key. Callers never wait: nothing is locked, and a key that is asked for while
     /// it is being removed begins afresh.

@@ -32,6 +32,20 @@ use crate::{
 /// So under a sustained overload of any size the admitted rate stays near the limit, without the
 /// sawtooth of a hard cut. The idea is that of Ably's write-up on distributed rate limiting.
 ///
+/// ```
+/// use trypema::{LocalRateLimiter, RateLimit};
+///
+/// # fn main() -> Result<(), trypema::TrypemaError> {
+/// let limiter = LocalRateLimiter::builder().hard_limit_factor(2.0).build()?;
+/// let (limit, rate) = (limiter.suppressed(), RateLimit::per_second(100)?);
+/// let let_through = (0..1_000).filter(|_| limit.inc("reports", &rate, 1).is_allowed()).count();
+/// // All of the first 100, a share of those that came then, and never more than 200 in a second.
+/// assert!(let_through >= 100);
+/// println!("declines {:.0} % now", 100.0 * limit.suppression_factor("reports", &rate));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// The hard limit is exact under any race, as Absolute's is. Cheap to clone; clones share keys.
 ///
 /// # Cost

@@ -93,6 +93,18 @@ impl RedisRateLimiterBuilder {
     /// For a cluster or a master that announces addresses which this process cannot reach, as behind NAT: maps a
     /// host and port announced by Redis or a Sentinel to those that lead there from here. `None` leaves an
     /// address as it is. Default: no mapping. Addresses in the URL are never mapped.
+    ///
+    /// ```
+    /// use trypema::RedisRateLimiter;
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let limiter = RedisRateLimiter::builder("redis-cluster://gateway.example:7000")
+    ///     .address_map(|host, port| host.starts_with("10.").then(|| ("gateway.example".into(), port)))
+    ///     .build()?;
+    /// # let _ = limiter;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn address_map(
         mut self,
         map: impl Fn(&str, u16) -> Option<(String, u16)> + Send + Sync + 'static,

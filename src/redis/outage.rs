@@ -6,6 +6,23 @@
 ///
 /// A wrong password, a failed TLS handshake, a key of another type and a malformed reply are errors whatever
 /// is chosen here: they do not pass by themselves.
+///
+/// ```
+/// use trypema::{OnUnavailable, RateLimit, RedisRateLimiter};
+///
+/// # fn main() -> Result<(), trypema::TrypemaError> {
+/// // Nobody listens there.
+/// let limiter = RedisRateLimiter::builder("redis://127.0.0.1:1")
+///     .on_unavailable(OnUnavailable::Local)
+///     .local_share(0.25) // four processes
+///     .build()?;
+/// let rate = RateLimit::per_minute(100)?;
+/// assert!(limiter.absolute().inc("alice", &rate, 25)?.is_allowed());
+/// assert!(!limiter.absolute().inc("alice", &rate, 1)?.is_allowed());
+/// assert_eq!(limiter.stats().from_local, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
