@@ -1,3 +1,6 @@
+// With what docs.rs passes, each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Rate limits per key for programs without an async runtime: sliding windows, no overshoot, lock-free in
 //! process, shared between processes through Redis.
 //!
