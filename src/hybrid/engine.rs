@@ -34,6 +34,7 @@ impl<S: Strategy> Engine<S> {
 
     pub(crate) fn add_to(&self, stats: &mut HybridStats) {
         self.remote.add_to(&mut stats.decisions);
+        stats.from_leases += self.remote.counters.from_leases();
     }
 }
 

@@ -33,7 +33,7 @@ mod inner;
 mod key_ref;
 mod key_state;
 mod limiter;
-mod map;
+pub(crate) mod map;
 mod observer;
 mod slot_pool;
 mod suppressed;

@@ -25,9 +25,21 @@ impl<S: Strategy> Engine<S> {
         count: u64,
         timeout: Duration,
     ) -> Result<Admitted, TrypemaError> {
+        let attempt = |call: &Call<'_>| self.execute(Mode::Wait, call);
+        self.acquire_by((key, rate, count), timeout, attempt)
+    }
+
+    /// The same, with another way to try.
+    pub(crate) fn acquire_by(
+        &self,
+        (key, rate, count): (&str, &RateLimit, u64),
+        timeout: Duration,
+        attempt: impl Fn(&Call<'_>) -> Settled,
+    ) -> Result<Admitted, TrypemaError> {
         let observed = self.observed();
         let call = Call::new(&self.windows, key, rate, count);
-        let waited = self.counters.checked(call.and_then(|call| self.wait(&call, timeout)));
+        let waited = call.and_then(|call| self.wait(&call, timeout, attempt));
+        let waited = self.counters.checked(waited);
         // Only now that the queue is left: an observer may take its time, or wait for this very key.
         if let (Some(observed), Ok((_, decision, source))) = (observed, &waited) {
             self.tell(&observed, observed.took(), (key, count), Ok((decision, *source)));
@@ -46,6 +58,7 @@ impl<S: Strategy> Engine<S> {
         &self,
         call: &Call<'_>,
         timeout: Duration,
+        attempt: impl Fn(&Call<'_>) -> Settled,
     ) -> Result<(Duration, RateLimitDecision, DecisionSource), TrypemaError> {
         let Call { window, key, rate, count } = *call;
         if count == 0 {
@@ -62,7 +75,10 @@ impl<S: Strategy> Engine<S> {
             &self.real_time,
             timeout,
             // There is no use in waiting any longer after a failure.
-            || self.attempt(call).unwrap_or_else(|error| Attempt::Admitted(Err(error))),
+            || {
+                self.attempted(call, attempt(call))
+                    .unwrap_or_else(|error| Attempt::Admitted(Err(error)))
+            },
         );
         match waited {
             Ok((waited, admitted)) => {
@@ -82,9 +98,13 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    /// One attempt of a thread that waits.
-    fn attempt(&self, call: &Call<'_>) -> Result<Attempt<Settled>, TrypemaError> {
-        let (decision, source) = self.execute(Mode::Wait, call)?;
+    /// What a thread that waits does after an attempt.
+    fn attempted(
+        &self,
+        call: &Call<'_>,
+        settled: Settled,
+    ) -> Result<Attempt<Settled>, TrypemaError> {
+        let (decision, source) = settled?;
         if decision.is_allowed() {
             self.counters.came_from(source);
             self.counters.decided(&decision);

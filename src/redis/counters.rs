@@ -33,9 +33,10 @@ enum Counter {
     ShortCircuited,
     PoolTimeouts,
     Timeouts,
+    FromLeases,
 }
 
-const COUNTERS: usize = Counter::Timeouts as usize + 1;
+const COUNTERS: usize = Counter::FromLeases as usize + 1;
 
 impl Counters {
     /// Counts the result of a call that asks for a decision.
@@ -57,6 +58,7 @@ impl Counters {
     pub(crate) fn came_from(&self, source: DecisionSource) {
         self.count(match source {
             DecisionSource::Nobody => return,
+            DecisionSource::Lease => Counter::FromLeases,
             DecisionSource::Server => Counter::FromRedis,
             DecisionSource::DenialCache => Counter::FromDenialCache,
             DecisionSource::StandIn => Counter::FromLocal,
@@ -104,6 +106,15 @@ impl Counters {
             self.count(Counter::Errors);
         }
         result
+    }
+
+    /// Decisions by leases.
+    pub(crate) fn from_leases(&self) -> u64 {
+        // Relaxed: a sum over threads is a moment's guess in any case.
+        let read = |counters: &[AtomicU64; COUNTERS]| {
+            counters[Counter::FromLeases as usize].load(Ordering::Relaxed)
+        };
+        self.threads.iter().map(read).sum()
     }
 
     #[inline]

@@ -75,7 +75,7 @@ enum Prepared<'a> {
 }
 
 /// The denial cache may remember the reply.
-type Cacheable = (Ask, Ticket);
+pub(crate) type Cacheable = (Ask, Ticket);
 
 // As `Inner`.
 impl<S> std::panic::UnwindSafe for Engine<S> {}
@@ -132,9 +132,19 @@ impl<S: Strategy> Engine<S> {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
+        self.decide_by(mode, (key, rate, count), |call| self.execute(mode, call))
+    }
+
+    /// The same, with another way to decide a call whose arguments are right.
+    pub(crate) fn decide_by(
+        &self,
+        mode: Mode,
+        (key, rate, count): (&str, &RateLimit, u64),
+        execute: impl FnOnce(&Call<'_>) -> Settled,
+    ) -> Result<RateLimitDecision, TrypemaError> {
         let observed = if mode == Mode::Inc { self.observed() } else { None };
         let call = Call::new(&self.windows, key, rate, count);
-        let settled = call.and_then(|call| self.execute(mode, &call));
+        let settled = call.and_then(|call| execute(&call));
         let took = observed.as_ref().map(Observed::took);
         self.settled(mode, (key, count), settled, observed.as_ref().zip(took))
     }
@@ -161,20 +171,43 @@ impl<S: Strategy> Engine<S> {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
+        self.inc_many_by(calls, |calls| self.execute_many(calls))
+    }
+
+    /// The same, with another way to decide the calls whose arguments are right.
+    pub(crate) fn inc_many_by(
+        &self,
+        calls: &[(&str, &RateLimit, u64)],
+        execute: impl FnOnce(&[Call<'_>]) -> Vec<Settled>,
+    ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
         let observed = self.observed();
+        let mut right = Vec::with_capacity(calls.len());
+        let wrong = calls.iter().map(|&(key, rate, count)| {
+            Call::new(&self.windows, key, rate, count).map(|call| right.push(call)).err()
+        });
+        let wrong = wrong.collect::<Vec<_>>();
+        let mut settled = execute(&right).into_iter();
+        let took = observed.as_ref().map(Observed::took);
+        let observed = observed.as_ref().zip(took);
+        // Calls that are not wrong were decided, in this order.
+        let all = wrong
+            .into_iter()
+            .filter_map(|wrong| wrong.map_or_else(|| settled.next(), |e| Some(Err(e))));
+        let all = all.zip(calls);
+        all.map(|(settled, &(key, _, count))| {
+            self.settled(Mode::Inc, (key, count), settled, observed)
+        })
+        .collect()
+    }
+
+    fn execute_many(&self, calls: &[Call<'_>]) -> Vec<Settled> {
         let (mut requests, mut asked) = (Vec::new(), Vec::new());
-        let known = calls.iter().map(|&(key, rate, count)| {
-            let call = match Call::new(&self.windows, key, rate, count) {
-                Ok(call) => call,
-                Err(error) => return Some(Err(error)),
-            };
-            match self.prepare(Mode::Inc, &call) {
-                Prepared::Local(decision, source) => Some(Ok((decision, source))),
-                Prepared::Remote(request, cacheable) => {
-                    requests.push(request);
-                    asked.push((call, cacheable));
-                    None
-                }
+        let known = calls.iter().map(|call| match self.prepare(Mode::Inc, call) {
+            Prepared::Local(decision, source) => Some(Ok((decision, source))),
+            Prepared::Remote(request, cacheable) => {
+                requests.push(request);
+                asked.push((call, cacheable));
+                None
             }
         });
         let known = known.collect::<Vec<_>>();
@@ -182,18 +215,11 @@ impl<S: Strategy> Engine<S> {
             [] => Vec::new(),
             _ => self.inner.router.ask_many(&requests, self.deadline()),
         };
-        let took = observed.as_ref().map(Observed::took);
-        let observed = observed.as_ref().zip(took);
         let replies = asked.into_iter().zip(replies);
         let mut settled = replies
-            .map(|((call, cacheable), reply)| self.finish(Mode::Inc, &call, cacheable, reply));
+            .map(|((call, cacheable), reply)| self.finish(Mode::Inc, call, cacheable, reply));
         // Calls without a decision were sent, in this order.
-        let all = known.into_iter().filter_map(|known| known.or_else(|| settled.next()));
-        let all = all.zip(calls);
-        all.map(|(settled, &(key, _, count))| {
-            self.settled(Mode::Inc, (key, count), settled, observed)
-        })
-        .collect()
+        known.into_iter().filter_map(|known| known.or_else(|| settled.next())).collect()
     }
 
     /// Decides a call whose arguments were checked.
@@ -209,7 +235,7 @@ impl<S: Strategy> Engine<S> {
 
     /// Decides what can be decided here; makes requests of the rest.
     fn prepare<'c>(&self, mode: Mode, call: &Call<'c>) -> Prepared<'c> {
-        let Call { window, key, rate, count } = *call;
+        let Call { rate, count, .. } = *call;
         if rate.is_unlimited() && (count == 0 || mode == Mode::Look) {
             return Prepared::Local(RateLimitDecision::allowed(u64::MAX), DecisionSource::Nobody);
         }
@@ -224,18 +250,10 @@ impl<S: Strategy> Engine<S> {
             let request = self.request(Operation::Record, call, arguments, parse);
             return Prepared::Remote(request, None);
         }
-        let mut cacheable = None;
-        if let Some(denial_cache) = &self.denial_cache
-            && mode != Mode::Wait
-        {
-            let window_ms = window.settings.grid.window_ms();
-            let ask = Ask { window_ms, capacity: S::limit(window, rate), count };
-            if let Some(verdict) = denial_cache.repeat(key, ask) {
-                let decision = self.decision(mode, call, verdict);
-                return Prepared::Local(decision, DecisionSource::DenialCache);
-            }
-            cacheable = Some((ask, denial_cache.ticket(key)));
-        }
+        let cacheable = match self.repeat(mode, call) {
+            Ok(cacheable) => cacheable,
+            Err(decision) => return Prepared::Local(decision, DecisionSource::DenialCache),
+        };
         let operation = match mode {
             Mode::Inc => Operation::Inc,
             Mode::Look => Operation::Look,
@@ -245,8 +263,26 @@ impl<S: Strategy> Engine<S> {
         Prepared::Remote(self.request(operation, call, arguments, parse), cacheable)
     }
 
+    /// For a call that has to be asked for, if the denial cache does not repeat a rejection.
+    pub(crate) fn repeat(
+        &self,
+        mode: Mode,
+        call: &Call<'_>,
+    ) -> Result<Option<Cacheable>, RateLimitDecision> {
+        let Call { window, key, rate, count } = *call;
+        let Some(denial_cache) = self.denial_cache.as_ref().filter(|_| mode != Mode::Wait) else {
+            return Ok(None);
+        };
+        let window_ms = window.settings.grid.window_ms();
+        let ask = Ask { window_ms, capacity: S::limit(window, rate), count };
+        match denial_cache.repeat(key, ask) {
+            Some(verdict) => Err(self.decision(mode, call, verdict)),
+            None => Ok(Some((ask, denial_cache.ticket(key)))),
+        }
+    }
+
     /// The decision, if there is one; else the one that the outage policy makes of the failure.
-    fn finish(
+    pub(crate) fn finish(
         &self,
         mode: Mode,
         call: &Call<'_>,
@@ -335,7 +371,7 @@ impl<S: Strategy> Engine<S> {
         self.inner.router.ask(&request, self.deadline())
     }
 
-    fn request<'c, T>(
+    pub(crate) fn request<'c, T>(
         &self,
         operation: Operation,
         call: &Call<'c>,

@@ -16,6 +16,8 @@ use crate::{RateLimitDecision, TrypemaError};
 pub enum DecisionSource {
     /// A Redis server.
     Server,
+    /// Units that this process has leased from Redis: a [`HybridRateLimiter`](crate::HybridRateLimiter)'s.
+    Lease,
     /// The denial cache of this process: it repeated a rejection that still holds.
     DenialCache,
     /// The limiter of this process that stands in while Redis is away, under
