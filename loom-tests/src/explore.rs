@@ -13,7 +13,8 @@ use crate::sync::take_short_way;
 const BOUND: usize = 2;
 /// The environment's say: a number, or `none`.
 const BOUND_VARIABLE: &str = "TRYPEMA_LOOM_BOUND";
-/// If set, models of three threads and more are explored in every order and on the fast path, too.
+/// If set, models of three threads and more are explored in every order and on the fast path, and those
+/// that would take CI too long are explored at all.
 const LONG_VARIABLE: &str = "TRYPEMA_LOOM_LONG";
 
 /// Explores every interleaving, within the bound, of `acts` on a scene made by `prepare`, each on
@@ -161,6 +162,7 @@ fn orders(len: usize) -> Vec<Vec<usize>> {
     orders
 }
 
-fn is_long() -> bool {
+/// Whether this is the long run.
+pub(crate) fn is_long() -> bool {
     std::env::var_os(LONG_VARIABLE).is_some()
 }
