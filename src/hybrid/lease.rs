@@ -114,13 +114,13 @@ pub(crate) enum Spend {
         left: u64,
         terms: Terms,
     },
-    /// The caller did not admit itself.
+    /// The caller did not admit itself. That takes no units, so it may be that none are left.
     Declined { left: u64, terms: Terms },
     /// Fewer units are left than the call needs, perhaps none.
     TooFew { left: u64 },
-    /// There are units, but their time is over.
+    /// The lease's time is over, or there never was one.
     Ended,
-    /// There are units, but they were granted under a larger capacity than the call's.
+    /// The lease was granted under a larger capacity than the call's.
     Narrower,
 }
 
@@ -195,7 +195,7 @@ impl Lease {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let left = word & UNITS;
-            if left < count {
+            if word & GENERATION != 0 {
                 return Spend::TooFew { left };
             }
             let (end, terms) = (self.end(), self.terms());
@@ -205,6 +205,8 @@ impl Lease {
                 Spend::Narrower
             } else if !admits(terms.note) {
                 Spend::Declined { left, terms }
+            } else if left < count {
+                Spend::TooFew { left }
             } else if takes {
                 // Relaxed on success: end and terms were acquired by the loads above, and a
                 // read-modify-write keeps what `renew` has released for the next that acquires. Acquire

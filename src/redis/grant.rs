@@ -59,7 +59,7 @@ impl<'a> GrantAsk<'a> {
             Family::Absolute => {
                 pack::<7>(wish, &mut packed);
                 needs.iter().for_each(|need| pack::<7>(need.count, &mut packed));
-                parse_absolute
+                absolute
             }
             Family::Suppressed => {
                 pack::<7>(window.hard_limit(rate), &mut packed);
@@ -70,7 +70,7 @@ impl<'a> GrantAsk<'a> {
                     pack::<7>(need.count, &mut packed);
                     packed.extend_from_slice(&need.draw.to_le_bytes());
                 }
-                parse_suppressed
+                suppressed
             }
         };
         let arguments = Arguments::new([]);
@@ -85,11 +85,13 @@ impl<'a> GrantAsk<'a> {
     }
 }
 
-fn parse_absolute(value: Value) -> Result<Granted, Kind> {
+/// Parses the reply of Absolute.
+pub(crate) fn absolute(value: Value) -> Result<Granted, Kind> {
     parse(value, |_| Some(None))
 }
 
-fn parse_suppressed(value: Value) -> Result<Granted, Kind> {
+/// Parses the reply of Suppressed.
+pub(crate) fn suppressed(value: Value) -> Result<Granted, Kind> {
     parse(value, |bytes| {
         let (above, factor) = (bytes.byte()?, bytes.factor()?);
         Some((above > 0).then_some(factor))

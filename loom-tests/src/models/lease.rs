@@ -305,6 +305,16 @@ fn calls_admit_themselves_by_the_note_of_the_grant() {
     });
 }
 
+/// Nor need they units for that.
+#[test]
+fn calls_decline_themselves_where_too_few_are_left() {
+    const ACTS: &[Act] = &[Act::Decline(9, 2, 4), Act::Spend(9, 1)];
+    explore("a call that declines for more than is left", 1, ACTS, |answers| {
+        let [Answer::Spend(outcome), _] = answers else { panic!("{answers:?}") };
+        assert!(matches!(outcome, Spend::Declined { left: 0..=1, .. }), "{outcome:?}");
+    });
+}
+
 #[test]
 fn a_look_is_of_one_grant() {
     explore("a look beside a renewal", 3, &[Act::Look(9), Act::Renew(2, 5)], |_| {});
