@@ -99,7 +99,7 @@ reading == "outputs" {
     if (/^Running /) { program = $NF; sub(/.*\//, "", program); sub(/-[0-9a-f]+\)$/, "", program) }
     else if (/^Doc-tests /) program = "doc"
     else if (/^test [^ ]+ (- should panic )?\.\.\. /) {
-        # What a test prints stands between its name and its result.
+        # The output of a test stands between its name and its result.
         if ($NF == "ok" || $NF == "FAILED") { result($2, $NF == "ok"); begun = "" } else begun = $2
     }
     else if (begun != "" && ($0 == "ok" || $0 == "FAILED")) { result(begun, $0 == "ok"); begun = "" }

@@ -10,7 +10,7 @@
 #   loom-tests/mutants.sh --list             # their names, nothing run
 #   loom-tests/mutants.sh --iterate          # those that were not caught the last time
 #
-# What is caught is caught by few runs a family. What these miss is shown to all of CI's runs, in a
+# Few runs a family catch most. Mutants that these miss are shown to all of CI's runs, in a
 # second round, and in a third to the same with the library's own numbers of marks. The verdicts are
 # in mutants.out/ of the target folder: missed.txt has the survivors. Those that are known, each with
 # the reason why no test can notice it, are left out: see .cargo/mutants.toml.
@@ -62,7 +62,7 @@ TRYPEMA_RANDOM_RUNS=300 round "$@"
 [[ $status -ne 2 ]] || round --iterate "$@"
 [[ $status -ne 2 ]] || round --iterate --features real-sizes "$@"
 
-# What came of it, previous rounds included. Of some mutants there is nothing to tell.
+# The outcome, previous rounds included. Of some mutants there is nothing to tell.
 for argument in "$@"; do
     [[ $argument == --iterate ]] || exit "$status"
 done

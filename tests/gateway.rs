@@ -56,7 +56,7 @@ fn clients_of_every_appetite_are_kept_to_their_limits() -> Outcome {
         let asked = history.calls().len();
         assert!(asked > 0, "{name} made no request");
         assert!(history.most_in_any_window(report.window) as u64 <= *capacity, "{name}");
-        // Whatever the timing, nothing stands in the way of the first of them.
+        // Nothing stands in the way of the first of them, whatever the timing.
         assert!(history.admitted() as u64 >= (*capacity).min(asked as u64), "{name}");
         assert_eq!(tally.told_wrong, 0, "{name}");
         // A 429 without a time is for those who can never be admitted, and for them alone.

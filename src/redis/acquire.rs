@@ -98,7 +98,7 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    /// What a thread that waits does after an attempt.
+    /// The next step of a waiting thread after an attempt.
     fn attempted(
         &self,
         call: &Call<'_>,

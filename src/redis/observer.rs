@@ -8,7 +8,7 @@ use crate::redis::engine::{Engine, Strategy};
 use crate::redis::script::Family;
 use crate::{RateLimitDecision, TrypemaError};
 
-/// Who has decided on a call over Redis.
+/// The one that decided on a call over Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -43,7 +43,7 @@ pub struct RedisEvent<'a> {
     pub count: u64,
     /// The answer.
     pub outcome: Result<&'a RateLimitDecision, &'a TrypemaError>,
-    /// Who has decided.
+    /// The one that decided.
     pub source: DecisionSource,
     /// The time from the call until its outcome was known, on this machine's monotonic clock. Calls of one
     /// `inc_many` share a round trip, and with it this time. That of `acquire` includes the waiting.
@@ -52,7 +52,7 @@ pub struct RedisEvent<'a> {
 
 pub(crate) type Observer = Arc<dyn Fn(&RedisEvent<'_>) + Send + Sync>;
 
-/// Whom to tell of a call, and when it began.
+/// The observer to tell of a call, and when it began.
 pub(crate) struct Observed<'o> {
     observer: &'o Observer,
     begun: Instant,

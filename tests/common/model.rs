@@ -299,7 +299,7 @@ impl Model {
         self.drop_expired(key);
         let (tick, most) = (self.tick(), self.most);
         let log = log(self.keys.entry(key).or_default());
-        // Whatever has expired is gone from it.
+        // Expired units are gone from it.
         let usage = log.iter().map(|entry| u128::from(entry.units)).sum::<u128>();
         if usage + u128::from(count) > u128::from(most) {
             *log = vec![Entry { tick, units: most }];

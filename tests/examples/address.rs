@@ -1,4 +1,4 @@
-//! Whose request it is, behind proxies, and whether anybody can pass for somebody else.
+//! The client of a request, behind proxies, and whether anybody can pass for somebody else.
 
 // each proves: input
 
@@ -91,7 +91,7 @@ fn networks_that_are_none() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever a client sends, our proxy appends where it comes from, and that is who it is.
+    /// Our proxy appends where a client comes from, whatever the client sends, and that is who it is.
     #[test]
     fn nobody_passes_for_somebody_else(
         made_up in prop::collection::vec("[0-9a-f:., \\[\\]x]{0,40}|203\\.0\\.113\\.9|10\\.0\\.0\\.3", 0..4),

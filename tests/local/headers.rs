@@ -178,7 +178,7 @@ fn a_client_that_does_as_told_is_let_in() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the names, rates and decisions, another reader understands what was written.
+    /// Another reader understands what was written, whatever the names, rates and decisions.
     #[test]
     fn fields_are_structured_fields(
         names in prop::collection::btree_set("[ -~]{1,12}", 1..5),

@@ -208,7 +208,7 @@ proptest! {
         }
     }
 
-    /// Whatever it is given, the parser answers.
+    /// The parser answers, whatever it is given.
     // proves (property): rates input
     #[test]
     fn parsing_does_not_panic(text in "\\PC{0,20}", rest in "(/|per| |s|[0-9]|\\.|é){0,12}") {

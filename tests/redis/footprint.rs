@@ -104,7 +104,7 @@ fn a_key_in_use_stays() {
         let called = std::time::Instant::now();
         assert!(limiter.absolute().inc("key", &rate, 1).unwrap().is_allowed());
         admitted.push_back(called);
-        // Whatever was called less than a window ago counts.
+        // All calls of the last window count.
         let usage = limiter.absolute().usage("key", &any()).unwrap();
         let returned = std::time::Instant::now();
         while admitted.front().is_some_and(|&called| returned - called > WINDOW) {

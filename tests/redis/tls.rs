@@ -32,7 +32,7 @@ fn with_client(
     builder.tls_client(read(certificates.client_certificate()), read(certificates.client_key()))
 }
 
-/// Whatever is chosen for outages, each call gets an error that says so, however many there are.
+/// Each call gets an error that says so, whatever is chosen for outages and however many there are.
 #[track_caller]
 fn is_plain_error(words: &str, deadline: Duration, builder: impl Fn() -> RedisRateLimiterBuilder) {
     for policy in [OnUnavailable::Error, OnUnavailable::Allow, OnUnavailable::Local] {
