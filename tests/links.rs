@@ -212,6 +212,39 @@ fn the_guide_knows_its_links() {
     assert_eq!(known, expected);
 }
 
+/// Lists that people read have what they are lists of.
+#[test]
+fn lists_are_complete() {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_else(|_| panic!("{path}"));
+    let error = read("src/error.rs");
+    let variants =
+        error.split("pub enum TrypemaError {").nth(1).and_then(|rest| rest.split("\n}").next());
+    let variants = variants.expect("the enum").lines().filter_map(|line| {
+        let name = line.strip_prefix("    ")?.trim_end_matches([' ', '{', ',']);
+        name.starts_with(|first: char| first.is_ascii_uppercase()).then_some(name)
+    });
+    check_list("docs/operations.md", variants.map(|variant| format!("| `{variant}`")));
+
+    let manifests = [read("examples/Cargo.toml"), read("examples/runtimes/Cargo.toml")];
+    let examples = manifests.iter().flat_map(|manifest| manifest.split("[[example]]").skip(1));
+    let named = examples.filter_map(|example| example.split('"').nth(1));
+    check_list("examples/README.md", named.map(|name| format!("`{name}`")));
+
+    let pages = pages().into_iter().filter_map(|path| {
+        let file = path.strip_prefix("docs").ok()?.to_str()?.to_owned();
+        Some(format!("\"{file}\""))
+    });
+    check_list("src/guide/mod.rs", pages);
+}
+
+fn check_list(path: &str, entries: impl Iterator<Item = String>) {
+    let list = fs::read_to_string(path).unwrap_or_else(|_| panic!("{path}"));
+    let entries: Vec<_> = entries.collect();
+    assert!(entries.len() > 10, "{path}: {entries:?}");
+    let missing: Vec<_> = entries.iter().filter(|entry| !list.contains(*entry)).collect();
+    assert!(missing.is_empty(), "{path} misses {missing:?}");
+}
+
 /// The check itself: what is broken is found.
 #[test]
 fn what_is_broken_is_found() {
