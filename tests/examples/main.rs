@@ -7,3 +7,4 @@ mod http_limits;
 mod limits_from_toml;
 mod pictures;
 mod prometheus;
+mod replay;
