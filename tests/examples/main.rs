@@ -8,3 +8,6 @@ mod limits_from_toml;
 mod pictures;
 mod prometheus;
 mod replay;
+// Both `pictures` and `replay` draw with it.
+#[path = "../../examples/svg.rs"]
+mod svg;

@@ -12,8 +12,6 @@ mod results;
 mod rivals;
 #[path = "../../examples/pictures/spike.rs"]
 mod spike;
-#[path = "../../examples/svg.rs"]
-mod svg;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +19,8 @@ use std::path::Path;
 
 use results::Results;
 use rivals::{FixedWindow, Gcra};
+
+use super::svg;
 
 fn file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()

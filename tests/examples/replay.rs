@@ -10,9 +10,6 @@ mod demo;
 mod log;
 #[path = "../../examples/replay/report.rs"]
 mod report;
-#[path = "../../examples/svg.rs"]
-#[expect(dead_code, reason = "`pictures` draws more")]
-mod svg;
 #[path = "../../examples/replay/timeline.rs"]
 mod timeline;
 #[path = "../../examples/replay/trial.rs"]
@@ -20,6 +17,7 @@ mod trial;
 
 use std::time::Duration;
 
+use super::svg;
 use arguments::{Arguments, Source};
 use log::{Call, Unit, parse};
 use proptest::prelude::*;
