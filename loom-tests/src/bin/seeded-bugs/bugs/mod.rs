@@ -4,6 +4,7 @@
 
 mod admission;
 mod fast_path;
+mod lease;
 mod orderings;
 mod others;
 mod redis;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Bug> {
         wrapping::BUGS,
         others::BUGS,
         redis::BUGS,
+        lease::BUGS,
     ]
     .concat()
 }
