@@ -96,13 +96,26 @@ impl Counter {
 #[derive(Debug, Clone)]
 enum SystemClock {
     Since(Instant),
+    /// The clock that also counts the time that the machine is suspended, since it showed so many nanoseconds.
+    #[cfg(all(feature = "redis", target_os = "linux"))]
+    SinceBoot(u64),
     #[cfg(test)]
     Shim(Arc<AtomicU64>),
 }
 
 impl SystemClock {
+    #[cfg(all(feature = "redis", target_os = "linux"))]
+    fn since_boot() -> u64 {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(ClockId::Boottime);
+        let (seconds, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    }
+
     fn nanos(&self) -> u64 {
         match self {
+            #[cfg(all(feature = "redis", target_os = "linux"))]
+            Self::SinceBoot(origin) => Self::since_boot().saturating_sub(*origin),
             Self::Since(origin) => u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX),
             #[cfg(test)]
             // Relaxed: a test's own.
@@ -116,6 +129,18 @@ impl MonotonicClock {
     #[must_use]
     pub fn new() -> Self {
         Self::over(Counter::Processor(quanta::Clock::new()), SystemClock::Since(Instant::now()))
+    }
+
+    /// The same, over a clock that also counts the time that the machine is suspended, where the system has
+    /// one. A counter that goes on after a suspension as if nothing had been is found out by the next
+    /// check, within a millisecond.
+    #[cfg(feature = "redis")]
+    pub(crate) fn through_suspension() -> Self {
+        #[cfg(target_os = "linux")]
+        let system = SystemClock::SinceBoot(SystemClock::since_boot());
+        #[cfg(not(target_os = "linux"))]
+        let system = SystemClock::Since(Instant::now());
+        Self::over(Counter::Processor(quanta::Clock::new()), system)
     }
 
     fn over(counter: Counter, system: SystemClock) -> Self {

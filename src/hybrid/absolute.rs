@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::hybrid::HybridStats;
 use crate::hybrid::engine::Engine;
 use crate::redis::absolute::Absolute;
-use crate::redis::engine::Mode;
 use crate::{
     Admitted, Bucket, Combined, LocalRateLimiter, RateLimit, RateLimitDecision, SuppressedUsage,
     TrypemaError,
@@ -32,8 +31,8 @@ pub struct HybridAbsolute {
 }
 
 impl HybridAbsolute {
-    pub(crate) fn new(engine: Engine<Absolute>) -> Self {
-        Self { engine: Arc::new(engine) }
+    pub(crate) fn new(engine: Arc<Engine<Absolute>>) -> Self {
+        Self { engine }
     }
 
     pub(crate) fn engine(&self) -> &Engine<Absolute> {
@@ -51,13 +50,14 @@ impl HybridAbsolute {
     ///
     /// # Errors
     /// See [`HybridAbsolute`].
+    #[inline]
     pub fn inc(
         &self,
         key: &str,
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.engine.remote.decide(Mode::Inc, key, rate, count)
+        self.engine.inc(key, rate, count)
     }
 
     /// Many calls of [`inc`](HybridAbsolute::inc), each decided by itself. Those for which no lease is in hand share
@@ -67,7 +67,7 @@ impl HybridAbsolute {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-        self.engine.remote.inc_many(calls)
+        self.engine.inc_many(calls)
     }
 
     /// Several limits at once, in one script on the server: all of the calls are admitted, or nothing is
@@ -91,7 +91,7 @@ impl HybridAbsolute {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.engine.remote.decide(Mode::Look, key, rate, count)
+        self.engine.is_allowed(key, rate, count)
     }
 
     /// Units that count: admitted, recorded, or leased by some process and not spent. 0 for a key that is
@@ -125,7 +125,7 @@ impl HybridAbsolute {
     /// # Errors
     /// See [`HybridAbsolute`].
     pub fn refund(&self, key: &str, rate: &RateLimit, count: u64) -> Result<u64, TrypemaError> {
-        self.engine.remote.refund(key, rate, count)
+        self.engine.refund(key, rate, count)
     }
 
     /// Takes up to `count` units out of the very bucket in which an admission counted them. As
@@ -141,7 +141,7 @@ impl HybridAbsolute {
         bucket: Bucket,
         count: u64,
     ) -> Result<u64, TrypemaError> {
-        self.engine.remote.undo(key, rate, bucket, count)
+        self.engine.undo(key, rate, bucket, count)
     }
 
     /// Forgets the key, all its units, and the leases of this process. Returns whether Redis knew it. Leases
@@ -150,7 +150,7 @@ impl HybridAbsolute {
     /// # Errors
     /// See [`RedisAbsolute::reset`](crate::RedisAbsolute::reset).
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-        self.engine.remote.reset(key)
+        self.engine.reset(key)
     }
 
     /// Parks this thread until the call is admitted, and returns how long that took, and where its units
@@ -165,7 +165,7 @@ impl HybridAbsolute {
         count: u64,
         timeout: Duration,
     ) -> Result<Admitted, TrypemaError> {
-        self.engine.remote.acquire(key, rate, count, timeout)
+        self.engine.acquire(key, rate, count, timeout)
     }
 
     /// The window that this rate is judged over.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::hybrid::HybridRateLimiter;
+use crate::hybrid::{HybridRateLimiter, fork};
 use crate::redis::windows::Leasing;
 use crate::redis::{OnUnavailable, RedisConnections, RedisEvent, RedisRateLimiterBuilder};
 use crate::{RedisRateLimiter, TrypemaError};
@@ -100,6 +100,11 @@ impl HybridRateLimiterBuilder {
         {
             let allowed = "a lease is at most the window";
             return Err(TrypemaError::config("lease", lease, allowed));
+        }
+        if !fork::watch() {
+            let allowed =
+                "the system must be able to tell when this process forks: it is out of memory";
+            return Err(TrypemaError::config("lease", "any", allowed));
         }
         Ok(HybridRateLimiter::new(parts))
     }

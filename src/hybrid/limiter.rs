@@ -61,11 +61,14 @@ impl HybridRateLimiter {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        let denial_cache = parts.denial_cache(Duration::MAX);
+        let shortest = parts.plan.leasing.shortest();
+        // Units that other processes give back do not end a rejection that is repeated here: they do that at
+        // the end of their leases.
+        let denial_cache = parts.denial_cache(parts.plan.leasing.longest());
         let Parts { inner, plan, .. } = parts;
         let (inner, closed) = (Arc::new(inner), plan.closed.clone());
-        let absolute = Engine::new(Arc::clone(&inner), plan.clone(), denial_cache);
-        let suppressed = Engine::new(inner, plan, None);
+        let absolute = Engine::new(Arc::clone(&inner), plan.clone(), denial_cache, shortest);
+        let suppressed = Engine::new(inner, plan, None, shortest);
         Self {
             absolute: HybridAbsolute::new(absolute),
             suppressed: HybridSuppressed::new(suppressed),

@@ -7,17 +7,26 @@
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
-//! - `lease`: one key's units, and why nothing overshoots;
+//! - `units`: calls that ask for no decision, and those that forget a key;
+//! - `flight`: a round trip, which keys share; `queue`: who asks for which key, and who waits for the answer;
+//! - `keeper`: the thread that renews leases, and gives back those that have ended;
+//! - `key_state`: a key's lease, and how much is asked of it; `lease`: its units, and why nothing overshoots;
+//! - `fork`: notices that a child process must not spend its parent's leases;
 //! - `stats`: what came from leases.
 
 mod absolute;
 mod builder;
 mod engine;
-#[expect(dead_code, reason = "the engine is about to spend by it")]
+mod flight;
+mod fork;
+mod keeper;
+mod key_state;
 mod lease;
 mod limiter;
+mod queue;
 mod stats;
 mod suppressed;
+mod units;
 
 pub use absolute::HybridAbsolute;
 pub use builder::HybridRateLimiterBuilder;

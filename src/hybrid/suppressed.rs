@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::hybrid::HybridStats;
 use crate::hybrid::engine::Engine;
-use crate::redis::engine::Mode;
 use crate::redis::suppressed::Suppressed;
 use crate::{
     Admitted, Bucket, Combined, RateLimit, RateLimitDecision, SuppressedUsage, TrypemaError,
@@ -31,8 +30,8 @@ pub struct HybridSuppressed {
 }
 
 impl HybridSuppressed {
-    pub(crate) fn new(engine: Engine<Suppressed>) -> Self {
-        Self { engine: Arc::new(engine) }
+    pub(crate) fn new(engine: Arc<Engine<Suppressed>>) -> Self {
+        Self { engine }
     }
 
     pub(crate) fn engine(&self) -> &Engine<Suppressed> {
@@ -46,13 +45,14 @@ impl HybridSuppressed {
     ///
     /// # Errors
     /// See [`HybridSuppressed`].
+    #[inline]
     pub fn inc(
         &self,
         key: &str,
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.engine.remote.decide(Mode::Inc, key, rate, count)
+        self.engine.inc(key, rate, count)
     }
 
     /// Many calls of [`inc`](HybridSuppressed::inc), each decided by itself. Those for which no lease is in hand share
@@ -62,7 +62,7 @@ impl HybridSuppressed {
         &self,
         calls: &[(&str, &RateLimit, u64)],
     ) -> Vec<Result<RateLimitDecision, TrypemaError>> {
-        self.engine.remote.inc_many(calls)
+        self.engine.inc_many(calls)
     }
 
     /// Several limits at once, in one script on the server: all of the calls are admitted, or nothing is
@@ -86,7 +86,7 @@ impl HybridSuppressed {
         rate: &RateLimit,
         count: u64,
     ) -> Result<RateLimitDecision, TrypemaError> {
-        self.engine.remote.decide(Mode::Look, key, rate, count)
+        self.engine.is_allowed(key, rate, count)
     }
 
     /// Units that count: admitted, recorded, or leased by some process and not spent; and declined. Zero for a
@@ -127,7 +127,7 @@ impl HybridSuppressed {
     /// # Errors
     /// See [`HybridSuppressed`].
     pub fn refund(&self, key: &str, rate: &RateLimit, count: u64) -> Result<u64, TrypemaError> {
-        self.engine.remote.refund(key, rate, count)
+        self.engine.refund(key, rate, count)
     }
 
     /// Takes up to `count` units out of the very bucket in which an admission counted them. As
@@ -143,7 +143,7 @@ impl HybridSuppressed {
         bucket: Bucket,
         count: u64,
     ) -> Result<u64, TrypemaError> {
-        self.engine.remote.undo(key, rate, bucket, count)
+        self.engine.undo(key, rate, bucket, count)
     }
 
     /// Forgets the key, all its units, and the leases of this process. Returns whether Redis knew it. Leases
@@ -152,7 +152,7 @@ impl HybridSuppressed {
     /// # Errors
     /// See [`RedisSuppressed::reset`](crate::RedisSuppressed::reset).
     pub fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
-        self.engine.remote.reset(key)
+        self.engine.reset(key)
     }
 
     /// Parks this thread until the call is admitted, and returns how long that took, and where its units
@@ -167,7 +167,7 @@ impl HybridSuppressed {
         count: u64,
         timeout: Duration,
     ) -> Result<Admitted, TrypemaError> {
-        self.engine.remote.acquire(key, rate, count, timeout)
+        self.engine.acquire(key, rate, count, timeout)
     }
 
     /// The window that this rate is judged over.

@@ -77,6 +77,13 @@ impl Counters {
         });
     }
 
+    /// Counts a decision by a lease.
+    #[inline]
+    pub(crate) fn spent(&self, decision: &RateLimitDecision) {
+        self.came_from(DecisionSource::Lease);
+        self.decided(decision);
+    }
+
     /// Counts a call that met an outage of Redis.
     pub(crate) fn outage(&self, kind: &Kind) {
         self.count(Counter::Outages);
@@ -109,7 +116,7 @@ impl Counters {
     }
 
     /// Decisions by leases.
-    pub(crate) fn from_leases(&self) -> u64 {
+    pub(crate) fn leases(&self) -> u64 {
         // Relaxed: a sum over threads is a moment's guess in any case.
         let read = |counters: &[AtomicU64; COUNTERS]| {
             counters[Counter::FromLeases as usize].load(Ordering::Relaxed)

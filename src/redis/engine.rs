@@ -28,7 +28,7 @@ use crate::redis::{DecisionSource, OnUnavailable, RedisStats};
 use crate::{Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
 
 /// The parts that differ between the strategies.
-pub(crate) trait Strategy {
+pub(crate) trait Strategy: Send + Sync + 'static {
     /// Its scripts.
     const FAMILY: Family;
     /// The decision on more than an unused key would admit.

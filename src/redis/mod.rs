@@ -26,7 +26,6 @@ pub(crate) mod counters;
 pub(crate) mod denial_cache;
 pub(crate) mod engine;
 mod generations;
-#[expect(dead_code, reason = "the engine of hybrid is about to ask by it")]
 pub(crate) mod grant;
 pub(crate) mod inner;
 mod limiter;

@@ -143,7 +143,7 @@ impl<S: Strategy> Engine<S> {
         self.counters.checked(known)
     }
 
-    fn forget_denial(&self, key: &str) {
+    pub(crate) fn forget_denial(&self, key: &str) {
         if let Some(denial_cache) = &self.denial_cache {
             denial_cache.forget(key);
         }

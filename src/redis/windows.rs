@@ -2,6 +2,7 @@
 //! each.
 
 use core::fmt;
+use core::time::Duration;
 use std::sync::OnceLock;
 
 use crate::RateLimit;
@@ -27,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) prefix: String,
     pub(crate) windowing: Windowing,
     pub(crate) hard_limit_factor: f64,
-    pub(crate) suppression_refresh: core::time::Duration,
+    pub(crate) suppression_refresh: Duration,
     /// Whether tests set the server's time.
     pub(crate) told_time: bool,
     pub(crate) max_waiting: usize,
@@ -48,6 +49,22 @@ pub(crate) enum Leasing {
 }
 
 impl Leasing {
+    /// The shortest lease there may be, but for a window that is shorter still.
+    pub(crate) const fn shortest(self) -> Duration {
+        match self {
+            Self::Never | Self::ByWindow => Duration::from_millis(10),
+            Self::Millis(lease_ms) => Duration::from_millis(lease_ms),
+        }
+    }
+
+    /// The longest lease there may be.
+    pub(crate) const fn longest(self) -> Duration {
+        match self {
+            Self::Never | Self::ByWindow => Duration::from_secs(1),
+            Self::Millis(lease_ms) => Duration::from_millis(lease_ms),
+        }
+    }
+
     /// The window, for units that are leased.
     fn of(self, grid: Grid) -> Grid {
         match self {

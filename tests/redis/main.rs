@@ -23,6 +23,7 @@ mod faults;
 mod footprint;
 mod gateway;
 mod harness;
+mod hybrid;
 mod lookups;
 mod observers;
 mod over_redis;

@@ -1,0 +1,88 @@
+//! Calls about a key's units that ask for no decision. Those that take units out of a key first give back
+//! what this process has leased of it and not spent: else they could take out those, and they would be
+//! spent all the same.
+
+use crate::hybrid::engine::Engine;
+use crate::hybrid::key_state::{WindowKey, WindowKeyRef};
+use crate::hybrid::lease::Spend;
+use crate::key::Lookup;
+use crate::redis::engine::Strategy;
+use crate::{Bucket, RateLimit, TrypemaError};
+
+impl<S: Strategy> Engine<S> {
+    /// Gives units back.
+    pub(crate) fn refund(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        self.take_out((key, rate, count), None, || self.remote.refund(key, rate, count))
+    }
+
+    /// Takes units out of the bucket that they were counted in.
+    pub(crate) fn undo(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        bucket: Bucket,
+        count: u64,
+    ) -> Result<u64, TrypemaError> {
+        let only = Some(bucket.tick());
+        self.take_out((key, rate, count), only, || self.remote.undo(key, rate, bucket, count))
+    }
+
+    /// `only`: units of other buckets are not in the way.
+    fn take_out(
+        &self,
+        (key, rate, count): (&str, &RateLimit, u64),
+        only: Option<u64>,
+        take_out: impl FnOnce() -> Result<u64, TrypemaError>,
+    ) -> Result<u64, TrypemaError> {
+        if count == 0 || key.is_empty() {
+            return take_out();
+        }
+        let window = self.remote.windows.of(rate);
+        let window_ms = window.settings.grid.window_ms();
+        let window_key = WindowKeyRef { window_ms, key }.to_key();
+        let deadline = self.remote.deadline();
+        let claim = self.claim(window_key, deadline);
+        let claim = claim.map_err(|failure| failure.into_error(count));
+        let claim = self.remote.counters.checked(claim)?;
+        let now = self.now();
+        for window_key in &claim.keys {
+            let mut gifts = self.kept_gifts(Some(window_key));
+            let rest = self.state(window_key, |state| {
+                // A lease that has ended is given back in any case.
+                let stays = match (only, state.lease.look(now, 0, u64::MAX, |_| true)) {
+                    (Some(tick), Spend::Spent { terms, .. }) => terms.tick != tick,
+                    _ => false,
+                };
+                if stays { None } else { state.lease.take_back(u64::MAX) }
+            });
+            gifts.extend(rest.map(|rest| self.gift(window, window_key, rest, now)));
+            if !gifts.is_empty() {
+                self.ask_for(&[], gifts, deadline);
+            }
+        }
+        take_out()
+    }
+
+    /// Forgets a key in all windows that were set, or that this limiter has used.
+    pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
+        let deadline = self.remote.deadline();
+        let mut claims = Vec::new();
+        for window in self.remote.windows.iter() {
+            let window_ms = window.settings.grid.window_ms();
+            let claim = self.claim(WindowKey { window_ms, key: key.into() }, deadline);
+            let claim = claim.map_err(|failure| failure.into_error(0));
+            claims.push(self.remote.counters.checked(claim)?);
+        }
+        for key in claims.iter().flat_map(|claim| &claim.keys) {
+            // The server is about to forget them: given back, they would be others'.
+            self.kept_gifts(Some(key));
+            self.state(key, |state| state.lease.take_back(u64::MAX));
+        }
+        self.remote.reset(key)
+    }
+}
