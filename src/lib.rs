@@ -100,6 +100,7 @@
 #[cfg(feature = "proptest")]
 mod arbitrary;
 mod clock;
+mod combined;
 #[cfg(feature = "serde")]
 mod config;
 mod decision;
@@ -145,7 +146,8 @@ pub use self::redis::{
     RedisEvent, RedisRateLimiter, RedisRateLimiterBuilder, RedisStats, RedisSuppressed,
 };
 pub use clock::{Clock, ManualClock, MonotonicClock, Watch};
-pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};
+pub use combined::{Buckets, Combined};
+pub use decision::{Admitted, Bucket, RateLimitDecision};
 pub use error::TrypemaError;
 pub use key::{Key, Lookup};
 pub use limiter::Limiter;

@@ -120,8 +120,8 @@ pub trait Limiter: Send + Sync {
             }
             // All of them, before the first problem is told.
             let mut undone = Ok(());
-            for (&(key, rate, count), bucket) in calls.iter().zip(combined.buckets) {
-                undone = undone.and(self.undo(key, rate, bucket, count).map(|_| ()));
+            for (&(key, rate, count), bucket) in calls.iter().zip(&combined.buckets) {
+                undone = undone.and(self.undo(key, rate, *bucket, count).map(|_| ()));
             }
             let refused = Combined::new(decision?, index);
             return undone.map(|()| refused);

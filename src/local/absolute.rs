@@ -15,7 +15,7 @@ use crate::local::map::State;
 use crate::policy::{Grid, absolute};
 use crate::random::Random;
 use crate::settings::Settings;
-use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
+use crate::window::{Limit, MarkId, Outcome, RetryHint, Timeline, Window};
 use crate::{
     Admitted, Bucket, Combined, DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError,
 };
@@ -71,6 +71,15 @@ impl KeyState for Window {
         Some(decision(context, call, outcome)?.with_bucket(Bucket::NONE))
     }
 
+    fn refusal(
+        context: &Context<'_, Self>,
+        call: &Call<'_>,
+        usage: u64,
+        retry_hint: Option<RetryHint>,
+    ) -> Option<RateLimitDecision> {
+        Some(rejected(context, call, usage, retry_hint))
+    }
+
     fn new(timeline: &Timeline, now: Now) -> Self {
         Self::new(timeline, now.tick)
     }
@@ -115,14 +124,22 @@ fn decision(
             let remaining = call.capacity - usage - call.count;
             Some(RateLimitDecision::Allowed { remaining, bucket: bucket_of(outcome) })
         }
-        Outcome::Rejected { usage, retry_hint } => {
-            let Call { capacity, now, .. } = call;
-            let retry_hint = retry_hint.map(|hint| (hint.tick, hint.remaining));
-            let grid = &context.config.grid;
-            Some(absolute::rejected(grid, now.millis, *capacity, usage, retry_hint))
-        }
+        Outcome::Rejected { usage, retry_hint } => Some(rejected(context, call, usage, retry_hint)),
         Outcome::Dead => None,
     }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `Window::add`")]
+fn rejected(
+    context: &Context<'_, Window>,
+    call: &Call<'_>,
+    usage: u64,
+    retry_hint: Option<RetryHint>,
+) -> RateLimitDecision {
+    let Call { capacity, now, .. } = call;
+    let retry_hint = retry_hint.map(|hint| (hint.tick, hint.remaining));
+    absolute::rejected(&context.config.grid, now.millis, *capacity, usage, retry_hint)
 }
 
 /// The Absolute strategy of a [`LocalRateLimiter`](crate::LocalRateLimiter): admits up to the

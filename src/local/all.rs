@@ -5,10 +5,15 @@
 //! others were added to, these are undone: exactly those units, in their very buckets. So no limit is
 //! ever overshot, and a call that is turned away leaves no units behind, whoever else adds meanwhile.
 //!
-//! Keys are added to in the order given. Two calls that meet on the same keys may turn each other away;
-//! each then looks again, a few times, and answers by what stood in its way.
+//! Two calls that meet on the same keys may turn each other away; each then looks again, a few times, and
+//! answers by what stood in its way.
+//!
+//! Most calls are decided by a quicker way, told in `all_known`. What is here decides all of them.
 
+use core::cell::OnceCell;
+use core::cmp::Reverse;
 use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
 use std::panic::{self, AssertUnwindSafe};
 
 use crate::key::Lookup;
@@ -24,8 +29,8 @@ const ROUNDS: usize = 8;
 struct Group<'c, K, V: KeyState, S, Q: ?Sized> {
     engine: &'c Engine<K, V, S>,
     key: &'c Q,
-    /// The key, owned, to compare others with.
-    owned: K,
+    /// The key, owned, once it was compared with another.
+    owned: OnceCell<K>,
     /// The sum of the counts.
     total: u64,
     /// The rate that allows the least, and the index of its call.
@@ -34,17 +39,53 @@ struct Group<'c, K, V: KeyState, S, Q: ?Sized> {
     index: usize,
 }
 
-/// Groups that were added to, and are undone unless the call is admitted; also where a panic ends it.
-struct Added<'g, 'c, K, V, S, Q>
+/// The decision of a group that turns the call away.
+struct Refusal {
+    decision: RateLimitDecision,
+    /// The index of the group.
+    at: usize,
+}
+
+/// Additions that are undone when this is dropped, so that a panic undoes them, too.
+pub(in crate::local) struct Added<'w, 'c, K, V, S, Q>(Vec<Addition<'w, 'c, K, V, S, Q>>)
+where
+    K: Hash + Eq + Clone,
+    V: KeyState,
+    S: BuildHasher,
+    Q: Lookup<K> + ?Sized;
+
+struct Addition<'w, 'c, K, V: KeyState, S, Q: ?Sized> {
+    engine: &'w Engine<K, V, S>,
+    key: &'c Q,
+    count: u64,
+    bucket: Bucket,
+}
+
+impl<'w, 'c, K, V, S, Q> Added<'w, 'c, K, V, S, Q>
 where
     K: Hash + Eq + Clone,
     V: KeyState,
     S: BuildHasher,
     Q: Lookup<K> + ?Sized,
 {
-    groups: &'g [Group<'c, K, V, S, Q>],
-    decisions: Vec<RateLimitDecision>,
-    is_admitted: bool,
+    pub(in crate::local) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(in crate::local) fn push(
+        &mut self,
+        engine: &'w Engine<K, V, S>,
+        key: &'c Q,
+        count: u64,
+        bucket: Bucket,
+    ) {
+        self.0.push(Addition { engine, key, count, bucket });
+    }
+
+    /// All were admitted: nothing is undone.
+    fn keep(&mut self) {
+        self.0.clear();
+    }
 }
 
 impl<K, V, S, Q> Drop for Added<'_, '_, K, V, S, Q>
@@ -55,15 +96,10 @@ where
     Q: Lookup<K> + ?Sized,
 {
     fn drop(&mut self) {
-        if self.is_admitted {
-            return;
-        }
-        for (group, decision) in self.groups.iter().zip(&self.decisions) {
-            if let Some(bucket) = decision.bucket() {
-                // A key's own code may panic here: that costs neither the other groups nor the process.
-                let undo = || group.engine.undo(group.key, bucket, group.total);
-                let _ = panic::catch_unwind(AssertUnwindSafe(undo));
-            }
+        for &Addition { engine, key, count, bucket } in &self.0 {
+            // A key's own code may panic here: that costs neither the other additions nor the process.
+            let undo = || engine.undo(key, bucket, count);
+            let _ = panic::catch_unwind(AssertUnwindSafe(undo));
         }
     }
 }
@@ -82,6 +118,9 @@ where
     where
         Q: Lookup<K> + ?Sized,
     {
+        if let Some(combined) = self.inc_all_known(calls) {
+            return combined;
+        }
         let (groups, group_of) = self.groups(calls);
         let mut combined = add_all(&groups);
         if let Some(tightest) = groups.get(combined.tightest) {
@@ -114,7 +153,7 @@ where
             group_of.push(Some(known.unwrap_or(groups.len())));
             match known.map(|at| &mut groups[at]) {
                 None => {
-                    let owned = key.to_key();
+                    let owned = OnceCell::new();
                     groups.push(Group { engine, key, owned, total: count, rate, capacity, index });
                 }
                 Some(group) => {
@@ -137,7 +176,7 @@ where
     Q: Lookup<K> + ?Sized,
 {
     fn is_of(&self, engine: &Engine<K, V, S>, key: &Q) -> bool {
-        core::ptr::eq(self.engine, engine) && key.is(&self.owned)
+        core::ptr::eq(self.engine, engine) && key.is(self.owned.get_or_init(|| self.key.to_key()))
     }
 }
 
@@ -155,20 +194,18 @@ where
         let others = if round == 0 { groups.get(1..).unwrap_or_default() } else { groups };
         if !V::RECORDS_DECLINES
             && look(others).is_some()
-            && let Some(refused) = look(groups)
+            && let Some(refusal) = look(groups)
         {
-            return told(groups, refused);
+            return told(groups, refusal);
         }
         match try_add(groups) {
             Ok(combined) => return combined,
-            Err(by) => refused = Some(by),
+            Err(refusal) => refused = Some(refusal),
         }
         // Nor does another look help a key that has found no room.
-        let has_no_room = |by: &Combined| {
-            by.retry_after().is_some() && {
-                let group = &groups[by.tightest];
-                group.engine.has_no_room_for(group.key)
-            }
+        let has_no_room = |refusal: &Refusal| {
+            let group = &groups[refusal.at];
+            !refusal.decision.is_never() && group.engine.has_no_room_for(group.key)
         };
         if V::RECORDS_DECLINES || refused.as_ref().is_some_and(has_no_room) {
             break;
@@ -177,12 +214,12 @@ where
     // Without groups nothing was asked for, so nothing refuses.
     refused.map_or_else(
         || Combined::new(RateLimitDecision::allowed(u64::MAX), 0),
-        |refused| told(groups, refused),
+        |refusal| told(groups, refusal),
     )
 }
 
 /// Of the groups that do not fit, the one with the longest wait; if one never fits, that one.
-fn look<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>]) -> Option<Combined>
+fn look<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>]) -> Option<Refusal>
 where
     K: Hash + Eq + Clone,
     V: KeyState,
@@ -191,55 +228,62 @@ where
 {
     let looks = groups.iter().enumerate().map(|(at, group)| {
         let decision = group.engine.is_allowed(group.key, group.rate, group.total);
-        Combined::new(decision, at)
+        Refusal { decision, at }
     });
-    // `None`, that is never, is the longest wait. Ties go to the call that comes first.
-    let wait = |refused: &Combined| {
-        let wait = refused.retry_after().map_or((1, None), |wait| (0, Some(wait)));
-        (wait, core::cmp::Reverse(groups[refused.tightest].index))
-    };
-    looks.filter(|look| !look.is_allowed()).max_by_key(wait)
+    // Ties go to the call that comes first.
+    let wait = |look: &Refusal| (wait(&look.decision), Reverse(groups[look.at].index));
+    looks.filter(|look| !look.decision.is_allowed()).max_by_key(wait)
+}
+
+/// How long a refusal says to wait, to compare it with others: `None`, that is never, is the longest.
+pub(in crate::local) fn wait(refused: &RateLimitDecision) -> (bool, Option<Duration>) {
+    let wait = refused.retry_after();
+    (wait.is_none(), wait)
 }
 
 /// Adds to all groups, or to none.
-fn try_add<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>]) -> Result<Combined, Combined>
+fn try_add<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>]) -> Result<Combined, Refusal>
 where
     K: Hash + Eq + Clone,
     V: KeyState,
     S: BuildHasher,
     Q: Lookup<K> + ?Sized,
 {
-    let decisions = Vec::with_capacity(groups.len());
-    let mut added = Added { groups, decisions, is_admitted: false };
+    let mut decisions = Vec::with_capacity(groups.len());
+    let mut added = Added(Vec::with_capacity(groups.len()));
     for (at, group) in groups.iter().enumerate() {
         let decision = group.engine.try_inc(group.key, group.rate, group.total);
         if !decision.is_allowed() {
-            return Err(Combined::new(decision, at));
+            return Err(Refusal { decision, at });
         }
-        added.decisions.push(decision);
+        if let Some(bucket) = decision.bucket() {
+            added.push(group.engine, group.key, group.total, bucket);
+        }
+        decisions.push(decision);
     }
-    added.is_admitted = true;
-    let least = |at: &usize| (added.decisions[*at].remaining(), groups[*at].index);
+    let least = |at: &usize| (decisions[*at].remaining(), groups[*at].index);
     let Some(tightest) = (0..groups.len()).min_by_key(least) else {
         return Ok(Combined::new(RateLimitDecision::allowed(u64::MAX), 0));
     };
-    let mut combined = Combined::new(added.decisions[tightest], tightest);
-    for (group, decision) in groups.iter().zip(&added.decisions) {
+    let mut combined = Combined::new(decisions[tightest], tightest);
+    for (group, decision) in groups.iter().zip(&decisions) {
         let _ = group.engine.decided(group.key, group.total, *decision);
         combined.buckets.push(decision.bucket().unwrap_or(Bucket::NONE));
     }
+    // Only now that all observers were told: where one of them panics, nothing stays counted.
+    added.keep();
     Ok(combined)
 }
 
 /// The refusal, counted, and told to the observer of the key that refused.
-fn told<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>], refused: Combined) -> Combined
+fn told<K, V, S, Q>(groups: &[Group<'_, K, V, S, Q>], refusal: Refusal) -> Combined
 where
     K: Hash + Eq + Clone,
     V: KeyState,
     S: BuildHasher,
     Q: Lookup<K> + ?Sized,
 {
-    let group = &groups[refused.tightest];
-    let _ = group.engine.decided(group.key, group.total, refused.decision);
-    refused
+    let Refusal { decision, at } = refusal;
+    let group = &groups[at];
+    Combined::new(group.engine.decided(group.key, group.total, decision), at)
 }

@@ -91,7 +91,7 @@ where
 
     /// The capacity that nearly all calls are decided by; `None` of rare calls.
     #[inline]
-    fn usual(&self, rate: &RateLimit, count: u64) -> Option<u64> {
+    pub(in crate::local) fn usual(&self, rate: &RateLimit, count: u64) -> Option<u64> {
         // A draw that can be noticed must not be made again where this way leads nowhere.
         if count == 0 || self.observer.is_some() || V::random(&self.settings).is_some() {
             return None;

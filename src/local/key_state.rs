@@ -8,7 +8,7 @@ use crate::local::map::State;
 use crate::policy::Grid;
 use crate::random::Random;
 use crate::settings::Settings;
-use crate::window::{Limit, Outcome, Timeline, Window};
+use crate::window::{Limit, Outcome, RetryHint, Timeline, Window};
 
 /// A key's state under some strategy, and how that strategy decides.
 pub(crate) trait KeyState: State + Sized {
@@ -41,6 +41,17 @@ pub(crate) trait KeyState: State + Sized {
         context: &Context<'_, Self>,
         call: &Call<'_>,
     ) -> Option<RateLimitDecision>;
+
+    /// The refusal of a call that does not fit below its capacity, because of this usage. `None` where the
+    /// strategy has more to ask, or to record.
+    fn refusal(
+        _context: &Context<'_, Self>,
+        _call: &Call<'_>,
+        _usage: u64,
+        _retry_hint: Option<RetryHint>,
+    ) -> Option<RateLimitDecision> {
+        None
+    }
 
     /// Records a wait that was given up. `None` of a dead state.
     fn give_up(&self, _context: &Context<'_, Self>, _call: &Call<'_>) -> Option<()> {

@@ -8,7 +8,7 @@
 //! - `call`: one call on its way to a decision;
 //! - `units`: calls that are the same under every strategy, whatever the limit;
 //! - `windows`: a strategy's engines, one for each window, and which of them a rate is judged by;
-//! - `all`: several limits at once;
+//! - `all`: several limits at once; `all_known` is the quick way of keys that have a state;
 //! - `inner`: both strategies, and the cleanup thread; `config` holds the settings that all keys in a
 //!   window share;
 //! - `counters`, `clock_cache`: one thread's own counters and time; `observer` is told of decisions;
@@ -19,6 +19,7 @@
 mod absolute;
 mod acquire;
 mod all;
+mod all_known;
 mod attempt;
 mod bounded_map;
 mod builder;

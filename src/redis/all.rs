@@ -12,7 +12,7 @@ use crate::redis::observer::Observed;
 use crate::redis::reply::{self, Verdict};
 use crate::redis::request::{Arguments, Call, MAX_COUNT, Request};
 use crate::redis::{DecisionSource, OnUnavailable};
-use crate::{Bucket, Combined, RateLimit, RateLimitDecision, TrypemaError};
+use crate::{Bucket, Buckets, Combined, RateLimit, RateLimitDecision, TrypemaError};
 
 /// The calls of one key in one window.
 struct Group<'c> {
@@ -49,7 +49,7 @@ impl<S: Strategy> Engine<S> {
             self.counters.came_from(source);
             if !decision.is_allowed() {
                 self.counters.decided(&decision);
-                return Ok((combined(decision, index, Vec::new()), source));
+                return Ok((combined(decision, index, Buckets::new()), source));
             }
             decisions.iter().for_each(|decision| self.counters.decided(decision));
             // Each call is told the bucket of its group.
@@ -214,13 +214,13 @@ impl<S: Strategy> Engine<S> {
         let (decision, source) = self.without_redis(Mode::Inc, call, failure)?;
         self.counters.came_from(source);
         self.counters.decided(&decision);
-        let buckets = calls.iter().map(|_| Bucket::NONE).collect();
-        let buckets = if decision.is_allowed() { buckets } else { Vec::new() };
+        let count = if decision.is_allowed() { calls.len() } else { 0 };
+        let buckets = Buckets::none(count);
         Ok((combined(decision, *index, buckets), source))
     }
 }
 
-fn combined(decision: RateLimitDecision, tightest: usize, buckets: Vec<Bucket>) -> Combined {
+fn combined(decision: RateLimitDecision, tightest: usize, buckets: Buckets) -> Combined {
     let mut combined = Combined::new(decision, tightest);
     combined.buckets = buckets;
     combined

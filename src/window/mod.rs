@@ -9,6 +9,7 @@
 //! - `advance`: how the marks of a window change.
 //! - `retry_hint`: when a rejected call would fit.
 //! - `undo`: how units are given back.
+//! - `two_steps`: additions that look first, for calls that concern several windows.
 //! - `given_back`: the list of those units.
 //! - `note`: the word that holds that list's address, or a shortcut for the fast path.
 //! - `gallop`: finding a threshold among marks.
@@ -27,6 +28,7 @@ mod ring;
 mod snapshot;
 mod striped;
 mod timeline;
+mod two_steps;
 mod undo;
 #[expect(clippy::module_inception, reason = "the folder is named after the type that it is about")]
 mod window;
@@ -34,8 +36,10 @@ mod words;
 
 pub(crate) use expiring::Expiring;
 pub(crate) use layout::Layout;
+pub(crate) use retry_hint::RetryHint;
 pub(crate) use snapshot::Limit;
 pub(crate) use striped::Striped;
 pub(crate) use timeline::Timeline;
+pub(crate) use two_steps::{Look, Room};
 pub(crate) use undo::MarkId;
 pub(crate) use window::{Outcome, Window};

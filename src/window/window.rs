@@ -524,7 +524,7 @@ impl Window {
     }
 
     #[inline]
-    fn swap_state(&self, state: u64, next: u64) -> bool {
+    pub(in crate::window) fn swap_state(&self, state: u64, next: u64) -> bool {
         // Release: publishes the mark, the note and the raised floor to the Acquire load of `state`
         // in `snapshot` and `fast_path`. Relaxed on failure: the loop loads it afresh.
         self.state.compare_exchange(state, next, Ordering::Release, Ordering::Relaxed).is_ok()

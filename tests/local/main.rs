@@ -28,6 +28,7 @@ mod pauses;
 mod periods;
 mod rates;
 mod settings;
+mod several;
 mod stats;
 mod suppressed;
 mod sweeping;

@@ -138,7 +138,7 @@ fn the_same_key_twice_is_judged_by_the_sum() {
         let combined = limiter.inc_all(&[("key", &nine, 3), ("key", &five, 2)]).unwrap();
         assert_eq!((combined.tightest, combined.remaining()), (1, 0));
         assert_eq!(limiter.usage("key", &five).unwrap(), 5);
-        for (count, bucket) in [3, 2].into_iter().zip(combined.buckets) {
+        for (count, bucket) in [3, 2].into_iter().zip(combined.buckets.to_vec()) {
             assert_eq!(limiter.undo("key", &five, bucket, count).unwrap(), count);
         }
         assert_eq!(limiter.usage("key", &five).unwrap(), 0);
@@ -152,7 +152,7 @@ fn nothing_asked_for_is_allowed() {
     for calls in [&[][..], &[("a", &rate, 0), ("b", &rate, 0)][..]] {
         let combined = limiter.absolute().inc_all::<str>(calls);
         assert!(combined.is_allowed());
-        assert_eq!(combined.buckets, vec![Bucket::NONE; calls.len()]);
+        assert_eq!(combined.buckets.to_vec(), vec![Bucket::NONE; calls.len()]);
     }
     assert!(limiter.is_empty());
 }

@@ -76,7 +76,7 @@ mod error;
 #[path = "../../../src/policy/mod.rs"]
 #[expect(dead_code, reason = "leased units, which only limiters over Redis have")]
 mod policy;
-pub use decision::{Admitted, Bucket, Combined, RateLimitDecision};
+pub use decision::{Admitted, Bucket, RateLimitDecision};
 pub use error::TrypemaError;
 
 #[path = "../../../src/local/slot_pool.rs"]
