@@ -33,11 +33,12 @@
 //! - [`LocalRateLimiter`] keeps its state in this process.
 #![cfg_attr(
     feature = "redis",
-    doc = "- [`RedisRateLimiter`] (feature `redis`) shares it between processes and hosts."
+    doc = "- [`RedisRateLimiter`] (feature `redis`) shares it between processes and hosts, call by call; \
+           [`HybridRateLimiter`] by leases, at the speed of this process."
 )]
 #![cfg_attr(
     not(feature = "redis"),
-    doc = "- `RedisRateLimiter` (feature `redis`) shares it between processes and hosts."
+    doc = "- `RedisRateLimiter` and `HybridRateLimiter` (feature `redis`) share it between processes and hosts."
 )]
 //! - [`LocalAbsolute`] and [`LocalSuppressed`] are the strategies: reject past the limit, or thin calls out between
 //!   a soft and a hard limit.

@@ -8,6 +8,7 @@
 //! | [testing] | time, chance, decisions and errors in tests of your own |
 //! | [operations] | the checklist before production, every error and its answer, numbers to watch |
 //! | [redis] | one limit for several processes: outages, topologies, cost |
+//! | [hybrid] | the same by leases: how they work, what they cost, settings |
 //! | [redis_faults] | each fault of Redis, and the answer that a caller gets; written by a test |
 //! | [guarantees] | the promises, and the models, tests and seeded bugs behind each |
 //! | [speed] | how fast it is, beside others, and where it is behind |
@@ -40,6 +41,8 @@ page!(testing, "testing.md");
 page!(operations, "operations.md");
 #[cfg(any(feature = "redis", not(doctest)))]
 page!(redis, "redis.md");
+#[cfg(any(feature = "redis", not(doctest)))]
+page!(hybrid, "hybrid.md");
 page!(redis_faults, "redis-faults.md");
 page!(guarantees, "guarantees.md");
 page!(speed, "speed.md", "throughput.svg", "memory.svg");
