@@ -1,5 +1,5 @@
 -- ADDS `count` admitted and `declined` declined units in the bucket `tick`, whatever the limit. Replies
--- 0 if that is more than can be counted exactly. It writes nothing: WRITE of src/redis/script.rs does.
+-- 0 if that is more than can be counted exactly. It writes nothing: WRITE of src/redis/script/parts.rs does.
 --
 -- Takes:  what window.lua leaves; count; declined (nil under Absolute)
 -- Leaves: value, offset, renew  what to write, and at which offset; nil: it is the whole value. Whether

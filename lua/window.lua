@@ -60,7 +60,7 @@
 --
 -- SCRIPTS. A script is settings, the formats of a strategy, this file, and the parts of an operation,
 -- one after the other, as one chunk. src/redis/script.rs puts them together; parts of a line or two
--- stand there. A script for several keys has the section EACH KEY inside of a function.
+-- stand in src/redis/script/parts.rs. A script for several keys has the section EACH KEY inside of a loop.
 --
 -- Takes:  what formats.lua leaves
 --         now                   the time in microseconds, set by tests; else nil

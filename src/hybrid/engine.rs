@@ -21,6 +21,7 @@ use crate::policy::Grid;
 use crate::redis::DecisionSource;
 use crate::redis::denial_cache::DenialCache;
 use crate::redis::engine::{self, Mode, Settled, Strategy};
+use crate::redis::execute::Cacheable;
 use crate::redis::inner::Inner;
 use crate::redis::request::{Call, MAX_COUNT};
 use crate::redis::script::Family;
@@ -360,7 +361,7 @@ struct Asks<'c> {
     call: Call<'c>,
     key: WindowKey,
     caller: Arc<Caller>,
-    cacheable: Option<engine::Cacheable>,
+    cacheable: Option<Cacheable>,
 }
 
 /// Whether a call spends units with this note.

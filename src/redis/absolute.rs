@@ -12,8 +12,8 @@ use crate::redis::engine::{Engine, Mode, Strategy};
 use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::reply::{self, Verdict};
-use crate::redis::request::{Argument, Arguments, Call};
-use crate::redis::script::Family;
+use crate::redis::request::Call;
+use crate::redis::script::{Family, pack};
 use crate::redis::windows::Window;
 use crate::{
     Admitted, Bucket, Combined, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision,
@@ -169,7 +169,9 @@ impl RedisAbsolute {
         self.engine.undo(key, rate, bucket, count)
     }
 
-    /// Forgets the key and all its units. Returns whether Redis knew it.
+    /// Forgets the key and all its units, in the windows that were set. If none were: in those of a second, a
+    /// minute, an hour, a day and a week, and of every other period that this limiter has been asked about.
+    /// Returns whether Redis knew it.
     ///
     /// # Errors
     /// See [`RedisAbsolute`]. Also an error while a local limiter stands in for Redis: the local limiter
@@ -239,9 +241,11 @@ impl Strategy for Absolute {
     const FAMILY: Family = Family::Absolute;
     const NEVER: RateLimitDecision = RateLimitDecision::rejected(None, 0);
 
-    fn arguments(_: &Inner, call: &Call<'_>) -> Arguments {
-        let capacity = Self::limit(call.window, call.rate);
-        Arguments::new([Argument::Whole(call.count), Argument::Whole(capacity)])
+    fn arguments(_: &Inner, call: &Call<'_>) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(14);
+        pack::<7>(call.count, &mut packed);
+        pack::<7>(Self::limit(call.window, call.rate), &mut packed);
+        packed
     }
 
     fn pack(_: &Inner, call: &Call<'_>, out: &mut Vec<u8>) {

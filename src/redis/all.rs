@@ -5,7 +5,9 @@
 
 use core::cmp::Reverse;
 
+use crate::redis::denial_cache::Several;
 use crate::redis::engine::{Engine, Mode, Strategy};
+use crate::redis::execute::Cacheable;
 use crate::redis::net::Failure;
 use crate::redis::net::failure::Kind;
 use crate::redis::observer::Observed;
@@ -21,6 +23,13 @@ struct Group<'c> {
     capacity: u64,
     /// The index of the call with that rate.
     index: usize,
+}
+
+/// Everything that the denial cache has to know of a call before the server is asked.
+struct Asked {
+    several: Several,
+    /// Of each group.
+    asks: Vec<Cacheable>,
 }
 
 /// A decision on all of it, by the index of a group; and that of each group, if all are admitted.
@@ -39,11 +48,24 @@ impl<S: Strategy> Engine<S> {
                 let decision = RateLimitDecision::allowed(u64::MAX);
                 return Ok((combined(decision, 0, buckets), DecisionSource::Nobody));
             }
+            let asked = match self.repeat_all(&groups) {
+                Ok(asked) => asked,
+                Err((decision, index)) => {
+                    let source = DecisionSource::DenialCache;
+                    self.counters.came_from(source);
+                    self.counters.decided(&decision);
+                    return Ok((combined(decision, index, Buckets::new()), source));
+                }
+            };
             let reply = self.inner.router.ask(&self.request_all(&groups), self.deadline());
-            let (at, decisions) = match reply {
-                Ok(verdicts) => self.decide_all(&groups, &verdicts)?,
+            let verdicts = match reply {
+                Ok(verdicts) => verdicts,
                 Err(failure) => return self.all_without_redis(calls, &groups, failure),
             };
+            let (at, decisions) = self.decide_all(&groups, &verdicts)?;
+            if let Some(asked) = asked {
+                self.remember_all(&asked, &groups, &verdicts, at);
+            }
             let (decision, index) = (decisions[at], groups[at].index);
             let source = DecisionSource::Server;
             self.counters.came_from(source);
@@ -124,7 +146,50 @@ impl<S: Strategy> Engine<S> {
         Ok((groups, group_of))
     }
 
-    fn request_all(&self, groups: &[Group<'_>]) -> Request<'_, Vec<Option<Verdict>>> {
+    /// For a call that has to be asked for, if the denial cache does not repeat the rejection of its tightest
+    /// limit.
+    fn repeat_all(
+        &self,
+        groups: &[Group<'_>],
+    ) -> Result<Option<Asked>, (RateLimitDecision, usize)> {
+        let Some(denial_cache) = &self.denial_cache else {
+            return Ok(None);
+        };
+        let asks = groups.iter().map(|group| Self::asks(&group.call)).collect::<Vec<_>>();
+        let keys = groups.iter().map(|group| group.call.key);
+        let several = denial_cache.several(keys.clone().zip(asks.iter().copied()));
+        for (group, ask) in groups.iter().zip(&asks) {
+            if let Some(verdict) = denial_cache.repeat(group.call.key, *ask, Some(several)) {
+                let decision = self.decision(Mode::Inc, &group.call, verdict);
+                return Err((decision, group.index));
+            }
+        }
+        let tickets = keys.map(|key| denial_cache.ticket(key));
+        Ok(Some(Asked { several, asks: asks.into_iter().zip(tickets).collect() }))
+    }
+
+    /// Remembers the rejections among the verdicts, of which that at `tightest` stands for all.
+    fn remember_all(
+        &self,
+        asked: &Asked,
+        groups: &[Group<'_>],
+        verdicts: &[Verdict],
+        tightest: usize,
+    ) {
+        let Some(denial_cache) = &self.denial_cache else {
+            return;
+        };
+        let remember = |at: usize, of| {
+            let (ask, ticket) = asked.asks[at];
+            denial_cache.remember(groups[at].call.key, ask, ticket, &verdicts[at], of);
+        };
+        // The tightest last: a key keeps its last rejection, of whatever window.
+        let others = (0..verdicts.len().min(groups.len())).filter(|at| *at != tightest);
+        others.for_each(|at| remember(at, None));
+        remember(tightest, Some(asked.several));
+    }
+
+    fn request_all(&self, groups: &[Group<'_>]) -> Request<'_, Vec<Verdict>> {
         let mut packed = Vec::new();
         for Group { call, .. } in groups {
             S::pack(&self.inner, call, &mut packed);
@@ -142,14 +207,12 @@ impl<S: Strategy> Engine<S> {
     fn decide_all(
         &self,
         groups: &[Group<'_>],
-        verdicts: &[Option<Verdict>],
+        verdicts: &[Verdict],
     ) -> Result<Decided, TrypemaError> {
-        // A call that fits where others do not comes back without a decision.
-        let open = RateLimitDecision::allowed(u64::MAX);
-        let decisions = groups.iter().zip(verdicts.iter().chain(core::iter::repeat(&None)));
-        let decisions = decisions.map(|(group, verdict)| {
-            verdict.map_or(open, |verdict| self.decision(Mode::Inc, &group.call, verdict))
-        });
+        // A call that is declined under Suppressed ends it: the calls behind it come back undecided.
+        let decisions = groups.iter().zip(verdicts);
+        let decisions =
+            decisions.map(|(group, verdict)| self.decision(Mode::Inc, &group.call, *verdict));
         let decisions = decisions.collect::<Vec<_>>();
         let all = || decisions.iter().zip(groups).enumerate();
         let refused = all().filter(|(_, (decision, _))| !decision.is_allowed());
@@ -165,7 +228,7 @@ impl<S: Strategy> Engine<S> {
             }
             return Ok((at, decisions));
         }
-        if verdicts.len() != groups.len() || verdicts.iter().any(Option::is_none) {
+        if verdicts.len() != groups.len() {
             let cause = format!("{} verdicts on {} limits", verdicts.len(), groups.len());
             return Err(Kind::Protocol { cause }.at("a server").into_error(0));
         }

@@ -9,14 +9,18 @@ use thread_local::ThreadLocal;
 use crate::redis::engine::Mode;
 use crate::redis::net::failure::Kind;
 use crate::redis::{DecisionSource, RedisStats};
-use crate::{RateLimitDecision, TrypemaError};
+use crate::{RateLimitDecision, TrypemaError, thread_exit};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    threads: ThreadLocal<[AtomicU64; COUNTERS]>,
+    threads: ThreadLocal<PerThread>,
+    /// Shared by all threads that are ending.
+    ending: PerThread,
     /// The longest wait, in nanoseconds.
     longest_wait: AtomicU64,
 }
+
+type PerThread = [AtomicU64; COUNTERS];
 
 #[derive(Clone, Copy)]
 enum Counter {
@@ -126,6 +130,11 @@ impl Counters {
 
     #[inline]
     fn count(&self, counter: Counter) {
+        if thread_exit::running().is_none() {
+            // Relaxed: a plain counter.
+            self.ending[counter as usize].fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let counter = &self.threads.get_or_default()[counter as usize];
         // Relaxed, and no read-modify-write: only this thread writes. A thread that is given the
         // counters of one that has ended is ordered after it by `ThreadLocal`.
@@ -133,7 +142,7 @@ impl Counters {
     }
 
     pub(crate) fn add_to(&self, stats: &mut RedisStats) {
-        for counters in &self.threads {
+        for counters in self.threads.iter().chain([&self.ending]) {
             // Relaxed: a sum over threads is a moment's guess in any case.
             let read = |counter: Counter| counters[counter as usize].load(Ordering::Relaxed);
             stats.allowed += read(Counter::Allowed);

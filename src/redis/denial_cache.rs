@@ -7,15 +7,20 @@
 //! end the rejection at once; units given back elsewhere do when the entry is too old, at most the
 //! configured time later.
 //!
+//! A rejection of several limits at once is that of the tightest one, which keeps it, marked with the whole
+//! call: so it is repeated to the same call only. How the others were is known then, and the longest wait
+//! stays the longest.
+//!
 //! A lookup takes no lock. The cache holds one entry for each key, its last rejection, up to a bound.
 
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hash, Hasher};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use papaya::HashMap;
 
 use crate::clock::ClockSource;
+use crate::local::guard::guard;
 use crate::redis::generations::Generations;
 use crate::redis::reply::Verdict;
 use crate::{DefaultHashBuilder, Key};
@@ -35,7 +40,7 @@ pub(crate) struct DenialCache {
 }
 
 /// The part of a call that its rejection depends on, besides the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Ask {
     pub(crate) window_ms: u64,
     pub(crate) capacity: u64,
@@ -44,6 +49,8 @@ pub(crate) struct Ask {
 
 struct Denial {
     ask: Ask,
+    /// If it was one of several limits, and the tightest: that call.
+    of: Option<Several>,
     generation: u64,
     /// When the call would be admitted, as the server said.
     until_us: u64,
@@ -52,6 +59,10 @@ struct Denial {
     left: u64,
     usage: u64,
 }
+
+/// A call about several limits, by its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Several(u64);
 
 /// When the server was asked, in time and in generation.
 #[derive(Debug, Clone, Copy)]
@@ -78,11 +89,18 @@ impl DenialCache {
         })
     }
 
-    /// The same rejection again, if it still holds.
-    pub(crate) fn repeat(&self, key: &str, ask: Ask) -> Option<Verdict> {
-        let entries = self.entries.pin();
-        let denial = entries.get(key)?;
-        if denial.ask != ask {
+    /// A call about these limits.
+    pub(crate) fn several<'a>(&self, limits: impl Iterator<Item = (&'a str, Ask)>) -> Several {
+        let mut hasher = self.hasher.build_hasher();
+        limits.for_each(|limit| limit.hash(&mut hasher));
+        Several(hasher.finish())
+    }
+
+    /// The same rejection again, if it still holds. `of`: only one that was the tightest of that call.
+    pub(crate) fn repeat(&self, key: &str, ask: Ask, of: Option<Several>) -> Option<Verdict> {
+        let guard = guard(&self.entries);
+        let denial = self.entries.get(key, &guard)?;
+        if denial.ask != ask || of.is_some() && denial.of != of {
             return None;
         }
         let now = self.now_us();
@@ -100,8 +118,16 @@ impl DenialCache {
         Ticket { generation: self.generations.current(self.hash(key)), asked_us }
     }
 
-    /// Remembers the server's answer to the call that took the ticket.
-    pub(crate) fn remember(&self, key: &str, ask: Ask, ticket: Ticket, verdict: &Verdict) {
+    /// Remembers the server's answer to the call that took the ticket. `of`: the call that it was the
+    /// tightest limit of.
+    pub(crate) fn remember(
+        &self,
+        key: &str,
+        ask: Ask,
+        ticket: Ticket,
+        verdict: &Verdict,
+        of: Option<Several>,
+    ) {
         let &Verdict::Later { wait_us, left, usage } = verdict else { return };
         // The server decided after it was asked: it would admit the call at this moment or later.
         let until_us = ticket.asked_us.saturating_add(wait_us);
@@ -110,19 +136,20 @@ impl DenialCache {
         if stale_us <= now {
             return;
         }
-        let entries = self.entries.pin();
-        if entries.len() >= self.most && !entries.contains_key(key) && !self.make_room(now) {
+        let guard = guard(&self.entries);
+        let is_full = self.entries.len() >= self.most;
+        if is_full && !self.entries.contains_key(key, &guard) && !self.make_room(now) {
             return;
         }
         let generation = ticket.generation;
-        let denial = Denial { ask, generation, until_us, stale_us, left, usage };
-        entries.insert(Key::from(key), denial);
+        let denial = Denial { ask, of, generation, until_us, stale_us, left, usage };
+        self.entries.insert(Key::from(key), denial, &guard);
     }
 
     /// To be called when units of the key were given back, or the key was forgotten.
     pub(crate) fn forget(&self, key: &str) {
         self.generations.begin(self.hash(key));
-        self.entries.pin().remove(key);
+        self.entries.remove(key, &guard(&self.entries));
     }
 
     /// Drops entries that are too old. Not at every call: that would be a look at all of them.
@@ -140,9 +167,8 @@ impl DenialCache {
         {
             return false;
         }
-        let entries = self.entries.pin();
-        entries.retain(|_, denial| now < denial.stale_us);
-        entries.len() < self.most
+        self.entries.retain(|_, denial| now < denial.stale_us, &guard(&self.entries));
+        self.entries.len() < self.most
     }
 
     /// The time in the unit of the server's hints.

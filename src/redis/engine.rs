@@ -12,19 +12,18 @@ use std::sync::{Arc, OnceLock};
 
 use ::redis::Value;
 
-use crate::clock::{Clock, ClockSource, MonotonicClock};
+use crate::clock::{ClockSource, MonotonicClock};
 use crate::policy::Grid;
 use crate::redis::counters::Counters;
-use crate::redis::denial_cache::{Ask, DenialCache, Ticket};
+use crate::redis::denial_cache::DenialCache;
 use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
-use crate::redis::net::{Deadline, Failure};
 use crate::redis::observer::Observed;
-use crate::redis::reply::{self, Verdict};
-use crate::redis::request::{Argument, Arguments, Call, Request};
-use crate::redis::script::{Family, Operation, Script};
+use crate::redis::reply::Verdict;
+use crate::redis::request::Call;
+use crate::redis::script::{Family, Script};
 use crate::redis::windows::{Plan, Window, Windows};
-use crate::redis::{DecisionSource, OnUnavailable, RedisStats};
+use crate::redis::{DecisionSource, RedisStats};
 use crate::{Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
 
 /// The parts that differ between the strategies.
@@ -34,8 +33,8 @@ pub(crate) trait Strategy: Send + Sync + 'static {
     /// The decision on more than an unused key would admit.
     const NEVER: RateLimitDecision;
 
-    /// The arguments of scripts that decide.
-    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments;
+    /// The arguments of scripts that decide, packed into one.
+    fn arguments(inner: &Inner, call: &Call<'_>) -> Vec<u8>;
 
     /// The parser of their replies.
     fn parse(mode: Mode) -> fn(Value) -> Result<Verdict, Kind>;
@@ -66,16 +65,6 @@ pub(crate) enum Mode {
 
 /// A decision, and its source.
 pub(crate) type Settled = Result<(RateLimitDecision, DecisionSource), TrypemaError>;
-
-/// A call that asks for a decision, after a first look.
-enum Prepared<'a> {
-    /// Decided here.
-    Local(RateLimitDecision, DecisionSource),
-    Remote(Request<'a, Verdict>, Option<Cacheable>),
-}
-
-/// The denial cache may remember the reply.
-pub(crate) type Cacheable = (Ask, Ticket);
 
 // As `Inner`.
 impl<S> std::panic::UnwindSafe for Engine<S> {}
@@ -198,233 +187,6 @@ impl<S: Strategy> Engine<S> {
             self.settled(Mode::Inc, (key, count), settled, observed)
         })
         .collect()
-    }
-
-    fn execute_many(&self, calls: &[Call<'_>]) -> Vec<Settled> {
-        let (mut requests, mut asked) = (Vec::new(), Vec::new());
-        let known = calls.iter().map(|call| match self.prepare(Mode::Inc, call) {
-            Prepared::Local(decision, source) => Some(Ok((decision, source))),
-            Prepared::Remote(request, cacheable) => {
-                requests.push(request);
-                asked.push((call, cacheable));
-                None
-            }
-        });
-        let known = known.collect::<Vec<_>>();
-        let replies = match requests[..] {
-            [] => Vec::new(),
-            _ => self.inner.router.ask_many(&requests, self.deadline()),
-        };
-        let replies = asked.into_iter().zip(replies);
-        let mut settled = replies
-            .map(|((call, cacheable), reply)| self.finish(Mode::Inc, call, cacheable, reply));
-        // Calls without a decision were sent, in this order.
-        known.into_iter().filter_map(|known| known.or_else(|| settled.next())).collect()
-    }
-
-    /// Decides a call whose arguments were checked.
-    pub(crate) fn execute(&self, mode: Mode, call: &Call<'_>) -> Settled {
-        match self.prepare(mode, call) {
-            Prepared::Local(decision, source) => Ok((decision, source)),
-            Prepared::Remote(request, cacheable) => {
-                let reply = self.inner.router.ask(&request, self.deadline());
-                self.finish(mode, call, cacheable, reply)
-            }
-        }
-    }
-
-    /// Decides what can be decided here; makes requests of the rest.
-    fn prepare<'c>(&self, mode: Mode, call: &Call<'c>) -> Prepared<'c> {
-        let Call { rate, count, .. } = *call;
-        if rate.is_unlimited() && (count == 0 || mode == Mode::Look) {
-            return Prepared::Local(RateLimitDecision::allowed(u64::MAX), DecisionSource::Nobody);
-        }
-        if count == 0 {
-            let arguments = Arguments::new([]);
-            let request = self.request(Operation::Usage, call, arguments, reply::nothing);
-            return Prepared::Remote(request, None);
-        }
-        let parse = S::parse(mode);
-        if rate.is_unlimited() {
-            let arguments = Arguments::new([Argument::Whole(count)]);
-            let request = self.request(Operation::Record, call, arguments, parse);
-            return Prepared::Remote(request, None);
-        }
-        let cacheable = match self.repeat(mode, call) {
-            Ok(cacheable) => cacheable,
-            Err(decision) => return Prepared::Local(decision, DecisionSource::DenialCache),
-        };
-        let operation = match mode {
-            Mode::Inc => Operation::Inc,
-            Mode::Look => Operation::Look,
-            Mode::Wait => Operation::Wait,
-        };
-        let arguments = S::arguments(&self.inner, call);
-        Prepared::Remote(self.request(operation, call, arguments, parse), cacheable)
-    }
-
-    /// For a call that has to be asked for, if the denial cache does not repeat a rejection.
-    pub(crate) fn repeat(
-        &self,
-        mode: Mode,
-        call: &Call<'_>,
-    ) -> Result<Option<Cacheable>, RateLimitDecision> {
-        let Call { window, key, rate, count } = *call;
-        let Some(denial_cache) = self.denial_cache.as_ref().filter(|_| mode != Mode::Wait) else {
-            return Ok(None);
-        };
-        let window_ms = window.settings.grid.window_ms();
-        let ask = Ask { window_ms, capacity: S::limit(window, rate), count };
-        match denial_cache.repeat(key, ask) {
-            Some(verdict) => Err(self.decision(mode, call, verdict)),
-            None => Ok(Some((ask, denial_cache.ticket(key)))),
-        }
-    }
-
-    /// The decision, if there is one; else the one that the outage policy makes of the failure.
-    pub(crate) fn finish(
-        &self,
-        mode: Mode,
-        call: &Call<'_>,
-        cacheable: Option<Cacheable>,
-        reply: Result<Verdict, Failure>,
-    ) -> Settled {
-        let verdict = match reply {
-            Ok(verdict) => verdict,
-            Err(failure) => return self.without_redis(mode, call, failure),
-        };
-        if let (Some(denial_cache), Some((ask, ticket))) = (&self.denial_cache, cacheable) {
-            denial_cache.remember(call.key, ask, ticket, &verdict);
-        }
-        Ok((self.decision(mode, call, verdict), DecisionSource::Server))
-    }
-
-    pub(crate) fn decision(
-        &self,
-        mode: Mode,
-        call: &Call<'_>,
-        verdict: Verdict,
-    ) -> RateLimitDecision {
-        let Call { window, rate, count, .. } = *call;
-        let counts = count > 0 && mode != Mode::Look;
-        if rate.is_unlimited() {
-            return verdict.decision(u64::MAX, counts).with_remaining(u64::MAX);
-        }
-        let decision = verdict.decision(window.capacity(rate), counts);
-        if count > S::limit(window, rate) { decision.never() } else { decision }
-    }
-
-    /// The decision by the outage policy.
-    #[cold]
-    pub(crate) fn without_redis(&self, mode: Mode, call: &Call<'_>, failure: Failure) -> Settled {
-        let Call { window, key, rate, count } = *call;
-        let failure = self.outage(count, failure)?;
-        // Judged as if the key were unused.
-        let at_best = if rate.is_unlimited() {
-            RateLimitDecision::allowed(u64::MAX)
-        } else if count <= S::limit(window, rate) {
-            RateLimitDecision::allowed(window.capacity(rate).saturating_sub(count))
-        } else {
-            S::NEVER.with_remaining(window.capacity(rate))
-        };
-        if count == 0 {
-            return Ok((at_best, DecisionSource::Nobody));
-        }
-        let outage_policy = &self.inner.outage_policy;
-        match (outage_policy.policy, &outage_policy.local) {
-            (OnUnavailable::Error, _) | (OnUnavailable::Local, None) => {
-                Err(failure.into_error(count))
-            }
-            (OnUnavailable::Allow, _) => Ok((at_best, DecisionSource::Policy)),
-            // Redis would never allow it either.
-            (OnUnavailable::Reject, _) if !at_best.is_allowed() => {
-                Ok((at_best, DecisionSource::Policy))
-            }
-            (OnUnavailable::Reject, _) => {
-                let again = match &failure.kind {
-                    Kind::BreakerOpen { retry_after, .. } => *retry_after,
-                    _ => outage_policy.pause,
-                };
-                let millis = again.as_nanos().div_ceil(1_000_000).max(1);
-                let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-                Ok((RateLimitDecision::rejected(Some(millis), 0), DecisionSource::Policy))
-            }
-            (OnUnavailable::Local, Some(limiter)) => {
-                let (limiter, rate) = (S::stand_in(limiter), &self.inner.local_rate(window, rate));
-                let decision = match mode {
-                    Mode::Inc | Mode::Wait => limiter.inc(key, rate, count),
-                    Mode::Look => limiter.is_allowed(key, rate, count),
-                };
-                Ok((decision?, DecisionSource::StandIn))
-            }
-        }
-    }
-
-    pub(crate) fn ask<T, const N: usize>(
-        &self,
-        operation: Operation,
-        call: &Call<'_>,
-        arguments: [Argument; N],
-        parse: fn(Value) -> Result<T, Kind>,
-    ) -> Result<T, Failure> {
-        let request = self.request(operation, call, Arguments::new(arguments), parse);
-        self.inner.router.ask(&request, self.deadline())
-    }
-
-    pub(crate) fn request<'c, T>(
-        &self,
-        operation: Operation,
-        call: &Call<'c>,
-        arguments: Arguments,
-        parse: fn(Value) -> Result<T, Kind>,
-    ) -> Request<'c, T> {
-        let script = Some(call.window.scripts.get(operation));
-        Request {
-            script,
-            key: call.window.name_of(call.key),
-            more_keys: Vec::new(),
-            packed: Vec::new(),
-            arguments: self.with_time(arguments),
-            parse,
-        }
-    }
-
-    /// Adds the server's time, if a test sets it.
-    pub(crate) fn with_time(&self, arguments: Arguments) -> Arguments {
-        match &self.inner.server_time {
-            Some(clock) => arguments.with_time(clock.now_nanos() / 1_000),
-            None => arguments,
-        }
-    }
-
-    pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.inner.deadline)
-    }
-
-    /// The reply, or in an outage the answer of the local limiter if there is one.
-    pub(crate) fn settle<T>(
-        &self,
-        count: u64,
-        asked: Result<T, Failure>,
-        local: impl FnOnce(&LocalRateLimiter) -> Result<T, TrypemaError>,
-    ) -> Result<T, TrypemaError> {
-        let failure = match asked {
-            Ok(reply) => return Ok(reply),
-            Err(failure) => self.outage(count, failure)?,
-        };
-        match &self.inner.outage_policy.local {
-            Some(limiter) => local(limiter),
-            None => Err(failure.into_error(count)),
-        }
-    }
-
-    /// Counts a failure that is an outage, and returns it; others become errors.
-    pub(crate) fn outage(&self, count: u64, failure: Failure) -> Result<Failure, TrypemaError> {
-        if !failure.kind.is_outage() {
-            return Err(failure.into_error(count));
-        }
-        self.counters.outage(&failure.kind);
-        Ok(failure)
     }
 }
 

@@ -4,7 +4,8 @@
 //! `window.lua` tells the protocol). This module asks the server:
 //!
 //! - `limiter`, `builder`: what users build, and the settings behind it;
-//! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
+//! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once; `execute`: from a call to
+//!   its decision;
 //! - `all`, `acquire`, `units`: further calls of an engine, by what they are about;
 //! - `windows`: a strategy's windows, each with its scripts and the names of its keys;
 //! - `script`, `request`, `reply`: the scripts, the requests that run them, and the parsing of replies;
@@ -25,6 +26,7 @@ mod connections;
 pub(crate) mod counters;
 pub(crate) mod denial_cache;
 pub(crate) mod engine;
+pub(crate) mod execute;
 mod generations;
 pub(crate) mod grant;
 pub(crate) mod inner;

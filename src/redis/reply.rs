@@ -110,22 +110,22 @@ pub(crate) fn waited(value: Value) -> Parsed<Verdict> {
     }
 }
 
-/// A verdict on each of several calls; none on calls that fit where others do not.
-pub(crate) fn each(
-    value: Value,
-    parse: fn(Value) -> Parsed<Verdict>,
-) -> Parsed<Vec<Option<Verdict>>> {
-    match value {
-        Value::Int(0) => Err(Kind::CountTooLarge),
-        Value::Array(replies) => {
-            let verdicts = replies.into_iter().map(|reply| match &reply {
-                Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
-                _ => parse(reply).map(Some),
-            });
-            verdicts.collect()
-        }
-        value => nonsense(&value),
+/// A verdict on each of several calls: replies, each behind a byte with its length.
+pub(crate) fn each(value: Value, parse: fn(Value) -> Parsed<Verdict>) -> Parsed<Vec<Verdict>> {
+    let bytes = match &value {
+        Value::Int(0) => return Err(Kind::CountTooLarge),
+        Value::BulkString(bytes) => bytes,
+        _ => return nonsense(&value),
+    };
+    let (mut verdicts, mut rest) = (Vec::new(), &bytes[..]);
+    while let [length, replies @ ..] = rest {
+        let Some((reply, others)) = replies.split_at_checked(usize::from(*length)) else {
+            return nonsense(&value);
+        };
+        verdicts.push(parse(Value::BulkString(reply.to_vec()))?);
+        rest = others;
     }
+    Ok(verdicts)
 }
 
 /// The units counted, or 0 where they would have been too many: a count and the bucket. If the reply is

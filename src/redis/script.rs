@@ -1,108 +1,21 @@
 //! Scripts: put together from the parts in `lua/`, where the protocol is told, and known to the
 //! server by their hash.
 
+mod parts;
+mod settings;
+
 use std::sync::OnceLock;
 
 use ::redis::Script as Hashed;
 
-use crate::policy::Grid;
-use crate::policy::suppressed::Suppression;
-use crate::redis::request::MAX_COUNT;
-
-const FORMATS: &str = include_str!("../../lua/formats.lua");
-const WINDOW: &str = include_str!("../../lua/window.lua");
-const JUDGE: &str = include_str!("../../lua/judge.lua");
-const ADD: &str = include_str!("../../lua/add.lua");
-const REFUND: &str = include_str!("../../lua/refund.lua");
-const UNDO: &str = include_str!("../../lua/undo.lua");
-const GRANT: &str = include_str!("../../lua/grant.lua");
-const INC_ALL: &str = include_str!("../../lua/inc_all.lua");
-const SUPPRESSED_DECIDE: &str = include_str!("../../lua/suppressed_decide.lua");
-const SUPPRESSED_GRANT: &str = include_str!("../../lua/suppressed_grant.lua");
-
-// The arguments of an operation, under the names that the parts use.
-const TAKE_LIMIT: &str = "local count, capacity = ARGV[1] + 0, ARGV[2] + 0\n";
-const TAKE_LIMITS: &str = "\
-    local count, soft, hard = ARGV[1] + 0, ARGV[2] + 0, ARGV[3] + 0\n\
-    local rate, draw, afresh = ARGV[4] + 0, ARGV[5] + 0, false\n";
-const TAKE_COUNT: &str = "local count = ARGV[1] + 0\n";
-const TAKE_DECLINED: &str = "local count = 0\ndeclined = ARGV[1] + 0\n";
-const TAKE_BUCKET: &str = "local count, bucket = ARGV[1] + 0, ARGV[2] + 0\n";
-const TAKE_GIVEN: &str = "local given = ARGV[1] + 0\n";
-/// Between the limits, whatever the usage.
-const TAKE_RATE: &str = "\
-    local rate, draw, afresh = ARGV[1] + 0, 0, true\n\
-    local count, soft, hard = 0, -1, 9007199254740991\n";
-
-/// A call that is not admitted is counted as declined.
-const DECLINE: &str = "if not admitted then count, declined = 0, count end\n";
-/// A thread waits: a call that is not admitted is not counted. Between the limits another draw may
-/// help (-1); above the hard one, by which `JUDGE` goes next, time does.
-const WAIT: &str = "\
-    if not admitted and total <= hard then return -1 end\n\
-    local capacity = hard\n";
-
-/// `ADD` has packed it: two counts whose difference is the usage, and the bucket between them.
-const REPLY_COUNTED: &str = "return counted\n";
-/// The reply that `ADD` would make: the usage with the units that it would count, and the bucket.
-const REPLY_FITS: &str = "return pack('<I7I6', usage + count, tick)\n";
-/// Admitted and declined units that count.
-const REPLY_USAGE: &str = "return pack('<I7I7', cum - base, declined and dcum - dbase or 0)\n";
-/// As `REPLY_COUNTED`; above the soft limit the usage, the bucket, whether the call was admitted, and the
-/// factor to its last bit.
-const REPLY_SUPPRESSED: &str = "\
-    if not factor then return counted end\n\
-    return pack('<I7I6Bd', cum - base, tick, admitted and 1 or 0, factor)\n";
-/// The same for a call that was not counted.
-const REPLY_LOOKED: &str = "\
-    if not factor then return pack('<I7I6', total, tick) end\n\
-    return pack('<I7I6Bd', admitted and total or cum - base, tick, admitted and 1 or 0, factor)\n";
-/// Writes the value that `ADD` has left.
-const WRITE: &str = "\
-    if not offset then\n\
-    call('SET', key, value, 'PX', TTL)\n\
-    else\n\
-    call('SETRANGE', key, offset, value)\n\
-    if renew then call('PEXPIRE', key, TTL) end\n\
-    end\n";
-/// A call that does not fit changes nothing.
-const REJECT: &str = "if rejection then return rejection end\n";
-
-// For several keys at once, see `lua/inc_all.lua`.
-const TAKE_EACH_LIMIT: &str = "\
-    local G, SPAN, count, capacity, TTL\n\
-    G, SPAN, count, capacity, TTL, position = unpack('<I7I6I7I7s', ARGV[1], position)\n";
-const REJECT_EACH: &str = "if rejection then replies[i], last_written = rejection, 0 else\n";
-const KEEP: &str = "\
-    replies[i], values[i], offsets[i] = counted, value, offset\n\
-    if renew or not offset then expiries[i] = TTL end\n";
-const END: &str = "end\n";
-const TAKE_EACH_LIMITS: &str = "\
-    local declined, afresh = 0, false\n\
-    local G, SPAN, count, soft, hard, rate, draw, RECENT, RECENT_S, WINDOW_S, REFRESH, TTL\n\
-    G, SPAN, count, soft, hard, rate, draw, RECENT, RECENT_S, WINDOW_S, REFRESH, TTL, position = \
-    unpack('<I7I6I7I7I7ddI6ddI7s', ARGV[1], position)\n";
-/// An unlimited rate declines nothing, but cannot count everything.
-const REFUSE_TOO_MANY: &str =
-    "if rate == math.huge and cum - base + count > hard then return 0 end\n";
-/// The first call that is declined ends it.
-const KEEP_DECIDED: &str = "\
-    if factor then counted = pack('<I7I6Bd', cum - base, tick, admitted and 1 or 0, factor) end\n\
-    replies[i], values[i], offsets[i] = counted, value, offset\n\
-    if renew or not offset then expiries[i] = TTL end\n\
-    if not admitted then first_written, last_written = i, i break end\n";
-const WRITE_KEPT: &str = "\
-    if not offsets[i] then\n\
-    call('SET', KEYS[i], values[i], 'PX', expiries[i])\n\
-    else\n\
-    call('SETRANGE', KEYS[i], offsets[i], values[i])\n\
-    if expiries[i] then call('PEXPIRE', KEYS[i], expiries[i]) end\n\
-    end\n";
-
-const REPLY_FACTOR: &str = "return pack('<d', factor)\n";
-
-/// Microseconds, the unit of time of the scripts, in a millisecond.
-const MILLI: u64 = 1_000;
+use parts::{
+    ADD, DECLINE, END, FORMATS, GRANT, INC_ALL, JUDGE, KEEP, KEEP_DECIDED, REFUND, REFUSE_TOO_MANY,
+    REJECT, REJECT_EACH, REPLY_COUNTED, REPLY_FACTOR, REPLY_FITS, REPLY_LOOKED, REPLY_SUPPRESSED,
+    REPLY_USAGE, SUPPRESSED_DECIDE, SUPPRESSED_GRANT, TAKE_BUCKET, TAKE_COUNT, TAKE_DECLINED,
+    TAKE_EACH_LIMIT, TAKE_EACH_LIMITS, TAKE_GIVEN, TAKE_LIMIT, TAKE_LIMITS, TAKE_RATE, UNDO, WAIT,
+    WINDOW, WRITE, WRITE_KEPT, part_named, section,
+};
+pub(crate) use settings::{Settings, pack};
 
 /// The operations on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,17 +61,17 @@ impl Operation {
     fn parts(self, family: Family) -> (usize, &'static [&'static str]) {
         match (self, family) {
             (Self::Inc | Self::Wait, Family::Absolute) => {
-                (2, &[TAKE_LIMIT, JUDGE, REJECT, ADD, WRITE, REPLY_COUNTED])
+                (1, &[TAKE_LIMIT, JUDGE, REJECT, ADD, WRITE, REPLY_COUNTED])
             }
-            (Self::Look, Family::Absolute) => (2, &[TAKE_LIMIT, JUDGE, REJECT, REPLY_FITS]),
+            (Self::Look, Family::Absolute) => (1, &[TAKE_LIMIT, JUDGE, REJECT, REPLY_FITS]),
             (Self::Inc, Family::Suppressed) => {
-                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, DECLINE, ADD, WRITE, REPLY_SUPPRESSED])
+                (1, &[TAKE_LIMITS, SUPPRESSED_DECIDE, DECLINE, ADD, WRITE, REPLY_SUPPRESSED])
             }
             (Self::Look, Family::Suppressed) => {
-                (5, &[TAKE_LIMITS, SUPPRESSED_DECIDE, REPLY_LOOKED])
+                (1, &[TAKE_LIMITS, SUPPRESSED_DECIDE, REPLY_LOOKED])
             }
             (Self::Wait, Family::Suppressed) => (
-                5,
+                1,
                 &[
                     TAKE_LIMITS,
                     SUPPRESSED_DECIDE,
@@ -198,15 +111,6 @@ pub(crate) struct Scripts {
     settings: Settings,
     family: Family,
     made: [OnceLock<Script>; Operation::ALL.len()],
-}
-
-/// The settings that all scripts for a window share.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) grid: Grid,
-    pub(crate) suppression: Suppression,
-    /// Whether tests set the time: the server then forgets a key a day later.
-    pub(crate) told_time: bool,
 }
 
 impl Scripts {
@@ -261,11 +165,6 @@ impl Family {
     }
 }
 
-/// A file before and after the line that begins a section of it.
-fn section(file: &'static str, heading: &str) -> (&'static str, &'static str) {
-    file.split_once(heading).unwrap_or((file, ""))
-}
-
 impl Script {
     fn new(settings: String, parts: Vec<&'static str>) -> Self {
         let mut script = Self { settings, parts, hash: String::new() };
@@ -284,18 +183,6 @@ impl Script {
     }
 }
 
-/// A part that another one names.
-fn part_named(name: &str) -> &'static str {
-    match name {
-        "EACH KEY" => section(WINDOW, "-- EACH KEY\n").1,
-        "JUDGE" => JUDGE,
-        "SUPPRESSED_DECIDE" => SUPPRESSED_DECIDE,
-        "ADD" => ADD,
-        "WRITE" => WRITE,
-        _ => "",
-    }
-}
-
 /// Appends the lines that are code; where a part says `FIND`, the function `find`, and another part
 /// where it says `HERE`.
 fn append(part: &str, text: &mut String) {
@@ -310,93 +197,6 @@ fn append(part: &str, text: &mut String) {
             text.push('\n');
         }
     }
-}
-
-impl Settings {
-    /// `arguments`: how many the operation takes; the time comes after them, if tests set it.
-    fn common(&self, arguments: usize) -> String {
-        format!(
-            "local now, G, SPAN, TTL = ARGV[{now}], {bucket_us}, {span}, '{ttl}'\n",
-            now = arguments + 1,
-            bucket_us = self.bucket_ms() * MILLI,
-            span = self.grid.span(),
-            ttl = self.keep_ms(),
-        )
-    }
-
-    /// The arguments of one key for [`Family::inc_all`]: for a call of so many units under a capacity.
-    pub(crate) fn pack_absolute(&self, count: u64, capacity: u64, out: &mut Vec<u8>) {
-        self.pack_common(count, out);
-        pack::<7>(capacity, out);
-        self.pack_ttl(out);
-    }
-
-    /// The same for a call under a soft and a hard limit, at this rate, with this draw.
-    pub(crate) fn pack_suppressed(
-        &self,
-        count: u64,
-        [soft, hard]: [u64; 2],
-        [rate, draw]: [f64; 2],
-        out: &mut Vec<u8>,
-    ) {
-        let Suppression { recent_span, recent_s, window_s, .. } = self.suppression;
-        self.pack_common(count, out);
-        pack::<7>(soft, out);
-        pack::<7>(hard, out);
-        out.extend_from_slice(&rate.to_le_bytes());
-        out.extend_from_slice(&draw.to_le_bytes());
-        pack::<6>(recent_span, out);
-        out.extend_from_slice(&recent_s.to_le_bytes());
-        out.extend_from_slice(&window_s.to_le_bytes());
-        pack::<7>(self.refresh_us(), out);
-        self.pack_ttl(out);
-    }
-
-    fn pack_common(&self, count: u64, out: &mut Vec<u8>) {
-        pack::<7>(self.bucket_ms() * MILLI, out);
-        pack::<6>(self.grid.span(), out);
-        pack::<7>(count, out);
-    }
-
-    /// As text, since the script hands it on as it is.
-    fn pack_ttl(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.keep_ms().to_string().as_bytes());
-        out.push(0);
-    }
-
-    fn refresh_us(&self) -> u64 {
-        // Numbers are exact in scripts up to here.
-        self.suppression.refresh_ns.div_ceil(1_000).min(MAX_COUNT)
-    }
-
-    /// The settings by which Suppressed measures the demand.
-    fn of_demand(&self) -> String {
-        let Suppression { recent_span, recent_s, window_s, .. } = self.suppression;
-        format!(
-            "local RECENT, RECENT_S, WINDOW_S, REFRESH = {recent_span}, {recent_s}, {window_s}, {refresh}\n",
-            refresh = self.refresh_us(),
-        )
-    }
-
-    /// How long the server keeps a key after its newest bucket began: the window and two buckets, in
-    /// milliseconds.
-    fn keep_ms(&self) -> u64 {
-        /// A day in milliseconds.
-        const LONG: u64 = 86_400_000;
-        let bucket_ms = self.bucket_ms();
-        let held_ms = (self.grid.span() - 1) * bucket_ms;
-        held_ms + 2 * bucket_ms + if self.told_time { LONG } else { 0 }
-    }
-
-    fn bucket_ms(&self) -> u64 {
-        // A bucket is at most a hundred years.
-        u64::try_from(self.grid.bucket().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// The low bytes of a number, the lowest first.
-pub(crate) fn pack<const BYTES: usize>(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&number.to_le_bytes()[..BYTES]);
 }
 
 #[cfg(test)]

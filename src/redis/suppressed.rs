@@ -11,8 +11,8 @@ use crate::redis::engine::{Engine, Mode, Strategy};
 use crate::redis::inner::Inner;
 use crate::redis::net::failure::Kind;
 use crate::redis::reply::{self, Verdict};
-use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT};
-use crate::redis::script::Family;
+use crate::redis::request::{Call, MAX_COUNT};
+use crate::redis::script::{Family, pack};
 use crate::redis::windows::Window;
 use crate::{
     Admitted, Bucket, Combined, Limiter, LocalRateLimiter, RateLimit, RateLimitDecision,
@@ -163,7 +163,9 @@ impl RedisSuppressed {
         self.engine.undo(key, rate, bucket, count)
     }
 
-    /// Forgets the key and all its units. Returns whether Redis knew it.
+    /// Forgets the key and all its units, in the windows that were set. If none were: in those of a second, a
+    /// minute, an hour, a day and a week, and of every other period that this limiter has been asked about.
+    /// Returns whether Redis knew it.
     ///
     /// # Errors
     /// See [`RedisSuppressed`]. Also an error while a local limiter stands in for Redis: the local
@@ -228,14 +230,13 @@ impl Strategy for Suppressed {
     const FAMILY: Family = Family::Suppressed;
     const NEVER: RateLimitDecision = RateLimitDecision::suppressed(1.0, false).never();
 
-    fn arguments(inner: &Inner, call: &Call<'_>) -> Arguments {
-        Arguments::new([
-            Argument::Whole(call.count),
-            Argument::Whole(call.window.capacity(call.rate)),
-            Argument::Whole(Self::limit(call.window, call.rate)),
-            Argument::Real(call.rate.as_per_second()),
-            Argument::Real(inner.draw()),
-        ])
+    fn arguments(inner: &Inner, call: &Call<'_>) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(37);
+        let limits = [call.window.capacity(call.rate), Self::limit(call.window, call.rate)];
+        [call.count].into_iter().chain(limits).for_each(|count| pack::<7>(count, &mut packed));
+        packed.extend_from_slice(&call.rate.as_per_second().to_le_bytes());
+        packed.extend_from_slice(&inner.draw().to_le_bytes());
+        packed
     }
 
     fn pack(inner: &Inner, call: &Call<'_>, out: &mut Vec<u8>) {

@@ -110,16 +110,16 @@ impl<S: Strategy> Engine<S> {
         self.counters.checked(taken)
     }
 
-    /// Forgets a key in all windows that were set, or that this limiter has used.
+    /// Forgets a key in all windows that were set, or else that may be in use.
     pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
         if let Some(limiter) = &self.inner.outage_policy.local {
             // A local reset cannot fail.
             let _ = S::stand_in(limiter).reset(key);
         }
         let known = check_key(key).and_then(|()| {
-            let requests = self.windows.iter().map(|window| Request {
+            let requests = self.windows.names_of(key).into_iter().map(|key| Request {
                 script: None,
-                key: window.name_of(key),
+                key,
                 more_keys: Vec::new(),
                 packed: Vec::new(),
                 arguments: Arguments::new([]),

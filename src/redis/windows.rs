@@ -14,6 +14,9 @@ use crate::redis::script::{Family, Scripts, Settings};
 use crate::settings::{Windowing, nearest, own_grid};
 use crate::wait::{Closed, Waiting};
 
+/// The periods that rates are usually written with, up to a week, in milliseconds.
+const USUAL_MS: [u64; 5] = [1_000, 60_000, 3_600_000, 86_400_000, 604_800_000];
+
 /// The windows that were set; else those of the rates' own periods, each made when it is first used.
 pub(crate) struct Windows {
     plan: Plan,
@@ -136,6 +139,19 @@ impl Windows {
         }
     }
 
+    /// The full names of a key in all windows that were set or are in use. Without any that were set, the
+    /// windows of the usual periods come on top: other processes may use them.
+    pub(crate) fn names_of(&self, key: &str) -> Vec<String> {
+        let usual = if self.set.is_empty() { &USUAL_MS[..] } else { &[] };
+        let prefixes = usual.iter().map(|ms| prefix(&self.plan, self.family, own_grid(*ms)));
+        let mut prefixes = prefixes.collect::<Vec<_>>();
+        prefixes.extend(self.iter().map(|window| window.name.clone()));
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        prefixes.iter_mut().for_each(|name| name.push_str(key));
+        prefixes
+    }
+
     /// The most threads that may wait for a key.
     pub(crate) fn max_waiting(&self) -> usize {
         self.plan.max_waiting
@@ -154,19 +170,11 @@ impl Window {
         let grid = plan.leasing.of(grid);
         let suppression = Suppression::new(&grid, plan.hard_limit_factor, plan.suppression_refresh);
         let settings = Settings { grid, suppression, told_time: plan.told_time };
-        let (window_ms, bucket_ms) = (grid.window_ms(), grid.bucket().as_millis());
-        // Units of one lease's length must not be judged by windows made for another.
-        let (letter, lease) = match (family, plan.leasing) {
-            (Family::Absolute, Leasing::Never) => ("a", String::new()),
-            (Family::Suppressed, Leasing::Never) => ("s", String::new()),
-            (Family::Absolute, _) => ("h", format!(".{}", grid.lease().as_millis())),
-            (Family::Suppressed, _) => ("hs", format!(".{}", grid.lease().as_millis())),
-        };
         Self {
             settings,
             scripts: Scripts::new(family, settings),
             waiting: Waiting::new(plan.closed.clone(), plan.max_waiting),
-            name: format!("{}:{letter}:{window_ms}.{bucket_ms}{lease}:", plan.prefix),
+            name: prefix(plan, family, grid),
         }
     }
 
@@ -187,6 +195,20 @@ impl Window {
     pub(crate) fn hard_limit(&self, rate: &RateLimit) -> u64 {
         self.settings.suppression.hard_limit(self.capacity(rate), MAX_COUNT)
     }
+}
+
+/// The prefix of the names of all keys in a window.
+fn prefix(plan: &Plan, family: Family, grid: Grid) -> String {
+    let grid = plan.leasing.of(grid);
+    let (window_ms, bucket_ms) = (grid.window_ms(), grid.bucket().as_millis());
+    // Units of one lease's length must not be judged by windows made for another.
+    let (letter, lease) = match (family, plan.leasing) {
+        (Family::Absolute, Leasing::Never) => ("a", String::new()),
+        (Family::Suppressed, Leasing::Never) => ("s", String::new()),
+        (Family::Absolute, _) => ("h", format!(".{}", grid.lease().as_millis())),
+        (Family::Suppressed, _) => ("hs", format!(".{}", grid.lease().as_millis())),
+    };
+    format!("{}:{letter}:{window_ms}.{bucket_ms}{lease}:", plan.prefix)
 }
 
 impl fmt::Debug for Windows {

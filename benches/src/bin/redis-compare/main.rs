@@ -9,6 +9,7 @@ mod instructions;
 mod report;
 mod rivals;
 mod server;
+mod several;
 
 use std::fs;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::aio::ConnectionManagerConfig;
 use redis::{Cmd, Connection, Pipeline, Script, cmd};
 use tokio::runtime::Runtime;
-use trypema::{RateLimit, RedisRateLimiter};
+use trypema::{Clock, RateLimit, RedisRateLimiter};
 use trypema_2::RateLimiterBuilder as _;
 use trypema_2::redis::{RedisKey, RedisRateLimiterProvider};
 use trypema_benches::rule::Rule;
@@ -55,6 +55,13 @@ pub(crate) trait Rival {
 pub(crate) fn limiter(url: String, rule: Rule, denial_cache: Duration) -> RedisRateLimiter {
     let builder = RedisRateLimiter::builder(url).window(rule.window).bucket(rule.bucket);
     let builder = builder.denial_cache(denial_cache).deadline(DEADLINE);
+    builder.build().expect("valid settings")
+}
+
+/// The same, with a time of our own for the server's.
+pub(crate) fn told(url: String, rule: Rule, clock: impl Clock + 'static) -> RedisRateLimiter {
+    let builder = RedisRateLimiter::builder(url).window(rule.window).bucket(rule.bucket);
+    let builder = builder.denial_cache(Duration::ZERO).deadline(DEADLINE).server_time(clock);
     builder.build().expect("valid settings")
 }
 
