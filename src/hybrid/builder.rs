@@ -46,6 +46,20 @@ impl HybridRateLimiterBuilder {
     /// Longer leases ask Redis less often. But all units count for as much longer, so that in the long run a
     /// key admits `window / (window + lease)` of its rate; and units that this process leased and does not spend
     /// are kept from others for as long. Limiters with different leases never meet in Redis.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use trypema::{HybridRateLimiter, RateLimit};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// let url = "redis://127.0.0.1:6379"; // nothing is connected to yet
+    /// let limiter = HybridRateLimiter::builder(url).lease(Duration::from_millis(50)).build()?;
+    /// assert_eq!(limiter.lease(&RateLimit::per_second(100)?), Duration::from_millis(50));
+    /// let limiter = HybridRateLimiter::builder(url).build()?;
+    /// assert_eq!(limiter.lease(&RateLimit::per_minute(100)?), Duration::from_millis(600));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
         self

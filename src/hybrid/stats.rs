@@ -30,6 +30,18 @@ pub struct HybridStats {
 
 impl HybridStats {
     /// Every field with its name, for exporters and logs. `waiting` and `keys` can fall; all others only rise.
+    ///
+    /// ```
+    /// use trypema::{HybridRateLimiter};
+    ///
+    /// # fn main() -> Result<(), trypema::TrypemaError> {
+    /// // Nothing is connected to yet.
+    /// let limiter = HybridRateLimiter::builder("redis://127.0.0.1:6379").build()?;
+    /// let names: Vec<_> = limiter.stats().iter().map(|(name, _)| name).collect();
+    /// assert!(names.contains(&"allowed") && names.contains(&"from_leases"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         // Each by name, so that a new one cannot be forgotten.
         let Self {
