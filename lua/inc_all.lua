@@ -4,9 +4,12 @@
 --
 -- It decides on all keys first, and only then writes. Under Absolute it decides on each, so that the
 -- longest wait is known. Under Suppressed the first call that is declined ends it, and is the only one
--- that is counted. src/redis/script.rs puts the parts that decide in place of DECIDE, and those that
--- write in place of WRITE. Functions would be neater; but to make one takes longer than a command, if
--- it uses as many variables.
+-- that is counted. src/redis/script/several.rs puts the parts that decide in place of DECIDE, and those
+-- that write in place of WRITE. Functions would be neater; but to make one takes longer than a command,
+-- if it uses as many variables.
+--
+-- For up to four keys under Absolute, it repeats these parts for each key instead of looping, with a variable
+-- for each entry of the lists in place of LISTS: that is quicker than tables.
 --
 -- Takes:  what window.lua leaves before its section EACH KEY
 --         ARGV[1]               the arguments of all keys, packed, one after the other
@@ -14,11 +17,11 @@
 --         the reply so far in reply; what there is to write in values[i], at offsets[i] or else as a whole,
 --         with expiries[i] for a TTL, if it is to be renewed; and the first and the last key to be written
 -- WRITE:  takes these lists, KEYS and i
---
--- Four keys have room in the lists from the start.
-local values, offsets, expiries = { nil, nil, nil, nil }, { nil, nil, nil, nil }, {}
 local reply, char = '', string.char
 local position, first_written, last_written = 1, 1, #KEYS
+-- LISTS
+-- Four keys have room from the start.
+local values, offsets, expiries = { nil, nil, nil, nil }, { nil, nil, nil, nil }, {}
 for i = 1, #KEYS do
   local key = KEYS[i]
   -- DECIDE

@@ -197,7 +197,7 @@ impl<S: Strategy> Engine<S> {
         let mut names = groups.iter().map(|group| group.call.window.name_of(group.call.key));
         let key = names.next().unwrap_or_default();
         let arguments = self.with_time(Arguments::new([]));
-        let script = self.inc_all.get_or_init(|| S::FAMILY.inc_all());
+        let script = self.inc_all.get(groups.len());
         let more_keys = names.collect();
         let parse = |value| reply::each(value, S::parse(Mode::Inc));
         Request { script: Some(script), key, more_keys, packed, arguments, parse }

@@ -7,8 +7,8 @@
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 
 use ::redis::Value;
 
@@ -21,7 +21,7 @@ use crate::redis::net::failure::Kind;
 use crate::redis::observer::Observed;
 use crate::redis::reply::Verdict;
 use crate::redis::request::Call;
-use crate::redis::script::{Family, Script};
+use crate::redis::script::{Family, SeveralScripts};
 use crate::redis::windows::{Plan, Window, Windows};
 use crate::redis::{DecisionSource, RedisStats};
 use crate::{Limiter, LocalRateLimiter, RateLimit, RateLimitDecision, TrypemaError};
@@ -74,8 +74,8 @@ impl<S> std::panic::RefUnwindSafe for Engine<S> {}
 pub(crate) struct Engine<S> {
     pub(crate) inner: Arc<Inner>,
     pub(crate) windows: Windows,
-    /// The script for several keys.
-    pub(crate) inc_all: OnceLock<Script>,
+    /// The scripts for several keys.
+    pub(crate) inc_all: SeveralScripts,
     pub(crate) denial_cache: Option<DenialCache>,
     /// The clock of waiting threads.
     pub(crate) real_time: ClockSource,
@@ -87,7 +87,7 @@ impl<S: Strategy> Engine<S> {
     pub(crate) fn new(inner: Arc<Inner>, plan: Plan, denial_cache: Option<DenialCache>) -> Self {
         Self {
             windows: Windows::new(plan, S::FAMILY),
-            inc_all: OnceLock::new(),
+            inc_all: SeveralScripts::new(S::FAMILY),
             inner,
             denial_cache,
             real_time: ClockSource::Monotonic(MonotonicClock::new()),

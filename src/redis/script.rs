@@ -3,19 +3,21 @@
 
 mod parts;
 mod settings;
+mod several;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use ::redis::Script as Hashed;
 
 use parts::{
-    ADD, DECLINE, END, FORMATS, GRANT, INC_ALL, JUDGE, KEEP, KEEP_DECIDED, REFUND, REFUSE_TOO_MANY,
-    REJECT, REJECT_EACH, REPLY_COUNTED, REPLY_FACTOR, REPLY_FITS, REPLY_LOOKED, REPLY_SUPPRESSED,
-    REPLY_USAGE, SUPPRESSED_DECIDE, SUPPRESSED_GRANT, TAKE_BUCKET, TAKE_COUNT, TAKE_DECLINED,
-    TAKE_EACH_LIMIT, TAKE_EACH_LIMITS, TAKE_GIVEN, TAKE_LIMIT, TAKE_LIMITS, TAKE_RATE, UNDO, WAIT,
-    WINDOW, WRITE, WRITE_KEPT, part_named, section,
+    ADD, DECLINE, FORMATS, GRANT, JUDGE, REFUND, REJECT, REPLY_COUNTED, REPLY_FACTOR, REPLY_FITS,
+    REPLY_LOOKED, REPLY_SUPPRESSED, REPLY_USAGE, SUPPRESSED_DECIDE, SUPPRESSED_GRANT, TAKE_BUCKET,
+    TAKE_COUNT, TAKE_DECLINED, TAKE_GIVEN, TAKE_LIMIT, TAKE_LIMITS, TAKE_RATE, UNDO, WAIT, WINDOW,
+    WRITE, part_named, section,
 };
 pub(crate) use settings::{Settings, pack};
+pub(crate) use several::SeveralScripts;
 
 /// The operations on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl Operation {
 #[derive(Debug)]
 pub(crate) struct Script {
     settings: String,
-    parts: Vec<&'static str>,
+    parts: Vec<Cow<'static, str>>,
     /// In hex.
     pub(crate) hash: String,
 }
@@ -129,7 +131,8 @@ impl Scripts {
             let (each_call, _) = section(head, "-- EACH KEY\n");
             // A grant reads the key again for each of its calls.
             let head = if operation == Operation::Grant { each_call } else { head };
-            Script::new(settings, [&[self.family.formats(), head], parts].concat())
+            let parts = [self.family.formats(), head].into_iter().chain(parts.iter().copied());
+            Script::new(settings, parts.map(Cow::Borrowed).collect())
         })
     }
 }
@@ -142,31 +145,10 @@ impl Family {
             Self::Suppressed => suppressed,
         }
     }
-
-    /// The script that decides on several keys at once. Windows are among its arguments.
-    pub(crate) fn inc_all(self) -> Script {
-        let (_, each_call) = section(WINDOW, "-- EACH CALL\n");
-        let (head, each_key) = section(each_call, "-- EACH KEY\n");
-        let (begin, rest) = section(INC_ALL, "-- DECIDE\n");
-        let (between, end) = section(rest, "-- WRITE\n");
-        let mut parts = vec![self.formats(), head, begin];
-        parts.push(match self {
-            Self::Absolute => TAKE_EACH_LIMIT,
-            Self::Suppressed => TAKE_EACH_LIMITS,
-        });
-        parts.push(each_key);
-        parts.extend_from_slice(match self {
-            Self::Absolute => &[JUDGE, REJECT_EACH, ADD, KEEP, END],
-            Self::Suppressed => &[REFUSE_TOO_MANY, SUPPRESSED_DECIDE, DECLINE, ADD, KEEP_DECIDED],
-        });
-        parts.push(between);
-        parts.extend([WRITE_KEPT, end]);
-        Script::new("local now = ARGV[2]\n".to_owned(), parts)
-    }
 }
 
 impl Script {
-    fn new(settings: String, parts: Vec<&'static str>) -> Self {
+    fn new(settings: String, parts: Vec<Cow<'static, str>>) -> Self {
         let mut script = Self { settings, parts, hash: String::new() };
         script.hash = Hashed::new(&script.text()).get_hash().to_owned();
         script
@@ -207,7 +189,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Family, Operation, Script, Scripts, Settings};
+    use super::{Family, Operation, Script, Scripts, Settings, SeveralScripts};
     use crate::policy::Grid;
     use crate::policy::suppressed::Suppression;
 
@@ -227,7 +209,9 @@ mod tests {
                     fs::write(Path::new(&folder).join(name), script.text()).unwrap();
                 }
             };
-            check(format!("{family:?}_inc_all"), &family.inc_all());
+            for (keys, script) in SeveralScripts::new(family).all() {
+                check(format!("{family:?}_inc_all_{keys}"), script);
+            }
             for operation in Operation::ALL {
                 if family == Family::Absolute
                     // Nobody waits, declines or suppresses there.
