@@ -1,6 +1,7 @@
 //! The objects that models act on, and their acts.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::window::two_steps::Look;
 use crate::window::{Layout, Limit, MarkId, Outcome, Timeline, Window};
 
 /// One call. Times are ticks.
@@ -27,6 +28,9 @@ pub(crate) enum Act {
     Undo(u64, usize, u64),
     /// Adds so many units at this tick, and undoes that if it is admitted.
     Regret(u64, u64),
+    /// Adds so many units at this tick to both windows of a [`Pair`], or to none, in two steps: looks at
+    /// both, then adds to one and the other. If the flag is set, the second window comes first.
+    Both(u64, u64, bool),
     /// Has retirements fail that have begun before this tick.
     HoldUp(u64),
     /// Retires the key if it is idle at this tick.
@@ -168,6 +172,56 @@ fn act_on(
             Some(Answer::Done(true))
         }
         Act::All(_) => unreachable!("taken apart by the scene"),
+        Act::Both(..) => unreachable!("an act on two windows"),
+    }
+}
+
+/// Two windows. Acts on one window are acts on the second.
+pub(crate) struct Pair {
+    pub(crate) first: Lone,
+    pub(crate) second: Lone,
+}
+
+impl Pair {
+    /// As [`Lone::new`], twice.
+    pub(crate) fn new(span: u64, limit: u64, before: &[(u64, u64)]) -> Self {
+        let lone = || Lone::new(span, limit, before);
+        Self { first: lone(), second: lone() }
+    }
+}
+
+/// As the library does it for several limits, without another try.
+fn add_to_both(one: &Lone, other: &Lone, now: u64, count: u64) -> Outcome {
+    let look = |lone: &Lone| lone.window.look_for_room(&lone.timeline, now, count, lone.limit);
+    let rooms = match (look(one), look(other)) {
+        (Look::Fits { room: one, .. }, Look::Fits { room: other, .. }) => [one, other],
+        _ => return Outcome::Rejected { usage: 0, retry_hint: None },
+    };
+    let add = |lone: &Lone, room| match lone.window.take_room(now, room) {
+        Some(mark) => Outcome::Admitted { mark, usage: 0 },
+        None => lone.window.add(&lone.timeline, now, count, Limit::Within(lone.limit)),
+    };
+    let Outcome::Admitted { mark, .. } = add(one, rooms[0]) else {
+        return Outcome::Rejected { usage: 0, retry_hint: None };
+    };
+    let outcome = add(other, rooms[1]);
+    if let Outcome::Rejected { .. } = outcome {
+        let undone = one.window.undo(&one.timeline, now, mark, count);
+        assert_eq!(undone, Some(count), "the units were there");
+    }
+    outcome
+}
+
+impl Scene for Pair {
+    fn act(&self, act: Act) -> Answer {
+        let (first, second) = (&self.first, &self.second);
+        match act {
+            Act::Both(now, count, false) => {
+                Answer::Decision(add_to_both(first, second, now, count))
+            }
+            Act::Both(now, count, true) => Answer::Decision(add_to_both(second, first, now, count)),
+            act => second.act(act),
+        }
     }
 }
 
@@ -243,6 +297,7 @@ impl Scene for OneKeyMap {
                     | Act::Regret(..)
                     | Act::Fill(_)
                     | Act::Look(..)
+                    | Act::Both(..)
                     | Act::All(_) => {}
                 }
                 // Relaxed: only hands out numbers.

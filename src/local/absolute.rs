@@ -15,7 +15,8 @@ use crate::local::map::State;
 use crate::policy::{Grid, absolute};
 use crate::random::Random;
 use crate::settings::Settings;
-use crate::window::{Limit, MarkId, Outcome, RetryHint, Timeline, Window};
+use crate::window::retry_hint::RetryHint;
+use crate::window::{Limit, MarkId, Outcome, Timeline, Window};
 use crate::{
     Admitted, Bucket, Combined, DefaultHashBuilder, RateLimit, RateLimitDecision, TrypemaError,
 };

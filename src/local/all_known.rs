@@ -15,7 +15,8 @@ use crate::local::engine::Engine;
 use crate::local::key_state::{KeyState, bucket_of};
 use crate::local::windows::Windows;
 use crate::thread_exit::{self, Running};
-use crate::window::{Limit, Look, Outcome, Room};
+use crate::window::two_steps::{Look, Room};
+use crate::window::{Limit, Outcome};
 use crate::{Bucket, Buckets, Combined, RateLimit, RateLimitDecision};
 
 /// The most limits that are decided this way.

@@ -8,7 +8,8 @@ use crate::local::map::State;
 use crate::policy::Grid;
 use crate::random::Random;
 use crate::settings::Settings;
-use crate::window::{Limit, Outcome, RetryHint, Timeline, Window};
+use crate::window::retry_hint::RetryHint;
+use crate::window::{Limit, Outcome, Timeline, Window};
 
 /// A key's state under some strategy, and how that strategy decides.
 pub(crate) trait KeyState: State + Sized {

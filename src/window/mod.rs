@@ -23,12 +23,12 @@ mod gallop;
 mod given_back;
 mod layout;
 mod note;
-mod retry_hint;
+pub(crate) mod retry_hint;
 mod ring;
 mod snapshot;
 mod striped;
 mod timeline;
-mod two_steps;
+pub(crate) mod two_steps;
 mod undo;
 #[expect(clippy::module_inception, reason = "the folder is named after the type that it is about")]
 mod window;
@@ -36,10 +36,8 @@ mod words;
 
 pub(crate) use expiring::Expiring;
 pub(crate) use layout::Layout;
-pub(crate) use retry_hint::RetryHint;
 pub(crate) use snapshot::Limit;
 pub(crate) use striped::Striped;
 pub(crate) use timeline::Timeline;
-pub(crate) use two_steps::{Look, Room};
 pub(crate) use undo::MarkId;
 pub(crate) use window::{Outcome, Window};

@@ -10,6 +10,7 @@ mod lease;
 mod reclaim;
 mod refund;
 mod rings;
+mod several;
 mod slot_pool;
 mod stale;
 mod striped;

@@ -1,7 +1,7 @@
 //! Admission: what each check is for, rings, the window's edge.
 
 use super::Bug;
-use crate::checks::Check::Random;
+use crate::checks::Check::{Loom, Random};
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {
@@ -219,5 +219,14 @@ pub(super) const BUGS: &[Bug] = &[
         original: "<= most",
         seeded: "<= most.saturating_add(1)",
         by: &[Random("families::alone")],
+    },
+    Bug {
+        name: "room-of-another-state",
+        breaks: "G1",
+        what: "room that was found in one state is taken in another",
+        within: "Window::take_room",
+        original: "swap_state(state, at)",
+        seeded: "swap_state(self.state.load(crate::sync::atomic::Ordering::Relaxed), at)",
+        by: &[Loom("models::several::both_beside_an_addition_to_one")],
     },
 ];
