@@ -54,7 +54,8 @@ impl KeyState for Window {
             Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
             _ => None,
         };
-        Some(Verdict { decision: decision(context, call, outcome)?, frees_at })
+        let decision = decision(context, call, outcome)?;
+        Some(Verdict { decision, frees_at, draws_again: false })
     }
 
     fn peek(

@@ -22,7 +22,8 @@ where
     V: KeyState,
     S: BuildHasher,
 {
-    /// Waits until admitted. Between the limits of a strategy that draws, draws again every `redraw`.
+    /// Waits until admitted. Between the limits of a strategy that draws, draws again every `redraw`, and as
+    /// soon as the call fits below the lower of them.
     pub(crate) fn acquire<Q>(
         &self,
         key: &Q,
@@ -43,10 +44,11 @@ where
         }
         let attempt = || match self.attempt(key, rate, count, V::try_acquire) {
             Some(Verdict { decision, .. }) if decision.is_allowed() => Attempt::Admitted(decision),
-            Some(Verdict { frees_at, .. }) => Attempt::Later(match frees_at {
-                Some(tick) => self.until_gone(tick, self.config.now()),
-                None => redraw.max(SHORTEST_REDRAW),
-            }),
+            Some(Verdict { frees_at, draws_again, .. }) => {
+                let freed = frees_at.map(|tick| self.until_gone(tick, self.config.now()));
+                let drawn = draws_again.then_some(redraw.max(SHORTEST_REDRAW));
+                Attempt::Later(freed.into_iter().chain(drawn).min().unwrap_or(SHORTEST_REDRAW))
+            }
             // No room: any other key may become idle at any time, and nothing wakes this thread then.
             None => Attempt::Later(self.config.grid.bucket().min(LONGEST_LOOK)),
         };

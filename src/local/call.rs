@@ -45,11 +45,13 @@ pub(crate) struct Verdict {
     pub(crate) decision: RateLimitDecision,
     /// If the call fits later: the tick whose units must leave the window.
     pub(crate) frees_at: Option<u64>,
+    /// Whether another draw may admit it before that.
+    pub(crate) draws_again: bool,
 }
 
-/// For a call that no expiring units would admit: it is over, or has to draw again.
+/// For a call that is over.
 impl From<RateLimitDecision> for Verdict {
     fn from(decision: RateLimitDecision) -> Self {
-        Self { decision, frees_at: None }
+        Self { decision, frees_at: None, draws_again: false }
     }
 }

@@ -8,28 +8,44 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
+use crate::sync::OnceBox;
+
 /// The thread's name, as debuggers and `top -H` show it.
 const NAME: &str = "trypema-cleanup";
 /// No shorter pause between sweeps.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// At most one thread. The lock is taken to start and stop it, never by a decision.
+/// At most one thread in each process. The lock is taken to start and stop it, never by a decision.
 ///
-/// `fork` copies this struct but not the thread. So a child process never touches a thread that its parent
-/// started: it cannot be joined there.
-#[derive(Debug, Default)]
+/// `fork` copies this struct but not the threads: neither the one that was started, which cannot be joined in
+/// the child, nor one that has the lock at that moment, and will never give it back there. So each process
+/// has a lock of its own, and leaves those of its ancestors alone.
+#[derive(Debug)]
 pub(crate) struct Cleaner {
+    first: Process,
+}
+
+/// What one process has started.
+#[derive(Debug)]
+struct Process {
+    id: u32,
     running: Mutex<Option<Running>>,
+    /// That of its child, made there.
+    child: OnceBox<Process>,
 }
 
 #[derive(Debug)]
 struct Running {
-    /// The process that has the thread: a child made by `fork` has not.
-    process: u32,
     stop: Arc<AtomicBool>,
     /// Nothing is ever sent: dropping it wakes the thread.
     wake: Sender<()>,
     thread: JoinHandle<()>,
+}
+
+impl Default for Cleaner {
+    fn default() -> Self {
+        Self { first: Process::this() }
+    }
 }
 
 impl Cleaner {
@@ -45,7 +61,6 @@ impl Cleaner {
         sweep: impl Fn(&T, &dyn Fn() -> bool) + Send + 'static,
     ) {
         let mut running = self.lock();
-        take_if_inherited(&mut running);
         if running.as_ref().is_some_and(|running| !running.thread.is_finished()) {
             return;
         }
@@ -71,16 +86,13 @@ impl Cleaner {
             .name(NAME.to_owned())
             .spawn(work)
             .expect("the system can start a thread");
-        *running = Some(Running { process: process::id(), stop, wake, thread });
+        *running = Some(Running { stop, wake, thread });
     }
 
     /// Stops the thread, if one is running, and waits until it has ended.
     pub(crate) fn stop(&self) {
-        let mut running = self.lock();
-        take_if_inherited(&mut running);
-        let taken = running.take();
-        drop(running);
-        let Some(Running { stop, wake, thread, .. }) = taken else { return };
+        let taken = self.lock().take();
+        let Some(Running { stop, wake, thread }) = taken else { return };
         // Relaxed: as where it is read.
         stop.store(true, Ordering::Relaxed);
         drop(wake);
@@ -92,20 +104,26 @@ impl Cleaner {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut process = &self.first;
+        while process.id != process::id() {
+            process = process.child.get_or_init(|| Box::new(Process::this()));
+        }
+        process.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Cleaner {
+impl Process {
+    fn this() -> Self {
+        Self { id: process::id(), running: Mutex::new(None), child: OnceBox::new() }
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        take_if_inherited(self.running.get_mut().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Forgets a thread that was started in another process.
-fn take_if_inherited(running: &mut Option<Running>) {
-    if let Some(inherited) = running.take_if(|running| running.process != process::id()) {
-        // Dropping it would detach a thread of another process, and send on a channel that nobody reads here.
-        mem::forget(inherited);
+        if self.id != process::id() {
+            // Dropping it would detach a thread of another process, and wake it on a channel that nobody
+            // reads here.
+            mem::forget(mem::take(&mut self.running));
+        }
     }
 }

@@ -85,18 +85,22 @@ impl KeyState for SuppressedState {
         };
         let (outcome, factor) = self.add_within_hard(context, call, usage)?;
         let decision = decision(context, call, outcome, factor);
-        let within_hard = Limit::Within(Self::most(context, call.capacity));
-        // Above the hard limit, it fits only when units leave the window; below, another draw may admit it.
-        let frees_at = match decision.is_allowed() {
-            true => None,
-            false => {
-                match self.admitted.peek(context.timeline, call.now.tick, call.count, within_hard) {
-                    Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
-                    _ => None,
-                }
+        if decision.is_allowed() {
+            return Some(decision.into());
+        }
+        let frees_at = |limit| {
+            let within = Limit::Within(limit);
+            match self.admitted.peek(context.timeline, call.now.tick, call.count, within) {
+                Outcome::Rejected { retry_hint, .. } => retry_hint.map(|hint| hint.tick),
+                _ => None,
             }
         };
-        Some(Verdict { decision, frees_at })
+        // Above the hard limit, it fits only when units leave the window. Below, another draw may admit it, and
+        // so will units that leave the window until it fits below the soft limit.
+        Some(match frees_at(Self::most(context, call.capacity)) {
+            frees_at @ Some(_) => Verdict { decision, frees_at, draws_again: false },
+            None => Verdict { decision, frees_at: frees_at(call.capacity), draws_again: true },
+        })
     }
 
     fn peek(

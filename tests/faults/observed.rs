@@ -1,7 +1,9 @@
-//! An observer that asks the limiter that tells it.
+//! An observer that asks the limiter that tells it, and one that panics.
 
 // each proves: acquire
 
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -52,4 +54,24 @@ fn an_observer_may_acquire_the_key_it_is_told_of() {
         assert!(absolute.join().unwrap() && suppressed.join().unwrap());
     });
     assert_eq!(*results.lock().unwrap(), [true, true]);
+}
+
+/// An observer that panics ends the call, and none of its units stays counted.
+#[test]
+fn an_observer_that_panics_undoes_the_call_for_several_limits() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let limiter = LocalRateLimiter::builder()
+        .observer({
+            let told = Arc::clone(&told);
+            move |_| assert!(told.fetch_add(1, Ordering::Relaxed) != 1, "the second is too much")
+        })
+        .build()
+        .unwrap();
+    let rate = RateLimit::per_hour(10.0).unwrap();
+    let calls = [("one", &rate, 1), ("two", &rate, 2)];
+    let ended = catch_unwind(|| limiter.absolute().inc_all(&calls));
+    assert!(ended.is_err());
+    let usages = calls.map(|(key, rate, _)| limiter.absolute().usage(key, rate));
+    assert_eq!(usages, [0, 0]);
+    assert!(limiter.absolute().inc_all(&calls).is_allowed());
 }

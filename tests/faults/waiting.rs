@@ -1,4 +1,4 @@
-//! `acquire` of one key while others wait for other keys.
+//! `acquire` of one key while others wait for other keys; and how long it sleeps.
 
 // each proves: acquire
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use trypema::{Clock, LocalRateLimiter, ManualClock, RateLimit, Watch};
+use trypema::{Clock, LocalRateLimiter, ManualClock, Random, RateLimit, Watch};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -61,4 +61,50 @@ fn nobody_is_turned_away_because_others_wait_for_another_key() {
         println!("{failed} of 40000 calls for a key that is free failed");
         assert_eq!(failed, 0);
     });
+}
+
+/// A clock that a test moves and nobody is told of: a waiting thread looks again when it expects room.
+#[derive(Debug)]
+struct Unwatched(ManualClock);
+
+impl Clock for Unwatched {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+}
+
+#[test]
+fn between_the_limits_a_wait_ends_when_units_expire() {
+    let clock = ManualClock::new();
+    clock.set(Duration::from_secs(1_000));
+    let limiter = LocalRateLimiter::builder()
+        .clock(Unwatched(clock.clone()))
+        .suppression_refresh(Duration::from_secs(3_600))
+        .hard_limit_factor(2.0)
+        // The least draw declines whatever is not admitted for sure.
+        .random(Least)
+        .build()
+        .unwrap();
+    let rate = RateLimit::per_second(10.0).unwrap();
+    let suppressed = limiter.suppressed();
+    assert!(suppressed.record("key", &rate, 15));
+    clock.advance(Duration::from_millis(995));
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| suppressed.acquire("key", &rate, 1, MINUTE / 3));
+        while limiter.stats().waiting == 0 {
+            thread::yield_now();
+        }
+        clock.advance(Duration::from_millis(10));
+        let admitted = waits.join().unwrap().unwrap();
+        // One that sleeps to the end looks once more, and is admitted then.
+        assert!(admitted.waited < MINUTE / 3, "no draw is needed where units have expired");
+    });
+}
+
+struct Least;
+
+impl Random for Least {
+    fn draw(&self) -> f64 {
+        0.0
+    }
 }
