@@ -48,7 +48,7 @@ pub use provider::Provider;
 /// Clocks and observers are not in files: [`local_builder`](LimiterConfig::local_builder)
 #[cfg_attr(
     feature = "redis",
-    doc = "and [`redis_builder`](LimiterConfig::redis_builder) give a builder to set them with."
+    doc = "[`redis_builder`](LimiterConfig::redis_builder) and [`hybrid_builder`](LimiterConfig::hybrid_builder) give a builder to set them with."
 )]
 #[cfg_attr(not(feature = "redis"), doc = "gives a builder to set them with.")]
 ///
@@ -168,6 +168,11 @@ pub struct LimiterConfig {
     #[cfg(feature = "redis")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_map: Option<BTreeMap<String, String>>,
+    /// Hybrid, which also takes all settings of Redis: how long this process may spend units after Redis has
+    /// counted them.
+    #[cfg(feature = "redis")]
+    #[serde(with = "text::time", skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Duration>,
 }
 
 impl fmt::Debug for LimiterConfig {
@@ -187,7 +192,7 @@ impl fmt::Debug for LimiterConfig {
             debug!(config: denial_cache, denial_cache_keys, breaker_failures, breaker_pause;);
             debug!(config: pool_size, max_idle, max_lifetime, address_map;);
             debug!(config: user, sentinel_user; password, sentinel_password);
-            debug!(config: tls_roots, tls_certificates; tls_key);
+            debug!(config: tls_roots, tls_certificates, lease; tls_key);
         }
         config.finish()
     }

@@ -16,6 +16,9 @@ pub(crate) enum Limits {
     /// Redis forgets clients by itself, and has its own bound on memory.
     #[cfg(feature = "redis")]
     Shared(trypema::RedisRateLimiter),
+    /// Shared as well, but each gateway spends units that it has leased, without asking for each request.
+    #[cfg(feature = "redis")]
+    Leased(trypema::HybridRateLimiter),
 }
 
 impl Limits {
@@ -44,11 +47,25 @@ impl Limits {
         Ok(Self::Shared(limiter))
     }
 
+    /// The same by leases: gateways that lease share their limits with each other.
+    #[cfg(feature = "redis")]
+    pub(crate) fn by_leases(rules: &Rules, url: &str) -> Result<Self, TrypemaError> {
+        let limiter = trypema::HybridRateLimiter::builder(url)
+            .prefix("gateway")
+            .window(rules.window)
+            .bucket(rules.bucket)
+            .build()?;
+        Limiter::usage(limiter.absolute(), "nobody", &trypema::RateLimit::unlimited())?;
+        Ok(Self::Leased(limiter))
+    }
+
     pub(crate) fn limiter(&self) -> &dyn Limiter {
         match self {
             Self::Here(limiter) => limiter.absolute(),
             #[cfg(feature = "redis")]
             Self::Shared(limiter) => limiter.absolute(),
+            #[cfg(feature = "redis")]
+            Self::Leased(limiter) => limiter.absolute(),
         }
     }
 
@@ -57,7 +74,7 @@ impl Limits {
         match self {
             Self::Here(limiter) => limiter.stop_cleanup_loop(),
             #[cfg(feature = "redis")]
-            Self::Shared(_) => {}
+            Self::Shared(_) | Self::Leased(_) => {}
         }
     }
 }

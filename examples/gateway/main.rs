@@ -7,7 +7,8 @@
 //!
 //! With `--serve ADDR` the server stays up instead, for curl. With `--redis URL` as well (and the
 //! feature `redis`), its limits are in Redis: gateways in other processes and on other hosts that
-//! use the same Redis share them.
+//! use the same Redis share them. With `--hybrid URL` instead, each gateway leases units from Redis and
+//! decides by itself.
 //!
 //! Where to look: `server.rs` makes the one call that limits, `answer.rs` turns its decision into
 //! HTTP, `history.rs` holds the checks.
@@ -46,6 +47,8 @@ usage: gateway [--seconds N]     let clients loose on it for N seconds (1 to 60,
        gateway --serve ADDR --redis URL
                                  the same, with limits that are shared with all gateways at this
                                  Redis; for example redis://127.0.0.1:6379
+       gateway --serve ADDR --hybrid URL
+                                 the same, but without asking Redis for each request
        gateway --help            this text
 
 exit codes: 0 all went well, 1 something failed or the limiter broke a promise, 2 bad arguments";
@@ -57,7 +60,13 @@ const LONGEST_RUN: u64 = 60;
 enum Task {
     Help,
     Run { seconds: u64 },
-    Serve { address: SocketAddr, redis: Option<String> },
+    Serve { address: SocketAddr, shared: Option<Shared> },
+}
+
+/// Where gateways share their limits, and how.
+struct Shared {
+    url: String,
+    by_leases: bool,
 }
 
 fn main() -> ExitCode {
@@ -69,7 +78,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Task::Run { seconds }) => run(seconds),
-        Ok(Task::Serve { address, redis }) => serve(address, redis.as_deref()),
+        Ok(Task::Serve { address, shared }) => serve(address, shared.as_ref()),
         Err(complaint) => {
             eprintln!("gateway: {complaint}\n\n{HELP}");
             return ExitCode::from(2);
@@ -93,13 +102,14 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
             )),
         },
         ["--serve", address] => serving(address, None),
-        ["--serve", address, "--redis", url] | ["--redis", url, "--serve", address] => {
-            serving(address, Some(url))
+        ["--serve", address, how @ ("--redis" | "--hybrid"), url]
+        | [how @ ("--redis" | "--hybrid"), url, "--serve", address] => {
+            serving(address, Some(Shared { url: url.to_owned(), by_leases: how == "--hybrid" }))
         }
         ["--seconds"] => Err("--seconds needs a number after it".into()),
         ["--serve"] => Err("--serve needs an address after it".into()),
-        ["--redis", ..] | ["--serve", _, "--redis"] => {
-            Err("--redis needs a URL after it, and --serve with an address".into())
+        [how @ ("--redis" | "--hybrid"), ..] | ["--serve", _, how @ ("--redis" | "--hybrid")] => {
+            Err(format!("{how} needs a URL after it, and --serve with an address"))
         }
         ["--seconds" | "--serve", _, extra, ..] | ["--help" | "-h", extra, ..] => {
             Err(format!("{extra:?} is one argument too many"))
@@ -108,9 +118,9 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     }
 }
 
-fn serving(address: &str, redis: Option<&str>) -> Result<Task, String> {
+fn serving(address: &str, shared: Option<Shared>) -> Result<Task, String> {
     match address.parse() {
-        Ok(address) => Ok(Task::Serve { address, redis: redis.map(str::to_owned) }),
+        Ok(address) => Ok(Task::Serve { address, shared }),
         Err(_) => Err(format!(
             "--serve takes an IP address and a port, such as 127.0.0.1:8080, not {address:?}"
         )),
@@ -118,13 +128,17 @@ fn serving(address: &str, redis: Option<&str>) -> Result<Task, String> {
 }
 
 #[cfg(feature = "redis")]
-fn in_redis(rules: &Rules, url: &str) -> Result<Limits, Box<dyn Error>> {
-    Ok(Limits::in_redis(rules, url)?)
+fn in_redis(rules: &Rules, shared: &Shared) -> Result<Limits, Box<dyn Error>> {
+    let Shared { url, by_leases } = shared;
+    Ok(if *by_leases { Limits::by_leases(rules, url)? } else { Limits::in_redis(rules, url)? })
 }
 
 #[cfg(not(feature = "redis"))]
-fn in_redis(_: &Rules, _: &str) -> Result<Limits, Box<dyn Error>> {
-    Err("built without Redis; cargo run --release --features redis --example gateway has it".into())
+fn in_redis(_: &Rules, shared: &Shared) -> Result<Limits, Box<dyn Error>> {
+    let Shared { url, by_leases } = shared;
+    let how = if *by_leases { "--hybrid" } else { "--redis" };
+    let has_it = "cargo run --release --features redis --example gateway has it";
+    Err(format!("{how} {url}: built without Redis; {has_it}").into())
 }
 
 fn run(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
@@ -141,12 +155,12 @@ fn run(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if report.violations().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn serve(address: SocketAddr, redis: Option<&str>) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(address: SocketAddr, shared: Option<&Shared>) -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::standard(Duration::ZERO);
     let rules = Rules::of(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(MonotonicClock::new());
-    let limits = match redis {
-        Some(url) => in_redis(&rules, url)?,
+    let limits = match shared {
+        Some(shared) => in_redis(&rules, shared)?,
         None => Limits::here(&rules, &clock)?,
     };
     // Nobody reads a report in the end, and a record of every decision would only grow.

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{LimiterConfig, Provider};
-use crate::{Limiter, LocalRateLimiter, LocalRateLimiterBuilder, Strategy, TrypemaError};
 #[cfg(feature = "redis")]
-use crate::{RedisConnectionSettings, RedisRateLimiter, RedisRateLimiterBuilder};
+use crate::{
+    HybridRateLimiterBuilder, RedisConnectionSettings, RedisRateLimiter, RedisRateLimiterBuilder,
+};
+use crate::{Limiter, LocalRateLimiter, LocalRateLimiterBuilder, Strategy, TrypemaError};
 
 /// The longest pause between two sweeps for [`LimiterConfig::stale_after`].
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -62,6 +64,14 @@ impl LimiterConfig {
                     Strategy::Suppressed => Arc::new(limiter.suppressed().clone()),
                 })
             }
+            #[cfg(feature = "redis")]
+            Provider::Hybrid => {
+                let limiter = self.hybrid_builder()?.build()?;
+                Ok(match self.strategy {
+                    Strategy::Absolute => Arc::new(limiter.absolute().clone()),
+                    Strategy::Suppressed => Arc::new(limiter.suppressed().clone()),
+                })
+            }
         }
     }
 
@@ -88,7 +98,7 @@ impl LimiterConfig {
         if let Some(field) = first_set!(
             self: url, prefix, pool_size, max_idle, max_lifetime, deadline, on_unavailable, local_share,
             denial_cache, denial_cache_keys, breaker_failures, breaker_pause, user, password, sentinel_user,
-            sentinel_password, tls_roots, tls_certificates, tls_key, address_map
+            sentinel_password, tls_roots, tls_certificates, tls_key, address_map, lease
         ) {
             return Err(of_no_use(field, "only a limiter over Redis uses it"));
         }
@@ -112,6 +122,25 @@ impl LimiterConfig {
     /// use, for one that lacks another which it goes with, and for an address that is none.
     #[cfg(feature = "redis")]
     pub fn redis_builder(&self) -> Result<RedisRateLimiterBuilder, TrypemaError> {
+        if self.lease.is_some() {
+            return Err(of_no_use("lease", "only a hybrid limiter uses it"));
+        }
+        self.over_redis()
+    }
+
+    /// The same for a hybrid limiter.
+    ///
+    /// # Errors
+    /// As [`redis_builder`](LimiterConfig::redis_builder).
+    #[cfg(feature = "redis")]
+    pub fn hybrid_builder(&self) -> Result<HybridRateLimiterBuilder, TrypemaError> {
+        let mut builder = HybridRateLimiterBuilder::over(self.over_redis()?);
+        set!(builder from self: lease);
+        Ok(builder)
+    }
+
+    #[cfg(feature = "redis")]
+    fn over_redis(&self) -> Result<RedisRateLimiterBuilder, TrypemaError> {
         if let Some(field) = first_set!(self: max_keys, stale_after) {
             return Err(of_no_use(field, "only a limiter in this process uses it"));
         }

@@ -15,6 +15,9 @@ pub enum Provider {
     /// In Redis: `redis`.
     #[cfg(feature = "redis")]
     Redis,
+    /// In this process, by leases from Redis: `hybrid`.
+    #[cfg(feature = "redis")]
+    Hybrid,
 }
 
 impl Serialize for Provider {
@@ -23,6 +26,8 @@ impl Serialize for Provider {
             Self::Local => "local",
             #[cfg(feature = "redis")]
             Self::Redis => "redis",
+            #[cfg(feature = "redis")]
+            Self::Hybrid => "hybrid",
         })
     }
 }
@@ -40,7 +45,7 @@ impl Visitor<'_> for ProviderName {
     type Value = Provider;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a provider: \"local\" or \"redis\"")
+        f.write_str("the name of a provider: \"local\", \"redis\" or \"hybrid\"")
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Provider, E> {
@@ -48,9 +53,13 @@ impl Visitor<'_> for ProviderName {
             "local" => Ok(Provider::Local),
             #[cfg(feature = "redis")]
             "redis" => Ok(Provider::Redis),
+            #[cfg(feature = "redis")]
+            "hybrid" => Ok(Provider::Hybrid),
             #[cfg(not(feature = "redis"))]
-            "redis" => Err(E::custom("the provider redis needs trypema's feature `redis`")),
-            _ => Err(E::unknown_variant(name, &["local", "redis"])),
+            "redis" | "hybrid" => {
+                Err(E::custom(format!("the provider {name} needs trypema's feature `redis`")))
+            }
+            _ => Err(E::unknown_variant(name, &["local", "redis", "hybrid"])),
         }
     }
 }

@@ -94,7 +94,7 @@ impl HybridAbsolute {
         self.engine.is_allowed(key, rate, count)
     }
 
-    /// Units that count: admitted, recorded, or leased by some process and not spent. 0 for a key that is
+    /// Units that count: admitted, recorded, or leased by another process and not spent. 0 for a key that is
     /// not known.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl HybridAbsolute {
             admitted: limiter.absolute().usage(key, rate),
             declined: 0,
         };
-        self.engine.remote.usage(key, rate, local).map(|usage| usage.admitted)
+        self.engine.usage(key, rate, local).map(|usage| usage.admitted)
     }
 
     /// Counts `count` units whatever the limit: for work whose cost is known only afterwards. As

@@ -100,6 +100,12 @@ impl HybridRateLimiterBuilder {
         self
     }
 
+    /// With the settings that it shares with limiters over Redis.
+    #[cfg(feature = "serde")]
+    pub(crate) fn over(redis: RedisRateLimiterBuilder) -> Self {
+        Self { redis, lease: None }
+    }
+
     /// Checks the settings and builds the limiter. Nothing is connected to yet.
     ///
     /// # Errors

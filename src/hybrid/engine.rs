@@ -196,7 +196,9 @@ impl<S: Strategy> Engine<S> {
                 self.state(&ref_of(call), |state| {
                     let admits = |note| admits::<S>(note, || draw.get());
                     match state.lease.look(self.now(), count, capacity, admits) {
-                        Spend::Spent { left, terms } => Some(admitted::<S>(left, &terms, false)),
+                        Spend::Spent { left, terms } => {
+                            Some(admitted::<S>(left, &terms, capacity, false))
+                        }
                         Spend::Declined { terms, .. } => Some(declined(&terms)),
                         Spend::TooFew { .. } | Spend::Ended | Spend::Narrower => None,
                     }
@@ -299,7 +301,7 @@ impl<S: Strategy> Engine<S> {
         }
         let admits = |note| admits::<S>(note, &draw);
         match state.lease.spend(self.now(), count, capacity, admits) {
-            Spend::Spent { left, terms } => Some(admitted::<S>(left, &terms, true)),
+            Spend::Spent { left, terms } => Some(admitted::<S>(left, &terms, capacity, true)),
             Spend::Declined { terms, .. } => {
                 // Relaxed: a number that is told to the server now or the next time.
                 state.declined.fetch_add(count, Ordering::Relaxed);
@@ -372,11 +374,17 @@ pub(crate) fn admits<S: Strategy>(note: u64, draw: impl Fn() -> f64) -> bool {
 
 /// The decision on a call that has spent units, or would.
 #[inline]
-fn admitted<S: Strategy>(left: u64, terms: &Terms, counts: bool) -> RateLimitDecision {
+fn admitted<S: Strategy>(
+    left: u64,
+    terms: &Terms,
+    capacity: u64,
+    counts: bool,
+) -> RateLimitDecision {
     let decision = if S::FAMILY == Family::Suppressed && terms.note & ABOVE != 0 {
         RateLimitDecision::suppressed(factor(terms.note), true)
     } else {
-        RateLimitDecision::allowed(terms.free + left)
+        // Granted under the call's own capacity, or a smaller one.
+        RateLimitDecision::allowed(terms.free + left + (capacity - terms.capacity))
     };
     if counts { decision.with_bucket(Bucket::new(terms.tick, 0)) } else { decision }
 }

@@ -376,7 +376,7 @@ impl<S: Strategy> Engine<S> {
             let (terms, usage, is_admitted) =
                 match state.lease.spend(self.now(), *count, capacity, admits) {
                     Spend::Spent { left, terms } => {
-                        (terms, capacity.saturating_sub(terms.free + left), true)
+                        (terms, terms.capacity.saturating_sub(terms.free + left), true)
                     }
                     Spend::Declined { terms, .. } => {
                         // Relaxed: as where a call declines itself.

@@ -89,13 +89,13 @@ impl HybridSuppressed {
         self.engine.is_allowed(key, rate, count)
     }
 
-    /// Units that count: admitted, recorded, or leased by some process and not spent; and declined. Zero for a
+    /// Units that count: admitted, recorded, or leased by another process and not spent; and declined. Zero for a
     /// key that is not known.
     ///
     /// # Errors
     /// See [`HybridSuppressed`].
     pub fn usage(&self, key: &str, rate: &RateLimit) -> Result<SuppressedUsage, TrypemaError> {
-        self.engine.remote.usage(key, rate, |limiter, rate| limiter.suppressed().usage(key, rate))
+        self.engine.usage(key, rate, |limiter, rate| limiter.suppressed().usage(key, rate))
     }
 
     /// The factor `f` of the formula for this key now, as Redis sees it, from 0.0 (nothing is declined) to 1.0

@@ -2,14 +2,41 @@
 //! what this process has leased of it and not spent: else they could take out those, and they would be
 //! spent all the same.
 
+use core::sync::atomic::Ordering;
+
 use crate::hybrid::engine::Engine;
 use crate::hybrid::key_state::{WindowKey, WindowKeyRef};
 use crate::hybrid::lease::Spend;
 use crate::key::Lookup;
 use crate::redis::engine::Strategy;
-use crate::{Bucket, RateLimit, TrypemaError};
+use crate::{Bucket, LocalRateLimiter, RateLimit, SuppressedUsage, TrypemaError};
 
 impl<S: Strategy> Engine<S> {
+    /// Units that count, without those that this process has leased and not spent, and with those that it has
+    /// declined and not told yet.
+    pub(crate) fn usage(
+        &self,
+        key: &str,
+        rate: &RateLimit,
+        local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> SuppressedUsage,
+    ) -> Result<SuppressedUsage, TrypemaError> {
+        self.keep_told_time();
+        let mut usage = self.remote.usage(key, rate, local)?;
+        let window_ms = self.remote.windows.of(rate).settings.grid.window_ms();
+        self.state(&WindowKeyRef { window_ms, key }, |state| {
+            let held = state.lease.held();
+            // Of a lease that has ended it is not known whether its rest has been given back.
+            if self.now() < held.end {
+                usage.admitted = usage.admitted.saturating_sub(held.units);
+            }
+            // Relaxed: a number that is told to the server now or the next time.
+            let declined = state.declined.load(Ordering::Relaxed);
+            usage.declined = usage.declined.saturating_add(declined);
+            Some(())
+        });
+        Ok(usage)
+    }
+
     /// Gives units back.
     pub(crate) fn refund(
         &self,

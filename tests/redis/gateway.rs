@@ -55,12 +55,16 @@ const GRID: Grid = Grid { window_ms: 1_000, bucket_ms: 20 };
 #[test]
 fn child() {
     let Ok(told) = env::var(TOLD) else { return };
+    let (how, told) = told.split_once(' ').expect("how, a URL and a file");
     let (url, file) = told.split_once(' ').expect("a URL and a file");
     let settings = settings::Settings::standard(Duration::ZERO);
     assert_eq!(settings.window, Duration::from_millis(GRID.window_ms));
     assert_eq!(settings.bucket, Duration::from_millis(GRID.bucket_ms));
     let rules = rules::Rules::of(&settings).unwrap();
-    let limits = limits::Limits::in_redis(&rules, url).unwrap();
+    let limits = match how {
+        "hybrid" => limits::Limits::by_leases(&rules, url).unwrap(),
+        _ => limits::Limits::in_redis(&rules, url).unwrap(),
+    };
     let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let clock = Arc::new(MonotonicClock::new());
     let gateway = server::Gateway::start_with(limits, free_port, rules, clock, None).unwrap();
@@ -99,12 +103,24 @@ fn flood(gateway: SocketAddr, admitted: &AtomicU64) -> Vec<Span> {
 
 #[test]
 fn two_gateways_share_their_limits() {
+    let spans = two_gateways("redis");
+    assert_eq!(Ticks::of(GRID).excess(&spans, &[], CAPACITY), 0);
+}
+
+#[test]
+fn two_gateways_share_their_limits_by_leases() {
+    let spans = two_gateways("hybrid");
+    assert!(most_within(&spans, GRID.window_ms * 1_000_000) <= CAPACITY);
+}
+
+/// Floods them, and returns the admissions. They go on after Redis was away.
+fn two_gateways(how: &str) -> Vec<Span> {
     let _alone = crate::alone();
     let mut redis = RedisServer::start();
     let directory = tempfile::tempdir().unwrap();
     let start = |number: u8| {
         let file = directory.path().join(number.to_string());
-        let told = format!("{} {}", redis.url(), file.display());
+        let told = format!("{how} {} {}", redis.url(), file.display());
         let own = start_again("gateway::child", TOLD, &told, Stdio::piped());
         eventually("it serves", || file.exists());
         let address = std::fs::read_to_string(file).unwrap().parse::<SocketAddr>().unwrap();
@@ -124,8 +140,10 @@ fn two_gateways_share_their_limits() {
         flooding.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     let fullest = most_within(&spans, GRID.window_ms * 1_000_000);
-    eprintln!("two gateways admitted {}, at most {fullest} in any second for certain", spans.len());
-    assert_eq!(Ticks::of(GRID).excess(&spans, &[], CAPACITY), 0);
+    eprintln!(
+        "{how}: two gateways admitted {}, at most {fullest} in any second for certain",
+        spans.len()
+    );
 
     redis.kill();
     for (_, address) in &gateways {
@@ -142,4 +160,5 @@ fn two_gateways_share_their_limits() {
         child.stdin.take().unwrap().flush().unwrap();
         assert!(child.wait().unwrap().success());
     }
+    spans
 }

@@ -25,6 +25,7 @@ mod footprint;
 mod gateway;
 mod harness;
 mod hybrid;
+mod hybrid_fork;
 mod lookups;
 mod observers;
 mod over_redis;
