@@ -126,7 +126,7 @@ impl<S: Strategy> Engine<S> {
                 if let Some(decision) =
                     self.spend(state, window.capacity(rate), count, || draw.get())
                 {
-                    self.remote.counters.spent(&decision);
+                    self.remote.counters.spent(running, &decision);
                     return Ok(decision);
                 }
                 drop(states);

@@ -23,7 +23,7 @@ use crate::redis::net::Failure;
 use crate::redis::reply::Verdict;
 
 /// Round trips at a time.
-pub(crate) const MOST_FLIGHTS: usize = 4;
+pub(crate) const MOST_FLIGHTS: usize = 8;
 /// Keys that one round trip asks for.
 const MOST_KEYS: usize = 128;
 /// Callers that one ask of a key serves.

@@ -9,6 +9,7 @@ use thread_local::ThreadLocal;
 use crate::redis::engine::Mode;
 use crate::redis::net::failure::Kind;
 use crate::redis::{DecisionSource, RedisStats};
+use crate::thread_exit::Running;
 use crate::{RateLimitDecision, TrypemaError, thread_exit};
 
 #[derive(Debug, Default)]
@@ -38,6 +39,25 @@ enum Counter {
     PoolTimeouts,
     Timeouts,
     FromLeases,
+}
+
+impl Counter {
+    #[inline]
+    fn of(decision: &RateLimitDecision) -> Self {
+        match decision {
+            RateLimitDecision::Allowed { .. } => Self::Allowed,
+            RateLimitDecision::Rejected { .. } => Self::Rejected,
+            RateLimitDecision::Suppressed { is_allowed: true, .. } => Self::SuppressedAdmitted,
+            RateLimitDecision::Suppressed { is_allowed: false, .. } => Self::SuppressedDeclined,
+        }
+    }
+}
+
+#[inline]
+fn add_one(counter: &AtomicU64) {
+    // Relaxed, and no read-modify-write: only this thread writes. A thread that is given the
+    // counters of one that has ended is ordered after it by `ThreadLocal`.
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 const COUNTERS: usize = Counter::FromLeases as usize + 1;
@@ -73,19 +93,15 @@ impl Counters {
     /// Counts the decision on a call that counts units.
     #[inline]
     pub(crate) fn decided(&self, decision: &RateLimitDecision) {
-        self.count(match decision {
-            RateLimitDecision::Allowed { .. } => Counter::Allowed,
-            RateLimitDecision::Rejected { .. } => Counter::Rejected,
-            RateLimitDecision::Suppressed { is_allowed: true, .. } => Counter::SuppressedAdmitted,
-            RateLimitDecision::Suppressed { is_allowed: false, .. } => Counter::SuppressedDeclined,
-        });
+        self.count(Counter::of(decision));
     }
 
-    /// Counts a decision by a lease.
+    /// Counts a decision by a lease, for a thread that is not ending.
     #[inline]
-    pub(crate) fn spent(&self, decision: &RateLimitDecision) {
-        self.came_from(DecisionSource::Lease);
-        self.decided(decision);
+    pub(crate) fn spent(&self, _: Running, decision: &RateLimitDecision) {
+        let counters = self.threads.get_or_default();
+        add_one(&counters[Counter::FromLeases as usize]);
+        add_one(&counters[Counter::of(decision) as usize]);
     }
 
     /// Counts a call that met an outage of Redis.
@@ -135,10 +151,7 @@ impl Counters {
             self.ending[counter as usize].fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let counter = &self.threads.get_or_default()[counter as usize];
-        // Relaxed, and no read-modify-write: only this thread writes. A thread that is given the
-        // counters of one that has ended is ordered after it by `ThreadLocal`.
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        add_one(&self.threads.get_or_default()[counter as usize]);
     }
 
     pub(crate) fn add_to(&self, stats: &mut RedisStats) {
