@@ -99,12 +99,7 @@ impl Window {
             // The oldest mark is not the only one in the way.
             _ => return FastPath::Unclear,
         };
-        // Relaxed: as in `Window::holds`.
-        if self.state.load(Ordering::Relaxed) == state {
-            FastPath::Full { usage, retry_hint }
-        } else {
-            FastPath::Unclear
-        }
+        if self.is_at(state) { FastPath::Full { usage, retry_hint } } else { FastPath::Unclear }
     }
 }
 

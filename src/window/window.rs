@@ -265,11 +265,16 @@ impl Window {
     /// Judges an addition without making it.
     #[inline]
     pub(crate) fn peek(&self, timeline: &Timeline, now: u64, count: u64, limit: Limit) -> Outcome {
-        if let Limit::Within(most) = limit
-            && let FastPath::Full { usage, retry_hint } =
-                self.fast_path::<true>(timeline.layout(), now, count, most)
-        {
-            return Outcome::Rejected { usage, retry_hint };
+        if let Limit::Within(most) = limit {
+            match self.fast_path::<true>(timeline.layout(), now, count, most) {
+                FastPath::Full { usage, retry_hint } => {
+                    return Outcome::Rejected { usage, retry_hint };
+                }
+                FastPath::Fits { state, usage } if self.is_at(state) => {
+                    return Outcome::Admitted { mark: MarkId { tick: now, at: state }, usage };
+                }
+                FastPath::Fits { .. } | FastPath::Unclear => {}
+            }
         }
         self.read(timeline, now, |snapshot, usage, tick| {
             if usage.fits(count, limit) {
@@ -500,9 +505,15 @@ impl Window {
     /// Whether the state still stands, hence all that was read since it was loaded was true.
     #[inline]
     pub(in crate::window) fn holds(&self, snapshot: &Snapshot<'_>) -> bool {
+        self.is_at(snapshot.state)
+    }
+
+    /// Whether `state` still stands.
+    #[inline]
+    pub(in crate::window) fn is_at(&self, state: u64) -> bool {
         // Relaxed: ordered after the Acquire loads of the note and the slots. If one of those saw
         // a word written after the state had changed, this load sees the change.
-        self.state.load(Ordering::Relaxed) == snapshot.state
+        self.state.load(Ordering::Relaxed) == state
     }
 
     // --- writing -------------------------------------------------------------------------------

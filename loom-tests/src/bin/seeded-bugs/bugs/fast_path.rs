@@ -81,7 +81,7 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G3",
         what: "a rejection on the fast path does not look at the state again",
         within: "Window::fast_path",
-        original: "self.state.load(Ordering::Relaxed) == state",
+        original: "self.is_at(state)",
         seeded: "true",
         by: &[Random("families::admit")],
     },
@@ -129,5 +129,14 @@ pub(super) const BUGS: &[Bug] = &[
         original: "usage.wrapping_sub(followers)",
         seeded: "usage - followers",
         by: &[RealSizes("families::clocks_apart")],
+    },
+    Bug {
+        name: "look-on-the-fast-path-unvalidated",
+        breaks: "G3",
+        what: "a look on the fast path does not look at the state again",
+        within: "Window::peek",
+        original: "if self.is_at(state)",
+        seeded: "if { let _ = state; true }",
+        by: &[Random("families::admit")],
     },
 ];
