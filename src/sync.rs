@@ -9,14 +9,17 @@ pub(crate) use once_cell::race::OnceBox;
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) use std::thread::Thread;
 
+pub(crate) mod rings;
+
 pub(crate) mod atomic {
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 }
 
-/// Marks kept inside the window itself before a ring is allocated. A power of two.
+/// Marks kept inside the window itself: the newest, which are copied to a ring by so many. A power of
+/// two.
 pub(crate) const INLINE_MARKS: usize = 4;
 
-/// The smallest ring that is allocated. A power of two, above [`INLINE_MARKS`].
+/// The smallest ring that is allocated. A power of two, at least twice [`INLINE_MARKS`].
 pub(crate) const SMALLEST_RING: usize = 8;
 
 /// A ring this many times larger than its marks is exchanged for a smaller one. At least 8: twice

@@ -48,5 +48,5 @@ mod queue;
 #[expect(dead_code, reason = "the count is read by the map alone")]
 mod slot_pool;
 #[path = "../../src/window/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "what reads and reports is tested elsewhere")]
+#[expect(dead_code, reason = "what reads and reports is tested elsewhere")]
 mod window;

@@ -19,6 +19,12 @@ pub(crate) mod epoch;
 #[cfg(crossbeam_loom)]
 pub(crate) use crossbeam_epoch as epoch;
 
+#[cfg(crossbeam_loom)]
+#[path = "../../src/sync/rings.rs"]
+pub(crate) mod rings;
+#[cfg(not(crossbeam_loom))]
+pub(crate) mod rings;
+
 mod once;
 pub(crate) use once::OnceBox;
 

@@ -4,10 +4,14 @@
 //! the same.
 
 use crate::sync::atomic::Ordering;
-use crate::sync::fast_path_enabled;
+use crate::sync::{INLINE_MARKS, fast_path_enabled};
+use crate::window::begin::Start;
 use crate::window::layout::Layout;
 use crate::window::retry_hint::RetryHint;
 use crate::window::window::Window;
+
+/// Marks inside the window.
+const INLINE: u64 = INLINE_MARKS as u64;
 
 /// The outcome of the fast path of an addition.
 pub(crate) enum FastPath {
@@ -15,6 +19,15 @@ pub(crate) enum FastPath {
     Fits {
         state: u64,
         usage: u64,
+    },
+    /// It fits, and this tick has no mark yet, if the state is still that one.
+    Begins {
+        start: Start,
+        usage: u64,
+    },
+    /// The oldest mark has left the window, so this tick has no mark yet.
+    Moves {
+        start: Start,
     },
     /// It does not fit; this was true a moment ago.
     Full {
@@ -41,73 +54,57 @@ impl Window {
         }
         // Acquire: as in `Window::snapshot`, and the order of the loads is that, too.
         let state = self.state.load(Ordering::Acquire);
-        let marks = self.marks.inline();
         let note = self.note.load();
         // Acquire: as in `Window::decision_tick`.
         let latest = self.latest.load(Ordering::Acquire);
-        // Half the distance that `Layout::comparable` allows: a note's ticks have one bit less than a mark's.
-        if Layout::is_dead(state) || now.abs_diff(latest) > layout.quarter() / 2 {
+        let (tail, len) = (layout.tail(state), layout.len(state));
+        // Half of the distance that marks can be compared at: so there is no need to raise `latest`.
+        if Layout::is_dead(state)
+            || now.abs_diff(latest) > layout.quarter() / 2
+            || len == 0
+            || !note.is_head_of(layout, state)
+        {
             return FastPath::Unclear;
         }
-        let (base, oldest) = if note.is_kept() {
-            if !note.is_of(layout, now) {
-                return FastPath::Unclear;
-            }
-            (note.position(layout), None)
-        } else {
-            let Some(marks) = marks else { return FastPath::Unclear };
-            let (tail, len) = (layout.tail(state), layout.len(state));
-            if len == 0 || note.is_list() {
-                return FastPath::Unclear;
-            }
-            // Acquire: as in `Snapshot::mark`.
-            let mark = |index: u64| marks.slot(index).load(Ordering::Acquire);
-            let oldest = mark(tail.wrapping_sub(len));
-            let since_newest = layout.age(mark(tail.wrapping_sub(1)), now);
-            let since_oldest = layout.age(oldest, now);
-            // An old reading of the clock makes these large.
-            if since_newest >= layout.quarter() || since_oldest >= layout.span() {
-                return FastPath::Unclear;
-            }
-            let followers = if len == 1 {
-                0
-            } else {
-                let second = mark(tail.wrapping_sub(len - 1));
-                layout.units_between(layout.start(second), layout.cum(state))
-            };
-            let is_newest = since_newest == 0;
-            let tick = now.wrapping_sub(since_oldest);
-            (layout.start(oldest), Some(Oldest { tick, followers, is_newest }))
-        };
-        let usage = layout.units_between(base, layout.cum(state));
-        let total = usage.saturating_add(count);
-        if total <= most {
-            // A tick without a mark needs the full protocol.
-            return match oldest {
-                Some(Oldest { is_newest: false, .. }) => FastPath::Unclear,
-                _ => FastPath::Fits { state, usage },
+        // Acquire: as in `Snapshot::mark`.
+        let mark = |age: u64| self.marks.newest(tail.wrapping_sub(age)).load(Ordering::Acquire);
+        let newest = mark(1);
+        let since_newest = layout.age(newest, now);
+        let since_oldest = since_newest.wrapping_add(note.before(layout, newest));
+        // An old reading of the clock makes these large.
+        if since_newest >= layout.quarter() {
+            return FastPath::Unclear;
+        }
+        if since_oldest >= layout.span() {
+            return FastPath::Moves {
+                start: Start { state, head: note, since_head: since_oldest },
             };
         }
-        let retry_hint = match oldest {
-            _ if !HINT || count > most => None,
-            // Wrapping: until the look at the state below, these may be of different states.
-            Some(Oldest { tick, followers, .. })
-                if total - most <= usage.wrapping_sub(followers) =>
-            {
-                Some(RetryHint { tick, remaining: followers })
+        let usage = layout.units_between(note.start(layout), layout.cum(state));
+        let total = usage.saturating_add(count);
+        if total <= most {
+            return if since_newest == 0 {
+                FastPath::Fits { state, usage }
+            } else {
+                let start = Start { state, head: note, since_head: since_oldest };
+                FastPath::Begins { start, usage }
+            };
+        }
+        let retry_hint = if !HINT || count > most {
+            None
+        } else {
+            let remaining = match len {
+                1 => 0,
+                // Inside the window, and not in the next mark's slot.
+                2..=INLINE => layout.units_between(layout.start(mark(len - 1)), layout.cum(state)),
+                _ => return FastPath::Unclear,
+            };
+            if total - most > usage.wrapping_sub(remaining) {
+                // The oldest mark is not the only one in the way.
+                return FastPath::Unclear;
             }
-            // The oldest mark is not the only one in the way.
-            _ => return FastPath::Unclear,
+            Some(RetryHint { tick: now.wrapping_sub(since_oldest), remaining })
         };
         if self.is_at(state) { FastPath::Full { usage, retry_hint } } else { FastPath::Unclear }
     }
-}
-
-/// The oldest mark that counts.
-struct Oldest {
-    tick: u64,
-    /// Units in the marks after it.
-    followers: u64,
-    /// Whether the newest mark is of this tick.
-    is_newest: bool,
 }

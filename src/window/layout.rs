@@ -3,11 +3,11 @@
 //! ```text
 //! state   | cum: C            | tail: B            | len: B-1 | dead: 1 |      C + 2B = 64
 //! mark    | start: C          | tick: 2B-1                    | lap:  1 |
-//! note    | position: C       | tick: 2B-2                    | kind: 2 |   or an address, and kind
+//! head    | start: C          | index: B           | tick: B-1| kind: 1 |
 //! ```
 //!
 //! `C` is chosen when a limiter is built: the widest count whose `B` still numbers the ticks of
-//! the window. Every field is modular. `cum`, `start` and positions are compared only as
+//! the window. Every field is modular. `cum` and `start` are compared only as
 //! differences below 2^C; ticks only where they are known to be less than a half of their range
 //! apart (the window sees to that, see `window`).
 //!
@@ -36,7 +36,7 @@ pub(crate) struct Layout {
     quarter: u64,
     /// `B`: bits of `tail`.
     index_bits: u32,
-    /// Where the counts (`cum`, `start`, positions) begin: 2B.
+    /// Where the counts (`cum`, `start`) begin: 2B.
     shift: u32,
 }
 
@@ -208,12 +208,6 @@ impl Layout {
         mark & 1 != 0
     }
 
-    /// The same mark, in another ring.
-    #[inline]
-    pub(crate) const fn on_lap(mark: u64, lap: bool) -> u64 {
-        (mark & !1) | lap as u64
-    }
-
     #[inline]
     pub(crate) const fn start(&self, mark: u64) -> u64 {
         mark >> self.shift
@@ -232,35 +226,27 @@ impl Layout {
         now.wrapping_sub(mark >> 1) & self.tick_mask()
     }
 
-    // --- notes ---------------------------------------------------------------------------------
+    // --- heads ---------------------------------------------------------------------------------
 
-    /// A note of two numbers; `kind` is below 4, and the note's own affair.
+    /// Mark `index`, which is `start` and `tick`, as a word that tells its index, too. Of its tick only
+    /// so many bits are kept as tell it from those of the other marks inside.
     #[inline]
-    pub(crate) const fn note(&self, position: u64, tick: u64, kind: u64) -> u64 {
-        (position << self.shift) | ((tick << 2) & self.low_mask()) | kind
+    pub(crate) const fn head(&self, index: u64, start: u64, tick: u64) -> u64 {
+        let index = (index & self.index_mask) << self.index_bits;
+        (start << self.shift) | index | ((tick << 1) & self.index_mask) | 1
     }
 
+    /// Whether this is the head of a state: of the oldest mark that it counts.
     #[inline]
-    pub(crate) const fn note_kind(note: u64) -> u64 {
-        note & 3
+    pub(crate) const fn is_head_of(&self, head: u64, state: u64) -> bool {
+        let index = self.tail(state).wrapping_sub(self.len(state));
+        head & 1 != 0 && self.marks_between(self.tail(head), index) == 0
     }
 
-    /// The same numbers, for another purpose.
+    /// Ticks from the head of a state to its newest mark.
     #[inline]
-    pub(crate) const fn of_kind(note: u64, kind: u64) -> u64 {
-        (note & !3) | kind
-    }
-
-    #[inline]
-    pub(crate) const fn note_position(&self, note: u64) -> u64 {
-        note >> self.shift
-    }
-
-    /// Whether a note's tick, a bit narrower than a mark's, is that of `now`, as far as its bits
-    /// tell.
-    #[inline]
-    pub(crate) const fn is_note_of(&self, note: u64, now: u64) -> bool {
-        (now ^ (note >> 2)) & (self.tick_mask() >> 1) == 0
+    pub(crate) const fn head_before(&self, head: u64, newest: u64) -> u64 {
+        ((newest >> 1).wrapping_sub(head >> 1)) & (self.index_mask >> 1)
     }
 }
 
@@ -298,13 +284,19 @@ mod tests {
 
             let mark = layout.mark(layout.most(), u64::MAX, true);
             assert!(Layout::is_odd_lap(mark));
-            assert_eq!(Layout::on_lap(mark, false), layout.mark(layout.most(), u64::MAX, false));
             assert_eq!(layout.start(mark), layout.most());
-            let note = layout.note(layout.most(), u64::MAX, 2);
-            assert_eq!(Layout::note_kind(note), 2);
-            assert_eq!(layout.note_position(note), layout.most());
-            assert!(layout.is_note_of(note, u64::MAX) && !layout.is_note_of(note, 3));
-            assert_eq!(Layout::of_kind(note, 1), layout.note(layout.most(), u64::MAX, 1));
+            let (oldest, newest) = (layout.mark(0, 1_000, true), layout.mark(0, 999 + span, true));
+            let head = layout.head(layout.tail(state).wrapping_sub(span), layout.most(), 1_000);
+            assert_eq!(layout.start(head), layout.most());
+            assert_eq!(
+                layout.tail(head),
+                layout.tail(state).wrapping_sub(span) & layout.index_mask
+            );
+            assert!(layout.is_head_of(head, state));
+            assert!(!layout.is_head_of(head, layout.with_mark(state, 1, span)));
+            assert!(!layout.is_head_of(head & !1, state), "no head");
+            assert_eq!(layout.head_before(head, newest), span - 1);
+            assert_eq!(layout.head_before(head, oldest), 0);
             assert_eq!(layout.ticks_between(layout.tick(mark), 3), 4);
             assert_eq!(layout.ticks_between(3, layout.tick(mark)), -4);
         }

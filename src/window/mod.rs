@@ -2,6 +2,7 @@
 //!
 //! - `window`: the protocol. Its first page is the place to start reading.
 //! - `fast_path`: most decisions, from the window's own words alone.
+//! - `begin`: calls that begin a bucket, without the full protocol where that is not needed.
 //! - `snapshot`: what one read of a window says.
 //! - `layout`: how the 64-bit words are packed.
 //! - `timeline`: the layout and the floor, shared by all windows of a map.
@@ -17,6 +18,7 @@
 //! - `expiring`: a number computed now and then, for the Suppressed strategy.
 
 mod advance;
+mod begin;
 mod expiring;
 mod fast_path;
 mod gallop;

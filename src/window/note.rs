@@ -1,55 +1,49 @@
-//! The note: one word beside the marks, for what does not follow from them, or not quickly.
+//! The note: one word beside the marks, which spares most calls the look at the ring.
 //!
 //! ```text
-//! kind    | position                              | tick
+//! none    | 0
 //! list    | the address of a list of units given back, see `undo`
-//! kept    | `start` of the oldest mark inside     | the newest mark's
-//! claim   | `cum` of a state                      | the newest mark's
-//! void    | whatever it was; where there was a list, see below
+//! head    | a mark, and its index: see `layout`
 //! ```
 //!
-//! `undo` explains lists. The other kinds are a shortcut: with a *kept* note a call in the newest mark's
-//! tick needs neither the marks nor the protection of the ring that they are in. A list replaces it, and
-//! while there is a list nothing is kept. Windows whose marks are inline never keep a note: reading the
-//! marks costs no more.
+//! `undo` explains lists. The *head* of a state is the oldest mark that it counts, mark `tail - len`. Usage is
+//! reckoned from it, and it may be in the ring, so a copy of it is put into the note; while there is a
+//! list there is none.
 //!
-//! # A kept note is true
+//! # A head is true
 //!
-//! *A thread that loads the state, then a kept note, and then finds the state unchanged, has in the
-//! note what the marks of that state say.* Marks are looked at through `(tail, len)`, so this asks
-//! that every change of those be preceded by the end of the note, and that no note appear late:
+//! A head tells the index of its mark, and the state tells the index of its head, so a call knows which
+//! mark the note holds, and needs nothing but a look at that:
 //!
-//! 1. A thread that commits a mark, or anything else that changes more of the state than the units, has
-//!    loaded the note after the state, and first voids it if it is kept or a claim.
-//! 2. A thread that adds units in the newest tick of a state `s`, and finds no note kept, puts a claim to
-//!    `s` there, or finds one there, then commits the units, and then turns that same claim into a
-//!    kept note. Only one thread's units are committed at `s`, so there is only one to do that.
-//! 3. A claim to `s` is put there only over a note that was loaded while the state was `s`, and
-//!    never over one that was a claim to `s` before, voided, nor over a list. Hence it is there at
-//!    most once.
+//! 1. A head is put there by a thread that has committed that very mark, or found it committed. Committed
+//!    marks do not change. So whatever head is in the note, and however late it came there, it is true of
+//!    the mark that it names.
+//! 2. Indices name one mark each (modulo their range, as in `window`), also across restarts, fill-ups and
+//!    clipping: all of these leave `tail` alone, and the marks that they forget are those before
+//!    `tail - len`.
 //!
-//! Say that the units of claim `s` were committed. A thread that later commits a mark has loaded a state
-//! no older than the one that followed `s`, so it finds that claim or its replacement: the claim or
-//! the kept note it voids, and what was replaced does not come back, by 3. Either way no note made
-//! from the claim remains when the mark is committed, nor appears later.
+//! The thread whose commit lets marks leave the window puts the new head there, after the commit, by one
+//! compare-and-swap that is not repeated. If it sleeps before that, or another thread has changed the
+//! note meanwhile, calls find a head of another mark, and go through the marks; the next that commits
+//! mends that. Nobody waits.
 //!
-//! To compare a note with one loaded while the state was `s`, no word may come back. Kept notes and claims
-//! do not, by the above, nor do they as void ones. Lists do not, since a thread that has
-//! loaded the address of one is pinned. A list of which nothing counts any more, since a mark was committed, gives
-//! way to a void note of that mark's start and tick: the list was there before the mark was, so no
-//! note before it was of both. (All this is modulo the ranges of ticks and counts, as in `window`.)
+//! # Words do not come back
 //!
-//! Each of these is one compare-and-swap that is not repeated; where it fails, another thread was
-//! faster, and calls still go through the marks.
+//! A list is put in the place of the note by which its units were chosen, so no word may come back that
+//! was there before a list:
+//!
+//! - A head takes the place of a note that was loaded while an earlier state stood, or of none. So heads that
+//!   follow each other are of ever later marks.
+//! - A list takes over the place of a head, and only a thread that has committed a mark after which no
+//!   entry of the list counts puts a head there again: of a mark later than those of all entries,
+//!   which are no earlier than the head before.
+//! - A list does not come back, since a thread that has loaded the address of one is pinned.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::window::given_back;
 use crate::window::layout::Layout;
 
-const VOID: u64 = 0;
-const LIST: u64 = 1;
-const CLAIM: u64 = 2;
-const KEPT: u64 = 3;
+const NONE: u64 = 0;
 
 /// The word, shared by all threads.
 pub(crate) struct Note(AtomicU64);
@@ -60,7 +54,7 @@ pub(crate) struct Noted(u64);
 
 impl Note {
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(VOID))
+        Self(AtomicU64::new(NONE))
     }
 
     #[inline]
@@ -96,73 +90,45 @@ impl Drop for Note {
 }
 
 impl Noted {
-    /// The list at this address, whose lower two bits are 0.
+    /// The list at this address, which is even.
     pub(crate) fn of_list(address: usize) -> Self {
-        Self(Layout::of_kind(address as u64, LIST))
+        Self(address as u64)
     }
 
-    /// No list any more.
-    pub(crate) fn void(layout: &Layout, position: u64, tick: u64) -> Self {
-        Self(layout.note(position, tick, VOID))
-    }
-
-    /// The newest mark is of `tick`, and what counts there begins at `base`.
-    pub(crate) fn kept(layout: &Layout, base: u64, tick: u64) -> Self {
-        Self(layout.note(base, tick, KEPT))
-    }
-
-    /// A claim to the state with this `cum`.
-    pub(crate) fn claim(layout: &Layout, cum: u64, tick: u64) -> Self {
-        Self(layout.note(cum, tick, CLAIM))
-    }
-
-    /// This, void.
-    pub(crate) fn voided(self) -> Self {
-        Self(Layout::of_kind(self.0, VOID))
+    /// The head of `state`: `mark`.
+    #[inline]
+    pub(crate) fn head_of(layout: &Layout, state: u64, mark: u64) -> Self {
+        let index = layout.tail(state).wrapping_sub(layout.len(state));
+        Self(layout.head(index, layout.start(mark), layout.tick(mark)))
     }
 
     #[inline]
     pub(crate) fn is_list(self) -> bool {
-        Layout::note_kind(self.0) == LIST
+        self.0 & 1 == 0 && self.0 != NONE
     }
 
     /// The address of a list.
     #[inline]
     pub(crate) fn list(self) -> Option<usize> {
         #[expect(clippy::cast_possible_truncation, reason = "an address")]
-        self.is_list().then_some(Layout::of_kind(self.0, 0) as usize)
+        self.is_list().then_some(self.0 as usize)
     }
 
+    /// Whether this is the head of `state`.
     #[inline]
-    pub(crate) fn is_kept(self) -> bool {
-        Layout::note_kind(self.0) == KEPT
+    pub(crate) fn is_head_of(self, layout: &Layout, state: u64) -> bool {
+        layout.is_head_of(self.0, state)
     }
 
-    /// Whether it speaks of marks, or may come to.
+    /// The start of the mark that is this head.
     #[inline]
-    pub(crate) fn ends_with_marks(self) -> bool {
-        self.0 & CLAIM != 0
+    pub(crate) fn start(self, layout: &Layout) -> u64 {
+        layout.start(self.0)
     }
 
-    /// Whether `claim` may take its place: it is no list, nothing kept, and was not that claim
-    /// before.
+    /// Ticks from this head of a state to its newest mark.
     #[inline]
-    pub(crate) fn yields_to(self, claim: Self, layout: &Layout) -> bool {
-        match Layout::note_kind(self.0) {
-            VOID => self.position(layout) != claim.position(layout),
-            CLAIM => true,
-            _ => false,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn position(self, layout: &Layout) -> u64 {
-        layout.note_position(self.0)
-    }
-
-    /// Whether its tick is `now`, which must not be more than a half of their range away.
-    #[inline]
-    pub(crate) fn is_of(self, layout: &Layout, now: u64) -> bool {
-        layout.is_note_of(self.0, now)
+    pub(crate) fn before(self, layout: &Layout, newest: u64) -> u64 {
+        layout.head_before(self.0, newest)
     }
 }

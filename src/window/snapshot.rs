@@ -6,12 +6,14 @@
 //! whatever is computed here means nothing until the window has been found to be still in that
 //! state (see `window`), and must only not panic or loop until then.
 
+use crate::sync::INLINE_MARKS;
 use crate::sync::atomic::Ordering;
+use crate::sync::epoch;
 use crate::window::gallop::gallop;
 use crate::window::given_back::{Entry, GivenBack};
 use crate::window::layout::Layout;
 use crate::window::note::Noted;
-use crate::window::ring::View;
+use crate::window::ring::{Marks, View};
 
 /// The limit of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,9 @@ impl Usage {
 pub(crate) struct Snapshot<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) state: u64,
-    pub(crate) view: View<'a>,
+    pub(crate) marks: &'a Marks,
+    /// The ring that was found after the state.
+    pub(crate) ring: View<'a>,
     pub(crate) note: Noted,
     /// The units given back, as listed in the note.
     pub(crate) given_back: GivenBack<'a>,
@@ -87,11 +91,35 @@ impl Snapshot<'_> {
         self.layout.cum(self.state)
     }
 
+    /// Mark `index`, one of those that the state counts.
     #[inline]
     pub(crate) fn mark(&self, index: u64) -> u64 {
+        let age = self.layout.marks_between(index, self.tail());
+        if age > INLINE_MARKS as u64
+            && let Some(slot) = self.ring.slot(index)
+        {
+            // Acquire: pairs with the copy in `spill`.
+            return slot.load(Ordering::Acquire);
+        }
         // Acquire: pairs with the announcement. If this is a mark that is newer than the state,
         // the look at the state that follows will see a newer one.
-        self.view.slot(index).load(Ordering::Acquire)
+        let mark = self.marks.newest(index).load(Ordering::Acquire);
+        if age == INLINE_MARKS as u64 && Layout::is_odd_lap(mark) != is_odd_lap(index) {
+            return self.displaced(index);
+        }
+        mark
+    }
+
+    /// Mark `index`, in whose slot the next one was announced.
+    ///
+    /// Before that it was copied to the ring: the one that is there by now, maybe not the one that was
+    /// found after the state.
+    #[cold]
+    fn displaced(&self, index: u64) -> u64 {
+        let guard = epoch::pin();
+        let ring = self.marks.ring(&guard);
+        // Acquire: as in `mark`.
+        ring.slot(index).map_or(0, |slot| slot.load(Ordering::Acquire))
     }
 
     /// The tick of the newest mark, of which there must be one.
@@ -139,7 +167,13 @@ impl Snapshot<'_> {
     #[expect(clippy::inline_always, reason = "half of its cost would be the call and its results")]
     pub(crate) fn live_within(&self, tick: u64, span: u64) -> u64 {
         let oldest = self.tail().wrapping_sub(self.len());
+        let has_head = self.note.is_head_of(self.layout, self.state);
         let inside = |age: u64| {
+            if age == 0 && has_head {
+                let newest = self.mark(self.tail().wrapping_sub(1));
+                let before = self.note.before(self.layout, newest);
+                return self.layout.age(newest, tick).wrapping_add(before) < span;
+            }
             let mark = self.layout.tick(self.mark(oldest.wrapping_add(age)));
             self.layout.ticks_between(mark, tick) < span.cast_signed()
         };
@@ -164,12 +198,24 @@ impl Snapshot<'_> {
         if live == 0 {
             return Usage { live, base: self.cum(), units: 0 };
         }
-        let base = layout.start(self.mark(self.tail().wrapping_sub(live)));
+        let base = if live == self.len() && self.note.is_head_of(layout, self.state) {
+            self.note.start(layout)
+        } else {
+            layout.start(self.mark(self.tail().wrapping_sub(live)))
+        };
         let given = if self.given_back.is_empty() { 0 } else { self.given(live, tick) };
         // Units given back included, there may be more than a count can hold. Modulo its range, the
         // difference is still right.
         let units = layout.units_between(base.wrapping_add(given), self.cum());
         Usage { live, base, units }
+    }
+
+    /// The head of `next`, a state to be committed, if the note is to tell it and does not yet. `oldest` is the
+    /// oldest mark that it counts: read before the commit, which shows that it was there.
+    #[inline]
+    pub(crate) fn next_head(&self, next: u64, oldest: impl FnOnce() -> u64) -> Option<Noted> {
+        let is_wanted = !self.note.is_list() && !self.note.is_head_of(self.layout, next);
+        is_wanted.then(|| Noted::head_of(self.layout, next, oldest()))
     }
 
     /// Units given back of the `live` newest marks, at least one, judged at `tick`.
@@ -201,20 +247,20 @@ impl Snapshot<'_> {
         self.layout.start(self.mark(self.tail().wrapping_sub(age - 1)))
     }
 
-    /// The turn (odd or even) round a ring of `slots` that mark `index` is on.
-    #[inline]
-    pub(crate) fn lap(index: u64, slots: u64) -> bool {
-        index & slots != 0
-    }
-
     /// Whether `found`, in the slot of the next mark, was announced for this very state.
     #[inline]
     pub(crate) fn is_announced(&self, found: u64) -> bool {
         let layout = self.layout;
         layout.start(found) == self.cum()
-            && Layout::is_odd_lap(found) == Self::lap(self.tail(), self.view.len())
+            && Layout::is_odd_lap(found) == is_odd_lap(self.tail())
             && (self.len() == 0 || layout.ticks_between(self.newest_tick(), layout.tick(found)) > 0)
     }
+}
+
+/// Whether mark `index` is on an odd turn round the slots inside the window.
+#[inline]
+pub(crate) const fn is_odd_lap(index: u64) -> bool {
+    index & INLINE_MARKS as u64 != 0
 }
 
 #[inline]

@@ -52,7 +52,9 @@ impl Window {
                 Look::Fits { usage, room: Room { state, next: layout.with_units(state, count) } }
             }
             FastPath::Full { usage, retry_hint } => Look::Full { usage, retry_hint },
-            FastPath::Unclear => self.look_by_marks(timeline, now, count, most),
+            FastPath::Begins { .. } | FastPath::Moves { .. } | FastPath::Unclear => {
+                self.look_by_marks(timeline, now, count, most)
+            }
         }
     }
 

@@ -131,15 +131,14 @@ impl Window {
         }
     }
 
-    /// Drops the list if none of its units count since a mark of `tick` was committed to this state.
-    /// `false`: another list is there by now.
+    /// Puts `head` in the place of a list none of whose units count since the head's state was committed. If
+    /// the list is gone already, or a newer one is there, leaves that.
     #[cold]
-    pub(in crate::window) fn forget_list(&self, snapshot: &Snapshot<'_>, tick: u64) -> bool {
+    pub(in crate::window) fn forget_list(&self, list: Noted, head: Noted) {
         // A note unlike any before, see `note`. Release, by `Note::replace`: orders the state that
         // outdates the list before its absence, for those who acquire that and look at the
         // state again.
-        let void = Noted::void(snapshot.layout, snapshot.cum(), tick);
-        given_back::replace_list(&self.note, snapshot.note, void)
+        let _ = given_back::replace_list(&self.note, list, head);
     }
 }
 

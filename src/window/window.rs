@@ -8,12 +8,18 @@
 //! while `now - tick < span`.
 //!
 //! `state` packs `cum`, `tail` (marks ever committed), `len` (marks inside when the newest was
-//! committed) and `dead`. Mark `i` is in slot `i mod R` of the ring. All decisions are one
+//! committed) and `dead`. All decisions are one
 //! compare-and-swap of `state`, or one read of it that is validated by reading it again.
+//!
+//! Of `K` slots inside the window, mark `i` has slot `i mod K`. Marks before the `K` newest are in a ring on the
+//! heap, mark `i` in its slot `i mod R`; a window has none before it counts more than `K` marks. Before
+//! mark `i` takes the slot of mark `i - K`, where `i` is a multiple of `K`, all `K` marks inside the window are
+//! copied to the ring: so nearly all calls need nothing but the window's own words.
 //!
 //! # Invariants
 //!
-//! 1. While `(tail, len)` stand, the marks `tail - len .. tail` do not change.
+//! 1. While `(tail, len)` stand, the marks `tail - len .. tail` do not change. Of these, mark `tail - K` may
+//!    give up its slot inside the window to an announcement, after it was copied; it is on another *lap*.
 //! 2. Ticks of committed marks strictly increase, as long as `len > 0`; their starts never
 //!    decrease.
 //! 3. A slot announced for a state changes only after that state has changed.
@@ -29,7 +35,7 @@
 //!
 //! # Admission, new tick
 //!
-//! 1. *Announce*: CAS the free slot `tail` to `(cum, now)`. This alone changes nothing.
+//! 1. *Announce*: CAS the slot of mark `tail` to `(cum, now)`. This alone changes nothing.
 //! 2. *Commit*: CAS `state` to one more mark and the units. `len` becomes the marks inside at the
 //!    new tick, itself included.
 //!
@@ -39,8 +45,8 @@
 //! if it is earlier, the finder commits it empty and starts over, one mark further. Other contents of
 //! the slot are told apart as follows. An announcement for an earlier state has a `start` that is
 //! not `cum`. The mark of one turn earlier, and a blank slot, are on another *lap*: a bit that
-//! changes with every turn round the ring, so that they are no announcements even where `start` and
-//! tick have wrapped to suit.
+//! changes with every turn round the slots inside the window, so that they are no announcements even where
+//! `start` and tick have wrapped to suit.
 //!
 //! *Why nothing overshoots.* Every admission is a CAS on the one word that fixes `cum`, `tail` and
 //! `len`. By invariant 1 what it read of the marks was true when it succeeded. So the last
@@ -53,19 +59,29 @@
 //!
 //! # The fast path
 //!
-//! Most calls need no more than the words of the window itself: see `fast_path`, and `note` for how a
-//! window whose marks are in a ring is spared the look at them.
+//! Most calls need no more than the words of the window itself: see `fast_path` and `begin`, and `note` for
+//! how a window whose oldest mark is in a ring is spared the look at it.
+//!
+//! # Copying to the ring
+//!
+//! A thread that is about to announce mark `tail`, a multiple of `K`, reads the `K` marks inside the window, and
+//! the slots of the ring that they are copied to; looks at `state` again; and then puts each mark there by a
+//! compare-and-swap of what it found. While the state stood, all who did this found and copied the same. Once it has
+//! moved on, they are copied, and the slot no longer holds what a sleeper found in it: that was an
+//! earlier mark, or blank, and does not come back. The thread that finds the next mark announced
+//! already, by its lap, knows that they were copied before.
 //!
 //! # Exchange of rings
 //!
-//! A ring is exchanged at states that call for it and at no others: for a larger one at `len = R`,
-//! where the slot `tail` is still the oldest mark's; for a smaller one where `len` is a small part
+//! A ring is exchanged at states that call for it and at no others: the first is made at `len = K`,
+//! where the slot of mark `tail` is still the oldest mark's; later, where `tail` is a multiple of `K`, a ring is
+//! exchanged for a larger one at `len > R`, for a smaller one where `len` is a small part
 //! of `R`. At such a state the exchange precedes anything else: nobody announces or commits a mark
-//! through a ring that is to be exchanged. So from the moment that a state calls for it, `tail`
+//! before there is another ring. So from the moment that a state calls for it, `tail`
 //! stands still until another ring is in place, and all who copy the marks copy the same ones. Of
 //! the rest of `state`, units may be added meanwhile, which touches no mark, and a roomy ring may
-//! lose marks by a restart or a fill-up, which leaves it roomy; at `len = R` those two wait for
-//! the exchange, since a full ring that loses marks would be full no more.
+//! lose marks by a restart or a fill-up, which leaves it roomy; where the ring is too small those two wait for
+//! the exchange, since with fewer marks it would be large enough.
 //!
 //! A thread that has slept may hold a ring that is newer than its state. It looks at `state` again
 //! before it copies anything.
@@ -98,12 +114,14 @@
 use crate::sync::INLINE_MARKS;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::{self, Guard};
+use crate::window::advance::needs_ring;
+use crate::window::begin::{Beginning, Start};
 use crate::window::fast_path::FastPath;
 use crate::window::given_back::GivenBack;
 use crate::window::layout::Layout;
 use crate::window::note::{Note, Noted};
 use crate::window::retry_hint::{self, RetryHint};
-use crate::window::ring::Marks;
+use crate::window::ring::{Marks, View};
 use crate::window::snapshot::{DecisionTick, Limit, Snapshot, Usage};
 use crate::window::timeline::Timeline;
 use crate::window::undo::MarkId;
@@ -131,8 +149,7 @@ pub(crate) enum Outcome {
 
 /// One key's window.
 ///
-/// In this order: the words that a call looks at first are together, and marks that have moved to a ring leave
-/// the line with the words of the next key.
+/// Eight words, of which nearly all calls need no others.
 #[repr(C)]
 pub(crate) struct Window {
     pub(in crate::window) state: AtomicU64,
@@ -224,6 +241,20 @@ impl Window {
                     }
                     *conflicts += 1;
                 }
+                FastPath::Begins { start, usage } => {
+                    let call = Beginning { layout, now, count, most };
+                    return match self.begin(call, start, usage) {
+                        Some(outcome) => outcome,
+                        None => self.add_by_marks(timeline, now, count, limit),
+                    };
+                }
+                FastPath::Moves { start } => {
+                    let call = Beginning { layout, now, count, most };
+                    return match self.begin_busy(call, start) {
+                        Some(outcome) => outcome,
+                        None => self.add_by_marks(timeline, now, count, limit),
+                    };
+                }
                 FastPath::Full { usage, retry_hint } if limit != Limit::Unbounded => {
                     return Outcome::Rejected { usage, retry_hint };
                 }
@@ -270,10 +301,13 @@ impl Window {
                 FastPath::Full { usage, retry_hint } => {
                     return Outcome::Rejected { usage, retry_hint };
                 }
-                FastPath::Fits { state, usage } if self.is_at(state) => {
+                FastPath::Fits { state, usage }
+                | FastPath::Begins { start: Start { state, .. }, usage }
+                    if self.is_at(state) =>
+                {
                     return Outcome::Admitted { mark: MarkId { tick: now, at: state }, usage };
                 }
-                FastPath::Fits { .. } | FastPath::Unclear => {}
+                _ => {}
             }
         }
         self.read(timeline, now, |snapshot, usage, tick| {
@@ -393,10 +427,18 @@ impl Window {
     /// is first met, and used again: pinning for each window would mean waiting for each.
     #[inline]
     pub(crate) fn touch(&self, timeline: &Timeline, pin: &mut Option<Guard>) {
-        if let Some(snapshot) = self.snapshot(timeline, pin) {
-            let oldest = snapshot.mark(snapshot.tail().wrapping_sub(snapshot.len()));
-            core::hint::black_box(oldest ^ snapshot.mark(snapshot.tail()));
+        // Relaxed: nothing is learnt.
+        let state = self.state.load(Ordering::Relaxed);
+        let tail = timeline.layout().tail(state);
+        // Relaxed: nothing is learnt. The marks may be in another line than the state.
+        let mut touched = self.marks.newest(tail).load(Ordering::Relaxed);
+        if needs_ring(tail) && self.marks.has_ring() {
+            let guard: &Guard = pin.get_or_insert_with(epoch::pin);
+            // Relaxed: nothing is learnt.
+            let copy = |slot: &AtomicU64| slot.load(Ordering::Relaxed);
+            touched ^= self.marks.ring(guard).slot(tail.wrapping_sub(1)).map_or(0, copy);
         }
+        core::hint::black_box(touched);
     }
 
     /// Slots for marks held at present.
@@ -408,7 +450,7 @@ impl Window {
     pub(crate) fn heap_bytes(&self) -> usize {
         let ring = match self.capacity() {
             INLINE_MARKS => 0,
-            slots => (slots + 1) * size_of::<AtomicU64>(),
+            slots => slots * size_of::<AtomicU64>(),
         };
         let guard = epoch::pin();
         // SAFETY: loaded after the pin.
@@ -430,24 +472,18 @@ impl Window {
         if Layout::is_dead(state) {
             return None;
         }
-        let layout = timeline.layout();
-        let Some(view) = self.marks.inline() else {
-            let guard: &'a Guard = pin.get_or_insert_with(epoch::pin);
-            let view = self.marks.ring(guard);
-            let note = self.note.load();
-            // SAFETY: loaded after the pin.
-            let given_back = unsafe { GivenBack::of(note, guard) };
-            return Some(Snapshot { layout, state, view, note, given_back });
-        };
+        let (layout, marks) = (timeline.layout(), &self.marks);
         let note = self.note.load();
-        if note.is_list() {
-            let guard: &'a Guard = pin.get_or_insert_with(epoch::pin);
-            let note = self.note.load();
-            // SAFETY: loaded after the pin.
-            let given_back = unsafe { GivenBack::of(note, guard) };
-            return Some(Snapshot { layout, state, view, note, given_back });
+        if !marks.has_ring() && !note.is_list() {
+            let (ring, given_back) = (View::none(), GivenBack::none());
+            return Some(Snapshot { layout, state, marks, ring, note, given_back });
         }
-        Some(Snapshot { layout, state, view, note, given_back: GivenBack::none() })
+        let guard: &'a Guard = pin.get_or_insert_with(epoch::pin);
+        let ring = marks.ring(guard);
+        let note = self.note.load();
+        // SAFETY: loaded after the pin.
+        let given_back = unsafe { GivenBack::of(note, guard) };
+        Some(Snapshot { layout, state, marks, ring, note, given_back })
     }
 
     /// Reads consistently: `f` is called until what it was given is known to have been true.
@@ -518,20 +554,37 @@ impl Window {
 
     // --- writing -------------------------------------------------------------------------------
 
-    /// Commits a change of nothing but the units, or of whether this window is alive.
+    /// Commits a change of the state of the snapshot.
     #[inline]
     pub(in crate::window) fn commit(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
         self.swap_state(snapshot.state, next)
     }
 
-    /// Commits any other change: what was kept in the note ends with the marks that it spoke of.
+    /// [`Window::commit`], after which `head` takes the place of the note.
     #[inline]
-    pub(in crate::window) fn commit_marks(&self, snapshot: &Snapshot<'_>, next: u64) -> bool {
-        let note = snapshot.note;
-        if note.ends_with_marks() && !self.note.replace(note, note.voided()) {
+    pub(in crate::window) fn commit_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        next: u64,
+        head: Option<Noted>,
+    ) -> bool {
+        if !self.commit(snapshot, next) {
             return false;
         }
-        self.commit(snapshot, next)
+        if let Some(head) = head {
+            self.replace_note(snapshot.note, head);
+        }
+        true
+    }
+
+    /// Puts a head in the place of the note. If another thread has changed that, it stays.
+    #[inline]
+    pub(in crate::window) fn replace_note(&self, found: Noted, head: Noted) {
+        if found.is_list() {
+            self.forget_list(found, head);
+        } else {
+            let _ = self.note.replace(found, head);
+        }
     }
 
     #[inline]
@@ -549,29 +602,9 @@ impl Window {
         if usage.overflows(layout, count) {
             return self.fill_up(basis, tick);
         }
-        let claim = self.claim(snapshot, tick);
         let at = layout.with_units(snapshot.state, count);
-        if !self.commit(snapshot, at) {
-            return None;
-        }
-        if let Some(claim) = claim {
-            // A thread that was faster has left a newer note.
-            let _ = self.note.replace(claim, Noted::kept(layout, usage.base, tick));
-        }
-        Some(MarkId { tick, at })
-    }
-
-    /// Puts a claim to this state into the note, where that helps those who come after, or finds it
-    /// there; see `note`.
-    fn claim(&self, snapshot: &Snapshot<'_>, tick: u64) -> Option<Noted> {
-        if snapshot.view.is_inline() {
-            return None;
-        }
-        let claim = Noted::claim(snapshot.layout, snapshot.cum(), tick);
-        let is_there = snapshot.note == claim
-            || snapshot.note.yields_to(claim, snapshot.layout)
-                && self.holds(snapshot)
-                && self.note.replace(snapshot.note, claim);
-        is_there.then_some(claim)
+        let oldest = || snapshot.mark(snapshot.tail().wrapping_sub(snapshot.len()));
+        let head = snapshot.next_head(at, oldest);
+        self.commit_with(snapshot, at, head).then_some(MarkId { tick, at })
     }
 }

@@ -65,7 +65,7 @@ mod sleepers;
 mod sync;
 
 #[path = "../../../src/window/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "what clears a whole map is tested with that")]
+#[expect(dead_code, reason = "what clears a whole map is tested with that")]
 mod window;
 // `policy` is pure arithmetic and is checked here because here it is checked soonest.
 #[path = "../../../src/decision.rs"]

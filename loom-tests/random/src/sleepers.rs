@@ -256,16 +256,16 @@ fn a_turn_of_the_ticks_beside_a_glance() {
 
 #[test]
 fn a_full_state_beside_exchanges() {
-    // Four marks fill a ring of four. The other thread has it grow, and shrink to four again: whoever
-    // has read the full state must not take the new ring for full, and put another in its place.
+    // Six marks are too many for a ring of four. The other thread has it grow, and shrink to four again: the
+    // thread that has read the state of six must not take the new ring for that one, and exchange it, too.
     const ONE: Act = Act::Add(1);
     let script = Script {
         name: "a full state beside growth and shrinking",
         size: WIDE,
         limit: 100,
         clock: 5_000,
-        before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE)],
-        threads: vec![vec![(ONE, 18)], vec![(ONE, 17), (ONE, 18)]],
+        before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE), (1, ONE), (1, ONE)],
+        threads: vec![vec![(ONE, 35)], [1, 17, 34, 35].map(|later| (ONE, later)).to_vec()],
         order: &[(1, 0), (2, END)],
         naps: &[(1, 22)],
         fast_path: false,
@@ -275,30 +275,23 @@ fn a_full_state_beside_exchanges() {
     script.check();
 }
 
-/// Marks at three ticks, in a ring, and units in the newest of them that nobody has added to twice:
-/// the next to add there claims the note.
-const UNCLAIMED: &[(u64, Act)] = &[(0, Act::Add(1)), (1, Act::Add(1)), (1, Act::Add(1))];
-/// The oldest of those marks has left the window at this many ticks after the newest.
-const EXPIRY: u64 = 4;
-
 #[test]
-fn a_claim_comes_late() {
-    // The first thread has read the state; the second has claimed it and added to it; then a mark
-    // is committed, which ends that claim, and the next state is claimed. If the first now puts its
-    // claim in the place of that one, the second makes it a note of marks that have left.
+fn a_head_comes_late() {
+    // The first thread commits a mark with which the oldest leaves, and sleeps before it puts the head into
+    // the note. Others leave meanwhile. The head that it puts there then must not be taken for that of now.
+    const ONE: Act = Act::Add(1);
     let script = Script {
-        name: "a claim comes late",
+        name: "a head comes late",
         size: WIDE,
-        limit: 7,
+        limit: 3,
         clock: 5_000,
-        before: UNCLAIMED,
+        before: &[(0, ONE), (1, ONE), (1, ONE)],
         threads: vec![
-            vec![(Act::Add(1), 0), (Act::Insist(1), 0)],
-            vec![(Act::Add(1), 0)],
-            vec![(Act::Add(1), EXPIRY), (Act::Add(1), EXPIRY)],
+            vec![(ONE, 4), (Act::Insist(1), 6)],
+            vec![(ONE, 5), (ONE, 6), (Act::Insist(1), 7)],
         ],
-        order: &[(1, 0), (2, 1), (3, 2), (1, 3), (2, END)],
-        naps: &[(4, 10), (10, 18), (24, 48), (2, 10)],
+        order: &[(1, 0), (2, 1), (1, 2), (2, END)],
+        naps: &[(1, 26), (1, 40), (1, 6)],
         fast_path: true,
         repeats: 1,
         stale: 0,
@@ -307,24 +300,46 @@ fn a_claim_comes_late() {
 }
 
 #[test]
-fn a_claim_comes_back() {
-    // The second thread has claimed the state, the third has ended that claim, and the first is
-    // about to claim the state, too. It sleeps until units and a mark have been committed. If its
-    // claim is the same word as that of the second, that makes it a note of marks that have left.
+fn marks_are_copied_late() {
+    // The first thread is about to copy two marks to a ring of four, and sleeps. The others go round the ring.
+    // If it still copies then, it does so over later marks.
+    const ONE: Act = Act::Add(1);
+    for fast_path in [false, true] {
+        let script = Script {
+            name: "marks are copied late",
+            size: WIDE,
+            limit: 4,
+            clock: 5_000,
+            before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE)],
+            threads: vec![
+                vec![(ONE, 1)],
+                [2, 4, 6, 8, 10, 12, 14, 15, 16, 17, 18].map(|later| (ONE, later)).to_vec(),
+            ],
+            order: &[(1, 0), (2, 1), (1, END), (2, END)],
+            naps: &[(1, 30), (40, 140)],
+            fast_path,
+            repeats: 1,
+            stale: 0,
+        };
+        script.check();
+    }
+}
+
+#[test]
+fn a_displaced_mark_is_in_another_ring() {
+    // The look has found a ring that is too small. The second thread exchanges it, copies two marks, and
+    // announces another in the slot of the first of them. The look must find that one in the new ring.
+    const ONE: Act = Act::Add(1);
     let script = Script {
-        name: "a claim comes back",
+        name: "a displaced mark is in another ring",
         size: WIDE,
         limit: 6,
         clock: 5_000,
-        before: UNCLAIMED,
-        threads: vec![
-            vec![(Act::Add(1), 0), (Act::Insist(1), 0)],
-            vec![(Act::Add(1), 0)],
-            vec![(Act::Add(1), EXPIRY)],
-        ],
-        order: &[(2, 0), (3, 1), (1, 2), (2, 3), (3, END), (1, 4), (2, END)],
-        naps: &[(9, 16), (8, 26), (8, 16), (1, 3), (1, 3)],
-        fast_path: true,
+        before: &[(0, ONE), (1, ONE), (1, ONE), (1, ONE), (1, ONE), (1, ONE)],
+        threads: vec![vec![(Act::Peek(5), 0)], vec![(ONE, 1)]],
+        order: &[(1, 0), (2, 1), (1, END), (2, END)],
+        naps: &[(1, 20), (1, 60)],
+        fast_path: false,
         repeats: 1,
         stale: 0,
     };

@@ -3,6 +3,8 @@
 pub(crate) mod atomic;
 pub(crate) mod epoch;
 mod once;
+#[path = "../../src/sync/rings.rs"]
+pub(crate) mod rings;
 
 pub(crate) use once::OnceBox;
 

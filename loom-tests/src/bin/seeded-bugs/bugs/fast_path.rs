@@ -1,54 +1,9 @@
-//! the fast path, and the note that it goes by.
+//! The fast path, and the head that it goes by.
 
 use super::Bug;
 use crate::checks::Check::{Random, RealSizes};
 
 pub(super) const BUGS: &[Bug] = &[
-    Bug {
-        name: "note-kept-unclaimed",
-        breaks: "G1",
-        what: "a note is kept whatever has come into its place",
-        within: "Window::add_units",
-        original: "self.note.replace(claim,",
-        seeded: "self.note.replace({ let _ = claim; self.note.load() },",
-        by: &[Random("families::clip")],
-    },
-    Bug {
-        name: "claim-unvalidated",
-        breaks: "G1",
-        what: "a claim is put there though the state has moved",
-        within: "Window::claim",
-        original: "&& self.holds(snapshot)",
-        seeded: "",
-        by: &[Random("sleepers::a_claim_comes_late")],
-    },
-    Bug {
-        name: "claim-twice",
-        breaks: "G1",
-        what: "a claim is put back after it was voided",
-        within: "Noted::yields_to",
-        original: "VOID => self.position(layout) != claim.position(layout),",
-        seeded: "VOID => true,",
-        by: &[Random("sleepers::a_claim_comes_back")],
-    },
-    Bug {
-        name: "restart-keeps-the-note",
-        breaks: "G1",
-        what: "a restart leaves what the note says of the marks",
-        within: "Window::begin_afresh",
-        original: "self.commit_marks(",
-        seeded: "self.commit(",
-        by: &[Random("sleepers::a_note_outlives_a_restart")],
-    },
-    Bug {
-        name: "fill-up-keeps-the-note",
-        breaks: "G1",
-        what: "a window that is filled up leaves what the note says of the marks",
-        within: "Window::fill_up",
-        original: "self.commit_marks(",
-        seeded: "self.commit(",
-        by: &[Random("families::clip")],
-    },
     Bug {
         name: "fast-path-state-relaxed",
         breaks: "G1",
@@ -72,8 +27,8 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G1",
         what: "the fast path may read a later mark without noticing",
         within: "Window::fast_path",
-        original: ".slot(index).load(Ordering::Acquire)",
-        seeded: ".slot(index).load(Ordering::Relaxed)",
+        original: ".newest(tail.wrapping_sub(age)).load(Ordering::Acquire)",
+        seeded: ".newest(tail.wrapping_sub(age)).load(Ordering::Relaxed)",
         by: &[Random("families::admit")],
     },
     Bug {
@@ -84,15 +39,6 @@ pub(super) const BUGS: &[Bug] = &[
         original: "self.is_at(state)",
         seeded: "true",
         by: &[Random("families::admit")],
-    },
-    Bug {
-        name: "fast-path-ignores-refunds",
-        breaks: "G2",
-        what: "the fast path counts what was given back",
-        within: "Window::fast_path",
-        original: "|| note.is_list()",
-        seeded: "",
-        by: &[Random("families::alone")],
     },
     Bug {
         name: "fast-path-at-the-edge",
@@ -117,8 +63,8 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G3",
         what: "the oldest mark is said to be enough when one unit more stands in the way",
         within: "Window::fast_path",
-        original: "<= usage.wrapping_sub(followers)",
-        seeded: "<= usage.wrapping_sub(followers) + 1",
+        original: "> usage.wrapping_sub(remaining)",
+        seeded: "> usage.wrapping_sub(remaining) + 1",
         by: &[Random("families::alone")],
     },
     Bug {
@@ -126,8 +72,8 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "G3",
         what: "marks of different states are taken from each other before the state is validated",
         within: "Window::fast_path",
-        original: "usage.wrapping_sub(followers)",
-        seeded: "usage - followers",
+        original: "usage.wrapping_sub(remaining)",
+        seeded: "usage - remaining",
         by: &[RealSizes("families::clocks_apart")],
     },
     Bug {
@@ -138,5 +84,32 @@ pub(super) const BUGS: &[Bug] = &[
         original: "if self.is_at(state)",
         seeded: "if { let _ = state; true }",
         by: &[Random("families::admit")],
+    },
+    Bug {
+        name: "head-of-any-mark",
+        breaks: "G1",
+        what: "the head of an earlier state is taken for this one's",
+        within: "Layout::is_head_of",
+        original: "self.marks_between(self.tail(head), index) == 0",
+        seeded: "{ let _ = index; true }",
+        by: &[Random("families::alone")],
+    },
+    Bug {
+        name: "head-of-the-newest",
+        breaks: "G1",
+        what: "the newest mark is told to be the oldest inside",
+        within: "Window::begin_busy",
+        original: "Noted::head_of(layout, at, mark)",
+        seeded: "Noted::head_of(layout, at, { let _ = mark; layout.mark(cum, now, false) })",
+        by: &[Random("families::alone")],
+    },
+    Bug {
+        name: "head-in-place-of-a-list",
+        breaks: "G2",
+        what: "a head is put in the place of units given back meanwhile",
+        within: "Window::begin_busy",
+        original: "self.note.replace(head,",
+        seeded: "self.note.replace({ let _ = head; self.note.load() },",
+        by: &[Random("families::clip_refund")],
     },
 ];
