@@ -20,6 +20,8 @@ const NARROWEST_COUNT: u32 = 24;
 
 /// The golden ratio's share of 64 bits, odd: its multiples stay far from each other.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The square root of three's, odd: few of its multiples come near one of the golden ratio's.
+const ROOT: u64 = 0xbb67_ae85_84ca_a73b;
 
 /// Bit positions of the packed words, fixed for the life of a limiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,10 +135,11 @@ impl Layout {
     }
 
     /// How far a restart moves `cum` on. Odd, large, and far from a half of the range, so that no
-    /// few restarts and fill-ups (each of which moves it by almost the whole range) cancel out.
+    /// few restarts and fill-ups (each of which moves it by almost the whole range) cancel out, nor take a
+    /// window to where one of another generation has begun.
     #[inline]
     pub(crate) const fn stride(&self) -> u64 {
-        (GOLDEN >> self.shift) | 1
+        (ROOT >> self.shift) | 1
     }
 
     #[inline]
@@ -264,6 +267,22 @@ mod tests {
         assert_eq!(most(131_070), (1 << 28) - 1);
         assert_eq!(most(524_286), (1 << 24) - 1);
         assert_eq!(Layout::LONGEST_SPAN, 524_286);
+    }
+
+    /// Else a bucket of one would be taken for a bucket of the other.
+    #[test]
+    fn no_restart_leads_to_another_generation() {
+        for span in [2, 8_000, 524_286] {
+            let layout = Layout::for_span(span);
+            let cums = (0..8).flat_map(|generation: u64| {
+                let begun = layout.cum(layout.blank(generation, 3));
+                (0..8).map(move |restarts| begun.wrapping_add(restarts * layout.stride()))
+            });
+            let mut cums: Vec<u64> = cums.map(|cum| cum & layout.most()).collect();
+            cums.sort_unstable();
+            let nearest = cums.windows(2).map(|pair| pair[1] - pair[0]).min();
+            assert!(nearest > Some(layout.most() >> 9), "{nearest:?} of {}", layout.most());
+        }
     }
 
     #[test]
