@@ -92,6 +92,9 @@ fn wide_capacity(count: u64, window_ms: u64, period_ms: u64) -> u64 {
 /// a window of whole periods.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Multiples {
+    window_ms: u64,
+    /// The most units that the window holds.
+    most: u64,
     /// How often the period of each [`Class`] goes into the window, if that is a whole number of times.
     multiples: [u64; CLASSES],
     /// Above the counts of which the capacity is wanted here; 0 where there is no multiple.
@@ -110,7 +113,7 @@ impl Multiples {
                 bounds[class] = most.checked_div(multiples[class]).map_or(0, |most| most + 1);
             }
         }
-        Self { multiples, bounds }
+        Self { window_ms, most, multiples, bounds }
     }
 
     /// [`RateLimit::capacity`] of that window, unless it takes more than a multiplication, or is more
@@ -118,7 +121,12 @@ impl Multiples {
     #[inline]
     pub(crate) fn capacity(&self, rate: &RateLimit) -> Option<u64> {
         let class = rate.class as usize;
-        (rate.units < self.bounds[class]).then(|| rate.units * self.multiples[class])
+        if rate.units < self.bounds[class] {
+            return Some(rate.units * self.multiples[class]);
+        }
+        // The rate's own period, of whatever length.
+        let is_own = rate.period_ms == self.window_ms && rate.class == Class::Whole;
+        (is_own && (1..=self.most).contains(&rate.units)).then_some(rate.units)
     }
 }
 
@@ -167,8 +175,8 @@ mod tests {
                 let is_quick = count >= 1.0
                     && count.fract() == 0.0
                     && capacity <= most
-                    && NAMED.contains(&period_ms)
-                    && window_ms % period_ms == 0;
+                    && (NAMED.contains(&period_ms) && window_ms % period_ms == 0
+                        || period_ms == window_ms);
                 let expected = is_quick.then_some(capacity);
                 assert_eq!(multiples.capacity(&rate), expected, "{rate} over {window_ms} ms");
             }

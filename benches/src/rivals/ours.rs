@@ -37,9 +37,13 @@ fn builder(rule: Rule) -> LocalRateLimiterBuilder {
     LocalRateLimiter::builder().window(rule.window).bucket(rule.bucket)
 }
 
-/// The rule's rate, which a whole number of seconds gives exactly.
+/// The rule's rate, as a user would say it: per second if that is a whole number.
 fn rate(rule: Rule) -> RateLimit {
-    let rate = RateLimit::per_second(rule.per_second()).expect("a positive rate");
+    let rate = match rule.per_second() {
+        whole if whole.fract() == 0.0 => RateLimit::per_second(whole),
+        _ => RateLimit::per(rule.capacity, rule.window),
+    };
+    let rate = rate.expect("a positive rate");
     assert_eq!(rate.capacity(rule.window), u64::from(rule.capacity));
     rate
 }

@@ -24,6 +24,9 @@ pub(crate) const SCENES: &[(&str, Scene)] = &[
     ("absolute/hot-reject", hot_reject::<Absolute>),
     ("absolute/hot-allow", hot_allow::<Absolute>),
     ("absolute/new-mark", new_mark::<Absolute>),
+    ("absolute/new-bucket", new_bucket::<Absolute>),
+    ("absolute/new-bucket-expiry", new_bucket_expiry::<Absolute>),
+    ("absolute/cold-reject", cold_reject::<Absolute>),
     ("absolute/uniform-hit", uniform_hit::<Absolute>),
     ("absolute/new-key", new_key::<Absolute>),
     ("absolute/is-allowed", absolute_looks),
@@ -31,12 +34,16 @@ pub(crate) const SCENES: &[(&str, Scene)] = &[
     ("suppressed/hot-reject", hot_reject::<Suppressed>),
     ("suppressed/hot-allow", hot_allow::<Suppressed>),
     ("suppressed/new-mark", new_mark::<Suppressed>),
+    ("suppressed/new-bucket", new_bucket::<Suppressed>),
+    ("suppressed/new-bucket-expiry", new_bucket_expiry::<Suppressed>),
+    ("suppressed/cold-reject", cold_reject::<Suppressed>),
     ("suppressed/uniform-hit", uniform_hit::<Suppressed>),
     ("suppressed/new-key", new_key::<Suppressed>),
     ("suppressed/is-allowed", suppressed_looks),
     ("governor/hot-reject", hot_reject::<Governor>),
     ("governor/hot-allow", hot_allow::<Governor>),
     ("governor/uniform-hit", uniform_hit::<Governor>),
+    ("governor/cold-reject", cold_reject::<Governor>),
     ("governor/new-key", new_key::<Governor>),
     ("governor-tuned/hot-reject", hot_reject::<GovernorTuned>),
     ("governor-tuned/hot-allow", hot_allow::<GovernorTuned>),
@@ -93,6 +100,43 @@ fn new_mark<R: Rival>() {
         assert!(rival.inc(&key));
     }
     run_between(100, pause, |_| assert!(rival.inc(black_box(&key))));
+}
+
+/// One call in each bucket, with a hundred live ones before it, all of which stay.
+fn new_bucket<R: Rival>() {
+    one_a_bucket::<R>(Rule::timed(1_000_000_000));
+}
+
+/// One call in each bucket, with a hundred live ones before it and the oldest expiring.
+fn new_bucket_expiry<R: Rival>() {
+    one_a_bucket::<R>(Rule::second(1_000_000_000));
+}
+
+/// Unlike `new_mark`, a call for another key has just read the clock, as it has where keys are many.
+fn one_a_bucket<R: Rival>(rule: Rule) {
+    let rival = R::new(rule);
+    let keys = keys::distinct(2);
+    let pause = || {
+        thread::sleep(rule.bucket);
+        assert!(rival.inc(&keys[1]));
+    };
+    for _ in 0..140 {
+        pause();
+        assert!(rival.inc(&keys[0]));
+    }
+    run_between(100, pause, |_| assert!(rival.inc(black_box(&keys[0]))));
+}
+
+/// Rejections of many keys, which have a unit each.
+fn cold_reject<R: Rival>() {
+    let rival = R::new(still(1));
+    let keys = keys::distinct(20_000);
+    for key in &keys {
+        rival.fill(key);
+        assert!(!rival.inc(key));
+    }
+    let order = keys::uniform(20_000, 2_000, 0);
+    run(order.len(), |number| assert!(!rival.inc(&order[number])));
 }
 
 fn uniform_hit<R: Rival>() {
