@@ -319,7 +319,8 @@ where
     ///
     /// It looks at all of them, then adds to one after the other. If another thread comes in between and
     /// takes the room, it undoes its additions and decides anew; meanwhile another caller may be rejected
-    /// because of units that are about to be undone.
+    /// because of units that are about to be undone. If it panics, in an observer or in a key's own code,
+    /// its units are undone, too.
     ///
     /// ```
     /// use trypema::{LocalRateLimiter, RateLimit};
