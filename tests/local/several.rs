@@ -1,11 +1,13 @@
 //! Several limits at once: the quick way to a decision and the way of rare calls give the same answers. A limiter
 //! with an observer takes the latter.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trypema::{Combined, Limiter, LocalRateLimiter, ManualClock, RateLimit};
+use trypema::{Clock, Combined, Limiter, LocalRateLimiter, ManualClock, RateLimit};
 
 const KEYS: [&str; 3] = ["a", "b", "a key of more bytes than fit into a node"];
 
@@ -133,4 +135,45 @@ proptest! {
     fn both_ways_to_a_decision_agree_under_suppressed(acts in vec(act(), 1..60)) {
         ways_agree(&acts, |limiter| limiter.suppressed())?;
     }
+}
+
+/// A clock whose reader may lose a race: at the reading that is armed, another call takes a unit of "first".
+#[derive(Default)]
+struct Meddler {
+    limiter: OnceLock<LocalRateLimiter>,
+    readings_left: AtomicUsize,
+}
+
+impl Clock for Meddler {
+    fn now(&self) -> Duration {
+        let left = self.readings_left.load(Ordering::Relaxed);
+        self.readings_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        if let (1, Some(limiter)) = (left, self.limiter.get()) {
+            assert!(limiter.absolute().inc("first", &RATE, 1).is_allowed());
+        }
+        Duration::from_secs(1_000)
+    }
+}
+
+static RATE: LazyLock<RateLimit> = LazyLock::new(|| RateLimit::per_hour(5).unwrap());
+
+/// Between the look at the first key and the additions another call takes the last unit of it: what was
+/// added to the other key is undone, and the answer is by the first.
+// proves: G1
+#[test]
+fn room_that_another_call_has_taken_since_the_look_is_undone_elsewhere() {
+    let clock = Arc::new(Meddler::default());
+    let limiter = LocalRateLimiter::builder().clock(Arc::clone(&clock)).build().unwrap();
+    let absolute = limiter.absolute();
+    for (key, count) in [("first", 4), ("second", 1)] {
+        assert!(absolute.inc(key, &RATE, count).is_allowed());
+    }
+    assert!(clock.limiter.set(limiter.clone()).is_ok());
+    // The first reading is for the look at "first", the second for that at "second".
+    clock.readings_left.store(2, Ordering::Relaxed);
+    let refused = absolute.inc_all(&[("first", &RATE, 1), ("second", &RATE, 1)]);
+    assert_eq!((refused.is_allowed(), refused.tightest), (false, 0));
+    assert_eq!(absolute.usage("first", &RATE), 5);
+    assert_eq!(absolute.usage("second", &RATE), 1);
+    assert_eq!((limiter.stats().allowed, limiter.stats().rejected), (3, 1));
 }
