@@ -34,7 +34,7 @@
 #![cfg_attr(
     feature = "redis",
     doc = "- [`RedisRateLimiter`] (feature `redis`) shares it between processes and hosts, call by call; \
-           [`HybridRateLimiter`] by leases, at the speed of this process."
+           [`HybridRateLimiter`] by leases, at nearly the speed of Local."
 )]
 #![cfg_attr(
     not(feature = "redis"),
