@@ -9,11 +9,11 @@ use rustls::ClientConfig;
 
 use crate::TrypemaError;
 use crate::redis::RedisRateLimiterBuilder;
-use crate::redis::net::Connector;
 use crate::redis::net::node::Limits;
 use crate::redis::net::pool::Bounds;
 use crate::redis::net::tls::{Certificates, Tls};
 use crate::redis::net::url::{Deployment, Target};
+use crate::redis::net::{Connector, Role};
 use crate::redis::router::{AddressMap, Recipe, Routers};
 
 /// The longest deadline or pause.
@@ -224,13 +224,13 @@ impl RedisConnectionSettings {
             None => Some(Arc::new(Tls::new(&certificates)?)),
         };
         let opened = Arc::new(AtomicU64::new(0));
-        let connector = |user, password, database, masters_only| {
+        let connector = |user, password, database, role| {
             Arc::new(Connector {
                 tls: tls.clone(),
                 user,
                 password,
                 database,
-                masters_only,
+                role,
                 opened: Arc::clone(&opened),
             })
         };
@@ -238,9 +238,12 @@ impl RedisConnectionSettings {
             Some((user, password)) => (Some(user).filter(|user| !user.is_empty()), Some(password)),
             None => (None, None),
         };
-        let scouts = connector(sentinel_user, sentinel_password, 0, false);
-        let masters_only = matches!(target.deployment, Deployment::Sentinel { .. });
-        let connector = connector(target.user, target.password, target.database, masters_only);
+        let scouts = connector(sentinel_user, sentinel_password, 0, Role::Sentinel);
+        let role = match target.deployment {
+            Deployment::Sentinel { .. } => Role::Master,
+            _ => Role::Server,
+        };
+        let connector = connector(target.user, target.password, target.database, role);
         let pool = Bounds {
             size: self.pool_size,
             max_idle: self.max_idle,

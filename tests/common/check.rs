@@ -69,4 +69,5 @@ fn worthwhile<P: Provider, S: Strategy>(
         Ok(())
     });
     tally.borrow().assert_worthwhile(P::SIDE, cases);
+    eprintln!("{cases} sequences agree");
 }

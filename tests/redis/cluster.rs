@@ -14,10 +14,17 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Three nodes that know each other, with a third of the slots each.
     pub(crate) fn start() -> Self {
-        let nodes = (0..3).map(|_| Setup::new().cluster_node().start()).collect::<Vec<_>>();
+        Self::of(Setup::new)
+    }
+
+    /// The same, of nodes with further settings.
+    pub(crate) fn of(setup: impl Fn() -> Setup) -> Self {
+        let nodes = (0..3).map(|_| setup().cluster_node().start()).collect::<Vec<_>>();
         for (index, node) in (0_u16..).zip(&nodes) {
             let (first, end) = (SLOTS * index / 3, SLOTS * (index + 1) / 3);
-            let _: () = node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1));
+            // Version 7 has ranges; before, there are as many words as slots.
+            let slots = (first..end).map(|slot| slot.to_string()).collect::<Vec<_>>();
+            let _: () = node.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" ")));
             // Each its own epoch, else they spend seconds on agreeing who has which.
             let _: () = node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1));
         }
@@ -33,6 +40,19 @@ impl Cluster {
             })
         });
         cluster
+    }
+
+    /// One more node, a replica of the first.
+    pub(crate) fn add_replica(&mut self, setup: Setup) {
+        let replica = setup.cluster_node().start();
+        let bus = replica.bus_port().expect("nodes have a bus");
+        let _: () = self.nodes[0].ask(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", replica.port()));
+        let primary = self.id(0);
+        eventually("the replica knows the primary, and all of its data", || {
+            replica.try_ask::<()>(&format!("CLUSTER REPLICATE {primary}")).is_some()
+                && replica.ask::<String>("INFO replication").contains("master_link_status:up")
+        });
+        self.nodes.push(replica);
     }
 
     /// `redis-cluster://host:port,host:port,host:port`
@@ -85,7 +105,7 @@ impl Cluster {
         let target = self.id(to);
         // The new owner first, lest the slot be nobody's for a moment.
         let _: () = self.nodes[to].ask(&format!("CLUSTER SETSLOT {slot} NODE {target}"));
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| !node.is_replica()) {
             let _: () = node.ask(&format!("CLUSTER SETSLOT {slot} NODE {target}"));
         }
     }

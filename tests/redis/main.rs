@@ -2,7 +2,8 @@
 //! and in directories of its own (see [`server`]), so that tests run side by side, and nothing is
 //! left when they end.
 //!
-//! Debian's `redis-server` and `redis-sentinel` have to be on the path. `.ci/test` installs them.
+//! `redis-server` has to be on the path, as `.ci/test` installs it. `TRYPEMA_REDIS_SERVER` names another
+//! server by its path; `tests/redis/servers.sh` runs these tests over those of several versions.
 #![allow(clippy::unwrap_used, reason = "what the machine refuses fails the test, with a location")]
 
 #[path = "../common/mod.rs"]
@@ -11,6 +12,7 @@ mod common;
 mod agreement;
 mod away;
 mod batches;
+mod build;
 mod certificates;
 mod clocks;
 mod closing;
@@ -38,9 +40,12 @@ mod sentinel;
 mod server;
 mod several;
 mod sharing;
+mod soak;
 mod thread_ends;
+mod throughput;
 mod tls;
 mod topologies;
+mod unfit;
 mod urls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,10 +1,10 @@
 //! A small TCP proxy between a limiter and its server, that can get in the way.
 //!
 //! It runs on threads of the test: one that accepts, and two for every connection. A fault is set
-//! at any time, and holds from then on for replies on all connections, old and new. Questions
-//! reach the server whatever the fault is, as far as a connection is made at all: the faults here
-//! are those after which the caller cannot know what has happened.
+//! at any time, and holds from then on for replies on all connections, old and new. Questions reach
+//! the server as far as a connection is made at all: the caller cannot know what has happened.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -42,13 +42,17 @@ pub(crate) enum Spoiled {
     Saying(&'static str),
 }
 
+/// A text that is replaced in all requests, by one of the same length.
+type Rewritten = (&'static str, &'static str);
+
 struct State {
     spoiled: Mutex<Option<(u64, Spoiled)>>,
+    rewritten: Mutex<Option<Rewritten>>,
     upstream: Mutex<SocketAddr>,
     fault: Mutex<Fault>,
     fault_changed: Condvar,
-    /// Both ends of every connection so far.
-    streams: Mutex<Vec<TcpStream>>,
+    /// Both ends of every connection that there is.
+    streams: Mutex<HashMap<u64, [TcpStream; 2]>>,
     connections: AtomicU64,
     bytes_up: AtomicU64,
 }
@@ -71,6 +75,7 @@ impl Proxy {
     pub(crate) fn to(port: u16) -> Self {
         let state = Arc::new(State {
             spoiled: Mutex::default(),
+            rewritten: Mutex::default(),
             upstream: Mutex::new(at(port)),
             fault: Mutex::new(Fault::None),
             fault_changed: Condvar::new(),
@@ -103,9 +108,21 @@ impl Proxy {
         self.state.set(fault);
     }
 
+    /// The server is asked something else: its replies are those of a server that lacks something.
+    pub(crate) fn rewrite(&self, text: &'static str, by: &'static str) {
+        assert_eq!(text.len(), by.len());
+        *lock(&self.state.rewritten) = Some((text, by));
+    }
+
     /// Spoils the connections that there are. New ones are fine.
     pub(crate) fn spoil_old(&self, how: Spoiled) {
         *lock(&self.state.spoiled) = Some((self.seen().connections, how));
+    }
+
+    /// Spoils all connections, also new ones, until [`spoil_old`](Self::spoil_old) leaves it at those
+    /// that there are.
+    pub(crate) fn spoil_all(&self, how: Spoiled) {
+        *lock(&self.state.spoiled) = Some((u64::MAX, how));
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -118,7 +135,7 @@ impl Proxy {
 
     /// Ends all connections; new ones are welcome.
     pub(crate) fn close_all(&self) {
-        for stream in lock(&self.state.streams).drain(..) {
+        for stream in lock(&self.state.streams).drain().flat_map(|(_, streams)| streams) {
             // It may have ended by itself.
             _ = stream.shutdown(Shutdown::Both);
         }
@@ -207,10 +224,11 @@ impl Drop for Acceptor {
 
 /// Hands on in both directions, until either side ends.
 fn join(state: &Arc<State>, number: u64, client: TcpStream, server: TcpStream) {
-    for stream in [&client, &server] {
+    let both = [&client, &server].map(|stream| {
         stream.set_nodelay(true).unwrap();
-        lock(&state.streams).push(stream.try_clone().unwrap());
-    }
+        stream.try_clone().unwrap()
+    });
+    lock(&state.streams).insert(number, both);
     let (up, down) = (Arc::clone(state), Arc::clone(state));
     let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
@@ -219,7 +237,7 @@ fn join(state: &Arc<State>, number: u64, client: TcpStream, server: TcpStream) {
                 return true;
             }
             up.bytes_up.fetch_add(bytes.len() as u64, Ordering::Relaxed); // A count.
-            to.write_all(bytes).is_ok()
+            to.write_all(&up.rewrite(bytes)).is_ok()
         });
     });
     thread::spawn(move || {
@@ -228,6 +246,8 @@ fn join(state: &Arc<State>, number: u64, client: TcpStream, server: TcpStream) {
             Some(Spoiled::Swallowed) => true,
             Some(Spoiled::Saying(text)) => to.write_all(text.as_bytes()).is_ok(),
         });
+        // The other direction ends with this one.
+        lock(&down.streams).remove(&number);
     });
 }
 
@@ -247,6 +267,18 @@ impl State {
     fn set(&self, fault: Fault) {
         *lock(&self.fault) = fault;
         self.fault_changed.notify_all();
+    }
+
+    fn rewrite(&self, request: &[u8]) -> Vec<u8> {
+        let mut request = request.to_vec();
+        if let Some((text, by)) = *lock(&self.rewritten) {
+            let found = request.windows(text.len()).enumerate();
+            let found = found.filter(|(_, piece)| *piece == text.as_bytes());
+            for index in found.map(|(index, _)| index).collect::<Vec<_>>() {
+                request[index..index + by.len()].copy_from_slice(by.as_bytes());
+            }
+        }
+        request
     }
 
     fn spoiled(&self, connection: u64) -> Option<Spoiled> {

@@ -20,8 +20,15 @@ pub(crate) struct Watched {
 impl Watched {
     /// The first of the two servers is the primary.
     pub(crate) fn start() -> Self {
-        let primary = RedisServer::start();
-        let replica = Setup::new().replica_of(&primary).start();
+        Self::of(Setup::new)
+    }
+
+    /// The same, of servers with further settings.
+    pub(crate) fn of(setup: impl Fn() -> Setup) -> Self {
+        let primary = setup().start();
+        // Told when it runs, so that it is a primary when it is started again: the sentinel decides then.
+        let replica = setup().set("repl-ping-replica-period", ["1"]).start();
+        let _: () = replica.ask(&format!("REPLICAOF 127.0.0.1 {}", primary.port()));
         eventually("the replica has all of the primary", || {
             let info: String = replica.ask("INFO replication");
             info.contains("master_link_status:up")

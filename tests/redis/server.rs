@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::build::{self, Build};
 use crate::certificates::Certificates;
 use crate::common::until::FOREVER;
-use crate::ports::free_port;
+use crate::ports::{free_port, free_port_and_bus};
 
 /// The password of the user that the tests' own questions are asked by, where a server has users.
 const ADMIN_PASSWORD: &str = "of-the-tests";
@@ -95,14 +96,27 @@ impl Setup {
         let directory = tempfile::Builder::new().prefix("trypema-redis-").tempdir().unwrap();
         // The port may be gone by the time that the server asks for it.
         for _ in 0..20 {
-            let port = free_port();
-            let bus_port = self.cluster.then(free_port);
+            let (port, bus_port) = self.ports();
             if let Some(process) = Process::start(&self, directory.path(), port, bus_port) {
                 let process = Some(process);
                 return RedisServer { setup: self, directory, port, bus_port, process };
             }
         }
         panic!("no port could be had");
+    }
+}
+
+impl Setup {
+    /// The port, and that of the cluster's bus.
+    fn ports(&self) -> (u16, Option<u16>) {
+        if !self.cluster {
+            (free_port(), None)
+        } else if Build::get().places_bus() {
+            (free_port(), Some(free_port()))
+        } else {
+            let (port, bus_port) = free_port_and_bus();
+            (port, Some(bus_port))
+        }
     }
 }
 
@@ -117,7 +131,8 @@ impl Process {
     fn start(setup: &Setup, directory: &Path, port: u16, bus_port: Option<u16>) -> Option<Self> {
         let log = directory.join("log");
         _ = fs::remove_file(&log);
-        let mut command = Command::new("redis-server");
+        let build = Build::get();
+        let mut command = Command::new(build::program());
         if let Some(lines) = &setup.sentinel {
             // A sentinel writes what it learns into its configuration.
             let file = directory.join("sentinel.conf");
@@ -127,18 +142,22 @@ impl Process {
             command.args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
             command.arg("--unixsocket").arg(directory.join("socket"));
         }
-        let off = "0".to_owned();
-        let (tcp, tls) = if setup.tls { (off, port.to_string()) } else { (port.to_string(), off) };
-        command.args(["--bind", "127.0.0.1", "--port", &tcp, "--tls-port", &tls]);
+        let port = port.to_string();
+        command.args(["--bind", "127.0.0.1"]);
+        if setup.tls {
+            command.args(["--port", "0", "--tls-port", &port]);
+        } else {
+            command.args(["--port", &port]);
+        }
         command.arg("--dir").arg(directory).arg("--logfile").arg(&log);
-        if let Some(bus_port) = bus_port {
+        if let Some(bus_port) = bus_port.filter(|_| build.places_bus()) {
             command.args(["--cluster-port", &bus_port.to_string()]);
         }
         for (name, values) in &setup.settings {
             command.arg(format!("--{name}")).args(values);
         }
         let server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = server.spawn().expect("redis-server is installed");
+        let server = server.spawn().expect("a server is installed");
         let guard = Command::new("sh")
             .args(["-c", r#"read _ || kill -9 "$0""#, &server.id().to_string()])
             .stdin(Stdio::piped())
@@ -154,10 +173,10 @@ impl Process {
             }
             if process.server.try_wait().unwrap().is_some() {
                 let taken = written.contains("Address already in use");
-                assert!(taken, "redis-server ended at once: {written}");
+                assert!(taken, "the server ended at once: {written}");
                 return None;
             }
-            assert!(begun.elapsed() < FOREVER, "redis-server is not ready: {written}");
+            assert!(begun.elapsed() < FOREVER, "the server is not ready: {written}");
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -249,6 +268,19 @@ impl RedisServer {
     #[track_caller]
     pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &str) -> T {
         ask(&mut self.connection(), words)
+    }
+
+    /// The last lines of what it has written down.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        let lines = text.lines().collect::<Vec<_>>();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// By its own account, if it gives one.
+    pub(crate) fn is_replica(&self) -> bool {
+        let info = self.try_ask::<String>("INFO replication");
+        info.is_some_and(|info| info.contains("role:slave"))
     }
 
     /// How often a command was executed since the server started, inside of scripts too.

@@ -13,6 +13,7 @@ use rustls::{ClientConnection, StreamOwned};
 
 use crate::redis::net::connection::{Connection, Wire};
 use crate::redis::net::failure::{Kind, NOT_MASTER};
+use crate::redis::net::needs;
 use crate::redis::net::resolve::Resolver;
 use crate::redis::net::socket::{Socket, Timed};
 use crate::redis::net::tls::{self, Tls};
@@ -24,10 +25,19 @@ pub(crate) struct Connector {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
     pub(crate) database: i64,
-    /// Whether the server has to be a master.
-    pub(crate) masters_only: bool,
+    pub(crate) role: Role,
     /// Connections made so far.
     pub(crate) opened: Arc<AtomicU64>,
+}
+
+/// What a server is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Sentinel,
+    /// Runs our scripts.
+    Server,
+    /// The same, and has to be a master.
+    Master,
 }
 
 impl Connector {
@@ -71,8 +81,8 @@ impl Connector {
         }
     }
 
-    /// One round trip before any request, so that a server that refuses us, is not Redis, or is not ready, is
-    /// found out before the outcome of a request can be unknown.
+    /// One round trip before any request, so that a server that refuses us, is not Redis, is not ready, or lacks
+    /// something, is found out before the outcome of a request can be unknown.
     fn introduce(&self, connection: &mut Connection, deadline: Deadline) -> Result<(), Kind> {
         let mut request = Vec::new();
         let mut expected = 1;
@@ -88,9 +98,14 @@ impl Connector {
             cmd("SELECT").arg(self.database).write_packed_command(&mut request);
             expected += 1;
         }
-        let last = if self.masters_only { "ROLE" } else { "PING" };
+        let last = if self.role == Role::Master { "ROLE" } else { "PING" };
         cmd(last).write_packed_command(&mut request);
-        let sent = connection.exchange(expected, deadline, |out| out.extend_from_slice(&request));
+        let runs_scripts = self.role != Role::Sentinel;
+        if runs_scripts {
+            needs::write(&mut request);
+        }
+        let replies = expected + usize::from(runs_scripts);
+        let sent = connection.exchange(replies, deadline, |out| out.extend_from_slice(&request));
         let replies = sent.map_err(|kind| match connection.last_words() {
             Some(Value::ServerError(error)) => self.scrubbed(Kind::of_server(&error)),
             _ => unsent(kind),
@@ -99,10 +114,13 @@ impl Connector {
             let reply = reply.map_err(|kind| self.scrubbed(unsent(kind)))?;
             let is_last = index + 1 == expected;
             match reply {
+                reply if index == expected => {
+                    needs::judge(&reply).map_err(|kind| self.scrubbed(kind))?;
+                }
                 // Our user need not have the right to ask for the role.
                 Value::ServerError(error) if is_last && error.code() == "NOPERM" => {}
                 Value::ServerError(error) => return Err(self.scrubbed(Kind::of_server(&error))),
-                Value::Array(role) if is_last && self.masters_only => {
+                Value::Array(role) if is_last && self.role == Role::Master => {
                     if !is_text(role.first(), "master") {
                         let cause = "it is not the master any more, or not yet".to_owned();
                         return Err(Kind::Server { code: NOT_MASTER.into(), cause });

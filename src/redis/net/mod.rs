@@ -7,6 +7,7 @@ mod connection;
 pub(crate) mod deadline;
 pub(crate) mod failure;
 pub(crate) mod guard;
+pub(crate) mod needs;
 pub(crate) mod node;
 pub(crate) mod pool;
 mod resolve;
@@ -15,7 +16,7 @@ pub(crate) mod tls;
 pub(crate) mod url;
 
 pub(crate) use address::Address;
-pub(crate) use connect::Connector;
+pub(crate) use connect::{Connector, Role};
 pub(crate) use deadline::Deadline;
 pub(crate) use failure::Failure;
 pub(crate) use node::Node;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use trypema::RateLimit;
+use trypema::{OnUnavailable, RateLimit};
 
 use super::Row;
 use super::scene::{Asked, KEY, Scene, ask, builder, counted, describe, then};
 use crate::any;
 use crate::clocks::Unsteady;
 use crate::cluster::eventually;
+use crate::proxy::Proxy;
 use crate::server::{RedisServer, Setup};
 
 pub(super) fn scripts_flushed() -> Row {
@@ -61,7 +62,7 @@ pub(super) fn read_only() -> Row {
 /// Somebody else's script does not end.
 pub(super) fn busy() -> Row {
     let scene = Scene::new();
-    let _: () = scene.server.ask("CONFIG SET busy-reply-threshold 1");
+    let _: () = scene.server.ask("CONFIG SET lua-time-limit 1");
     let mut other = scene.server.connection();
     let endless = std::thread::spawn(move || {
         let script = redis::cmd("EVAL").arg("while true do end").arg(0).query::<()>(&mut other);
@@ -192,4 +193,24 @@ pub(super) fn evicted() -> Row {
     let asked = scene.ask();
     assert_eq!(counted(&scene.server), 1);
     scene.row("keys evicted (`maxmemory`, `allkeys-lru`)", &asked)
+}
+
+/// A server whose scripts lack something, under `Allow`, which hides no such error.
+fn lacking(fault: &'static str, text: &'static str, by: &'static str) -> Row {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    proxy.rewrite(text, by);
+    let limiter = builder(proxy.url()).on_unavailable(OnUnavailable::Allow).build().unwrap();
+    let Asked { answer, took } = ask(&limiter, KEY);
+    proxy.rewrite(text, text);
+    let then = then(&limiter);
+    Row { fault, gets: describe(&answer), took, counted: counted(&server), then }
+}
+
+pub(super) fn without_struct() -> Row {
+    lacking("scripts without the library `struct`, under `Allow`", "struct.", "strict.")
+}
+
+pub(super) fn without_time() -> Row {
+    lacking("scripts without `TIME`, under `Allow`", "call('TIME')", "call('PING')")
 }
