@@ -13,7 +13,7 @@ use crate::hybrid::HybridStats;
 use crate::hybrid::fork::PerProcess;
 use crate::hybrid::keeper::Here;
 use crate::hybrid::key_state::{KeyState, WindowKey, WindowKeyRef};
-use crate::hybrid::lease::{Spend, Terms};
+use crate::hybrid::lease::{OWN_RATE, Spend, Terms};
 use crate::hybrid::queue::{Caller, Want};
 use crate::key::Lookup;
 use crate::local::map::{KeyMap, State};
@@ -31,8 +31,8 @@ use crate::{
 };
 
 /// Set in the note of a lease whose units lie above the soft limit: the rest of it is the factor, which has no
-/// sign.
-pub(crate) const ABOVE: u64 = 1 << 63;
+/// sign, and is that of one rate.
+pub(crate) const ABOVE: u64 = OWN_RATE;
 
 /// One strategy of a limiter.
 pub(crate) struct Engine<S> {
@@ -200,7 +200,7 @@ impl<S: Strategy> Engine<S> {
                             Some(admitted::<S>(left, &terms, capacity, false))
                         }
                         Spend::Declined { terms, .. } => Some(declined(&terms)),
-                        Spend::TooFew { .. } | Spend::Ended | Spend::Narrower => None,
+                        Spend::TooFew { .. } | Spend::Ended | Spend::OtherRate => None,
                     }
                 })
             };
@@ -307,7 +307,7 @@ impl<S: Strategy> Engine<S> {
                 state.declined.fetch_add(count, Ordering::Relaxed);
                 Some(declined(&terms))
             }
-            Spend::TooFew { .. } | Spend::Ended | Spend::Narrower => None,
+            Spend::TooFew { .. } | Spend::Ended | Spend::OtherRate => None,
         }
     }
 

@@ -383,7 +383,7 @@ impl<S: Strategy> Engine<S> {
                         state.declined.fetch_add(*count, Ordering::Relaxed);
                         (terms, capacity, false)
                     }
-                    Spend::TooFew { .. } | Spend::Ended | Spend::Narrower => return None,
+                    Spend::TooFew { .. } | Spend::Ended | Spend::OtherRate => return None,
                 };
             let counted = Counted { usage, tick: terms.tick };
             if terms.note & ABOVE == 0 {

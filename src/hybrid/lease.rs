@@ -67,6 +67,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// The most units that a lease holds. More of a grant is never spent.
 pub(crate) const MOST_UNITS: u64 = UNITS;
 
+/// The highest bit of a note.
+pub(crate) const OWN_RATE: u64 = 1 << 63;
+
 /// The bits of the units in the word.
 const UNITS: u64 = (1 << 32) - 1;
 /// One generation in the word.
@@ -93,7 +96,7 @@ pub(crate) struct Grant {
     pub(crate) terms: Terms,
 }
 
-/// What else is known of a grant.
+/// What else is known of a grant. Its units are for calls whose capacity is at least the grant's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// The server's bucket that its units are counted in.
@@ -102,8 +105,19 @@ pub(crate) struct Terms {
     pub(crate) capacity: u64,
     /// Units that were still free on the server after the grant.
     pub(crate) free: u64,
-    /// For the one who spends; the lease does not look at it.
+    /// For those who spend. With [`OWN_RATE`] set, only calls of the grant's very capacity may.
     pub(crate) note: u64,
+}
+
+impl Terms {
+    #[inline]
+    fn suit(&self, capacity: u64) -> bool {
+        if self.note & OWN_RATE == 0 {
+            capacity >= self.capacity
+        } else {
+            capacity == self.capacity
+        }
+    }
 }
 
 /// The outcome of a call that wants to spend.
@@ -120,8 +134,8 @@ pub(crate) enum Spend {
     TooFew { left: u64 },
     /// The lease's time is over, or there never was one.
     Ended,
-    /// The lease was granted under a larger capacity than the call's.
-    Narrower,
+    /// The lease was granted to calls of another rate; see [`Terms`].
+    OtherRate,
 }
 
 /// Units that were taken back, to be given back to the server.
@@ -201,8 +215,8 @@ impl Lease {
             let (end, terms) = (self.end(), self.terms());
             let outcome = if now >= end {
                 Spend::Ended
-            } else if capacity < terms.capacity {
-                Spend::Narrower
+            } else if !terms.suit(capacity) {
+                Spend::OtherRate
             } else if !admits(terms.note) {
                 Spend::Declined { left, terms }
             } else if left < count {

@@ -7,7 +7,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::explore::{explore_model, is_long};
-use crate::lease::{Grant, Held, Lease, Rest, Spend, Terms};
+use crate::lease::{Grant, Held, Lease, OWN_RATE, Rest, Spend, Terms};
 
 /// A capacity that no call here is below.
 const WIDE: u64 = 100;
@@ -145,7 +145,7 @@ fn assert_sound(lease: &Lease, units: u64, acts: &[Act], answers: &[Answer]) {
             }
             Spend::Declined { terms, .. } => assert_eq!(terms, terms_of(terms.tick), "{act:?}"),
             Spend::TooFew { left } => assert!(left < count, "{act:?}"),
-            Spend::Ended | Spend::Narrower => {}
+            Spend::Ended | Spend::OtherRate => {}
         }
     }
     if let Some(rest) = lease.take_back(u64::MAX) {
@@ -285,9 +285,27 @@ fn narrower_calls_spend_nothing_beside_renewal() {
             |outcome: &Spend| matches!(outcome, Spend::Spent { terms, .. } if terms.tick == 1);
         assert!(
             is_of_the_first(outcome)
-                || matches!(outcome, Spend::Narrower | Spend::TooFew { left: 0 }),
+                || matches!(outcome, Spend::OtherRate | Spend::TooFew { left: 0 }),
             "{outcome:?}"
         );
+    });
+}
+
+/// A grant whose note is about one capacity alone.
+#[test]
+fn calls_of_another_rate_spend_nothing_that_has_a_note_of_its_own() {
+    explore_model("calls of three capacities beside the end of such a grant", || {
+        let lease = Arc::new(Lease::new());
+        let terms = Terms { tick: 1, capacity: 5, free: 0, note: OWN_RATE };
+        assert_eq!(lease.renew(Grant { units: 3, end: 10, terms }), Ok(None));
+        let other = Arc::clone(&lease);
+        let thread = thread::spawn(move || other.take_back(10));
+        let spent = [4, 5, 6].map(|capacity| lease.spend(9, 1, capacity, |_| true));
+        let rest = thread.join().expect("no thread panics");
+        assert_eq!(spent[0], Spend::OtherRate);
+        assert_eq!(spent[2], Spend::OtherRate);
+        let is_spent = matches!(spent[1], Spend::Spent { .. });
+        assert_eq!(rest.map_or(0, |rest| rest.units) + u64::from(is_spent), 3);
     });
 }
 
@@ -300,7 +318,7 @@ fn calls_admit_themselves_by_the_note_of_the_grant() {
             Spend::Declined { terms, .. } => assert_eq!(terms.tick, 1),
             Spend::Spent { terms, .. } => assert_eq!(terms.tick, 2),
             Spend::TooFew { left } => assert_eq!(*left, 0),
-            Spend::Ended | Spend::Narrower => panic!("{outcome:?}"),
+            Spend::Ended | Spend::OtherRate => panic!("{outcome:?}"),
         }
     });
 }
