@@ -17,7 +17,7 @@ use crate::common::{Grid, Provider};
 use crate::server::{RedisServer, ask};
 
 /// Time in microseconds is exact below 2^53 of them, which is 285 years. Windows reach beyond this.
-const LATEST_NS: u128 = 280 * 365 * 86_400_000_000_000;
+pub(crate) const LATEST_NS: u128 = 280 * 365 * 86_400_000_000_000;
 /// Counts are exact below 2^53.
 pub(crate) const MOST: u64 = (1 << 53) - 1;
 pub(crate) const NAMES: [&str; 3] =
@@ -65,6 +65,14 @@ fn with_clock(
     }
     let limiter = settings(builder).build().expect("settings under test are valid");
     (limiter, clock)
+}
+
+/// The address of the server of this test's cases, emptied.
+pub(crate) fn flushed() -> String {
+    with_server(|server, connection| {
+        ask::<()>(connection, "FLUSHALL");
+        server.url()
+    })
 }
 
 fn keys_held() -> usize {
