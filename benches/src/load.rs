@@ -1,6 +1,7 @@
 //! Threads that ask as fast as they can, and what they measure.
 
 use core::hint::black_box;
+use core::sync::atomic::{Ordering, fence};
 use core::time::Duration;
 use std::sync::{Barrier, OnceLock};
 use std::thread;
@@ -60,13 +61,21 @@ struct Tally {
 #[must_use]
 pub fn throughput<R: Rival>(rival: &R, scene: &Scene<'_>, terms: Terms) -> Throughput {
     let once = scene.workload == Workload::NewKeys;
+    let is_fenced = scene.workload.is_fenced();
     let tallies = together(&scene.orders, terms.pin, |order, begin| {
         let began = begin();
         let cpu = ThreadTime::now();
         let (mut calls, mut admitted) = (0, 0);
         let mut ask = |chunk: &[Prepared]| {
-            for key in chunk {
-                admitted += usize::from(rival.inc(black_box(key)));
+            if is_fenced {
+                for key in chunk {
+                    admitted += usize::from(rival.inc(black_box(key)));
+                    fence(Ordering::SeqCst);
+                }
+            } else {
+                for key in chunk {
+                    admitted += usize::from(rival.inc(black_box(key)));
+                }
             }
             calls += chunk.len();
         };

@@ -27,6 +27,13 @@ impl Rule {
         Self { window: Duration::from_secs(1), ..Self::timed(capacity) }
     }
 
+    /// A window of 64 buckets.
+    #[must_use]
+    pub fn coarse(capacity: u32) -> Self {
+        let (window, bucket) = (Duration::from_secs(16), Duration::from_millis(250));
+        Self { window, bucket, capacity }
+    }
+
     /// The rate that allows the capacity in the window.
     #[must_use]
     pub fn per_second(&self) -> f64 {

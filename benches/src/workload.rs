@@ -1,5 +1,8 @@
 //! The calls of a run.
 
+use core::time::Duration;
+use std::time::Instant;
+
 use clap::ValueEnum;
 
 use crate::alloc;
@@ -24,6 +27,16 @@ pub enum Workload {
     UniformAllowed,
     /// 100,000 keys, each as likely as any other, with one unit per window, used up.
     UniformOver,
+    /// [`Workload::UniformAllowed`], with a fence between calls: the processor must not begin one before the
+    /// last has ended, as it may where a program does nothing else in between.
+    FencedAllowed,
+    /// [`Workload::UniformOver`], with a fence between calls.
+    FencedOver,
+    /// [`Workload::UniformAllowed`] in a window of a second, each second of which has been used: a bucket
+    /// leaves with nearly every call.
+    UniformSecond,
+    /// [`Workload::UniformAllowed`] in a window of 64 buckets.
+    UniformCoarse,
     /// A million keys by Zipf's law with exponent 1, never used up.
     Zipf,
     /// A million keys, each asked for once, on an empty limiter.
@@ -32,11 +45,15 @@ pub enum Workload {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::HotOver,
         Self::HotAllowed,
         Self::UniformAllowed,
         Self::UniformOver,
+        Self::FencedAllowed,
+        Self::FencedOver,
+        Self::UniformSecond,
+        Self::UniformCoarse,
         Self::Zipf,
         Self::NewKeys,
     ];
@@ -55,6 +72,10 @@ impl Workload {
             Self::HotAllowed => "hot key, allowed",
             Self::UniformAllowed => "uniform 100k, allowed",
             Self::UniformOver => "uniform 100k, over limit",
+            Self::FencedAllowed => "uniform 100k, allowed, fenced",
+            Self::FencedOver => "uniform 100k, over limit, fenced",
+            Self::UniformSecond => "uniform 100k, allowed, window of 1 s",
+            Self::UniformCoarse => "uniform 100k, allowed, 64 buckets",
             Self::Zipf => "Zipf 1M keys",
             Self::NewKeys => "1M new keys",
         }
@@ -63,18 +84,34 @@ impl Workload {
     /// Whether what is asked for is rejected.
     #[must_use]
     pub fn is_over(self) -> bool {
-        matches!(self, Self::HotOver | Self::UniformOver)
+        matches!(self, Self::HotOver | Self::UniformOver | Self::FencedOver)
+    }
+
+    /// Whether there is a fence between calls.
+    #[must_use]
+    pub fn is_fenced(self) -> bool {
+        matches!(self, Self::FencedAllowed | Self::FencedOver)
+    }
+
+    /// How long its keys are in use before the clock starts.
+    fn warm_up(self) -> Duration {
+        match self {
+            Self::UniformSecond => Duration::from_millis(1_200),
+            _ => Duration::ZERO,
+        }
     }
 
     /// The rule under which it runs.
     #[must_use]
     pub fn rule(self) -> Rule {
-        Rule::timed(match self {
-            Self::HotOver => HOT_OVER,
+        match self {
+            Self::HotOver => Rule::timed(HOT_OVER),
             // One unit in ten seconds: used up, it stays so for a whole run, with any algorithm.
-            Self::UniformOver => 1,
-            _ => UNREACHED,
-        })
+            Self::UniformOver | Self::FencedOver => Rule::timed(1),
+            Self::UniformSecond => Rule::second(UNREACHED),
+            Self::UniformCoarse => Rule::coarse(UNREACHED),
+            _ => Rule::timed(UNREACHED),
+        }
     }
 }
 
@@ -114,7 +151,12 @@ impl Stock {
     /// Keys for these workloads.
     #[must_use]
     pub fn new(workloads: &[Workload], threads: usize, scale: Scale) -> Self {
-        use Workload::{NewKeys, UniformAllowed, UniformOver, Zipf};
+        use Workload::{
+            FencedAllowed, FencedOver, NewKeys, UniformAllowed, UniformCoarse, UniformOver,
+            UniformSecond, Zipf,
+        };
+        const UNIFORM: &[Workload] =
+            &[UniformAllowed, UniformOver, FencedAllowed, FencedOver, UniformSecond, UniformCoarse];
         let asked_for =
             |some: &[Workload]| workloads.iter().any(|workload| some.contains(workload));
         let seeds = |some: &[Workload]| 0..if asked_for(some) { threads as u64 } else { 0 };
@@ -122,7 +164,7 @@ impl Stock {
         Self {
             hot: keys::hot(64),
             distinct: keys::distinct(distinct),
-            uniform: seeds(&[UniformAllowed, UniformOver])
+            uniform: seeds(UNIFORM)
                 .map(|seed| keys::uniform(scale.uniform, scale.order, seed))
                 .collect(),
             zipf: seeds(&[Zipf]).map(|seed| keys::zipf(scale.many, scale.order, seed)).collect(),
@@ -143,7 +185,12 @@ impl Stock {
             Workload::HotOver | Workload::HotAllowed => {
                 (&self.hot[..1], vec![self.hot.as_slice(); threads])
             }
-            Workload::UniformAllowed | Workload::UniformOver => {
+            Workload::UniformAllowed
+            | Workload::UniformOver
+            | Workload::FencedAllowed
+            | Workload::FencedOver
+            | Workload::UniformSecond
+            | Workload::UniformCoarse => {
                 (&self.distinct[..self.scale.uniform], slices(&self.uniform[..threads]))
             }
             Workload::Zipf => (self.distinct.as_slice(), slices(&self.zipf[..threads])),
@@ -177,6 +224,12 @@ impl Scene<'_> {
             if self.workload.is_over() {
                 rival.fill(key);
             } else {
+                rival.inc(key);
+            }
+        }
+        let warm = Instant::now() + self.workload.warm_up();
+        while Instant::now() < warm {
+            for key in self.present {
                 rival.inc(key);
             }
         }

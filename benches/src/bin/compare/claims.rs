@@ -38,9 +38,11 @@ const fn speedup(
     Speedup { workload, of, to, least }
 }
 
-const SPEEDUPS: [Speedup; 9] = {
+const SPEEDUPS: [Speedup; 11] = {
     use Name::{Absolute, Governor, Trypema2};
-    use Workload::{HotAllowed, HotOver, NewKeys, UniformAllowed, UniformOver, Zipf};
+    use Workload::{
+        FencedAllowed, FencedOver, HotAllowed, HotOver, NewKeys, UniformAllowed, UniformOver, Zipf,
+    };
     [
         speedup(HotOver, Absolute, Governor, &[(1, 1.1), (2, 2.8), (8, 2.8)]),
         speedup(HotOver, Absolute, Trypema2, &[(1, 3.0), (2, 6.0)]),
@@ -49,6 +51,8 @@ const SPEEDUPS: [Speedup; 9] = {
         speedup(UniformAllowed, Absolute, Trypema2, &[(1, 2.5), (2, 2.5), (8, 2.5)]),
         speedup(UniformOver, Absolute, Governor, &[(1, 1.0), (2, 1.0), (8, 1.0)]),
         speedup(UniformOver, Absolute, Trypema2, &[(1, 2.0), (2, 2.0), (8, 2.0)]),
+        speedup(FencedAllowed, Absolute, Governor, &[(1, 1.0)]),
+        speedup(FencedOver, Absolute, Governor, &[(1, 1.1)]),
         speedup(Zipf, Absolute, Governor, &[(1, 1.1), (2, 1.1), (8, 1.1)]),
         speedup(NewKeys, Absolute, Governor, &[(1, 1.1), (2, 1.1), (8, 1.1)]),
     ]
