@@ -4,36 +4,29 @@
 //! A lease ends a lease's length after a reading of the clock from *before* the request was sent, less a
 //! 64th: that is for clocks of different speeds, and for this process's, which may be wrong by a thousandth of
 //! the shortest lease.
-//!
-//! Units are given back at most once. Where it is unknown whether the server took them they are lost until
-//! they expire: taken out twice, they would be units that others have spent.
 
 use core::sync::atomic::Ordering;
-use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use ::redis::Value;
 
+use crate::RateLimit;
 use crate::hybrid::engine::{ABOVE, Engine, admits};
+use crate::hybrid::gifts::{Gift, give_back};
 use crate::hybrid::key_state::{KeyState, WindowKey};
 use crate::hybrid::lease::{Grant, MOST_UNITS, Rest, Spend, Terms};
 use crate::hybrid::queue::{Caller, Together, Turn, Want};
-use crate::key::Key;
 use crate::local::map::State;
 use crate::redis::engine::Strategy;
 use crate::redis::grant::{self, GrantAsk, Granted, Need};
 use crate::redis::net::failure::Kind;
 use crate::redis::net::{Deadline, Failure};
-use crate::redis::reply::{self, Counted, Verdict};
-use crate::redis::request::{Argument, Arguments, MAX_COUNT, Request};
-use crate::redis::script::{Family, Operation};
+use crate::redis::reply::{Counted, Verdict};
+use crate::redis::request::{MAX_COUNT, Request};
+use crate::redis::script::Family;
 use crate::redis::windows::Window;
-use crate::{DefaultHashBuilder, RateLimit};
-
-/// Units to be given back that are held at most, by entries, while the server is away.
-const MOST_GIFTS: usize = 100_000;
 
 /// One key's part in a round trip.
 pub(crate) struct Asking<'e> {
@@ -44,17 +37,8 @@ pub(crate) struct Asking<'e> {
     pub(crate) needs: Vec<Need>,
 }
 
-/// Units to be given back.
-#[derive(Debug)]
-pub(crate) struct Gift {
-    pub(crate) key: WindowKey,
-    pub(crate) rest: Rest,
-    /// When they have expired in any case.
-    expires: u64,
-}
-
 /// The answer to a part of a round trip.
-enum Answer {
+pub(crate) enum Answer {
     Granted(Granted),
     GivenBack(u64),
 }
@@ -107,34 +91,10 @@ impl<S: Strategy> Engine<S> {
         results.collect()
     }
 
-    /// Claims a key, for requests of the caller's own.
-    pub(crate) fn claim(
-        &self,
-        key: WindowKey,
-        deadline: Deadline,
-    ) -> Result<Claims<'_, S>, Failure> {
-        let queue = &self.here.here().queue;
-        let caller = Caller::new(Want::Key);
-        queue.join([(key.clone(), Arc::clone(&caller))]);
-        loop {
-            match (caller.turn(), deadline.left()) {
-                (Turn::Claimed, _) => {
-                    return Ok(Claims { engine: self, keys: HashSet::from_iter([key]) });
-                }
-                (Turn::Leads, _) => self.fly(queue.board(), deadline),
-                (_, Some(left)) => thread::park_timeout(left),
-                (_, None) => {
-                    queue.leave(&key, &caller);
-                    return Err(out_of_time(false));
-                }
-            }
-        }
-    }
-
     // --- asking --------------------------------------------------------------------------------
 
     /// Asks for those aboard, and tells them the answers.
-    fn fly(&self, aboard: Vec<Together>, deadline: Deadline) {
+    pub(crate) fn fly(&self, aboard: Vec<Together>, deadline: Deadline) {
         let mut flight = Flight { engine: self, aboard, are_told: false };
         let asks = flight.aboard.iter().map(|together| self.asking(together));
         // Each has a rate, and a window.
@@ -303,71 +263,8 @@ impl<S: Strategy> Engine<S> {
         Ok(granted)
     }
 
-    // --- giving back ---------------------------------------------------------------------------
-
-    pub(crate) fn gift(&self, window: &Window, key: &WindowKey, rest: Rest, now: u64) -> Gift {
-        let counted = u64::try_from(window.settings.grid.counted().as_nanos()).unwrap_or(u64::MAX);
-        Gift { key: key.clone(), rest, expires: now.saturating_add(counted) }
-    }
-
-    /// Keeps units to be given back with the next round trip of the background thread.
-    pub(crate) fn keep_gift(&self, gift: Gift) {
-        let mut gifts = self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner);
-        if gifts.len() < MOST_GIFTS && self.now() < gift.expires {
-            gifts.push(gift);
-        } else {
-            drop(gifts);
-            self.lose(gift.rest.units);
-        }
-    }
-
-    /// Takes the units that are kept to be given back, those of a key or all.
-    pub(crate) fn kept_gifts(&self, key: Option<&WindowKey>) -> Vec<Gift> {
-        let mut gifts = self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner);
-        match key {
-            None => std::mem::take(&mut *gifts),
-            Some(key) => gifts.extract_if(.., |gift| gift.key == *key).collect(),
-        }
-    }
-
-    fn given_back(&self, gift: Gift, answer: Result<Answer, Failure>) {
-        match answer {
-            Ok(Answer::GivenBack(units)) => {
-                // Relaxed: a statistic.
-                self.leased.given_back.fetch_add(units, Ordering::Relaxed);
-                let key = gift.key.key.as_str();
-                self.remote.forget_denial(key);
-                if let Some(window) = self.window_of(&gift.key) {
-                    window.waiting.units_freed(key, || Key::from(key));
-                }
-            }
-            Err(failure) if failure.kind.is_known_undone() => self.keep_gift(gift),
-            _ => self.lose(gift.rest.units),
-        }
-    }
-
-    /// Gives back what a caller was granted who has gone.
-    #[cold]
-    fn give_back_unwanted(&self, key: &WindowKey, caller: &Caller, verdict: &Verdict) {
-        let tick = match verdict {
-            Verdict::Fits(counted) | Verdict::Drawn { counted, admitted: true, .. } => counted.tick,
-            _ => return,
-        };
-        if let (Want::Units { count: units, .. }, Some(window)) =
-            (&caller.want, self.window_of(key))
-        {
-            let rest = Rest { units: *units, tick };
-            self.keep_gift(self.gift(window, key, rest, self.now()));
-        }
-    }
-
-    fn lose(&self, units: u64) {
-        // Relaxed: a statistic.
-        self.leased.lost.fetch_add(units, Ordering::Relaxed);
-    }
-
     /// Serves a caller in line out of the lease, if it suffices.
-    fn serve(&self, key: &WindowKey, caller: &Caller) -> bool {
+    pub(crate) fn serve(&self, key: &WindowKey, caller: &Caller) -> bool {
         let Want::Units { rate, count, draw } = &caller.want else { return false };
         let Some(window) = self.window_of(key) else { return false };
         let capacity = window.capacity(rate);
@@ -407,7 +304,7 @@ fn is_admitted(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Fits(_) | Verdict::Drawn { admitted: true, .. })
 }
 
-fn out_of_time(was_asked: bool) -> Failure {
+pub(crate) fn out_of_time(was_asked: bool) -> Failure {
     Kind::of_io(&ErrorKind::TimedOut.into(), was_asked).at("the server")
 }
 
@@ -418,19 +315,6 @@ fn ask_of<'a, S: Strategy>(ask: &GrantAsk<'a>, now_us: Option<u64>) -> Request<'
         Family::Suppressed => |value: Value| grant::suppressed(value).map(Answer::Granted),
     };
     Request { script, key, more_keys, packed, arguments, parse }
-}
-
-fn give_back<'a>(window: &'a Window, gift: &Gift, now_us: Option<u64>) -> Request<'a, Answer> {
-    let Rest { units, tick } = gift.rest;
-    let arguments = Arguments::new([Argument::Whole(units), Argument::Whole(tick)]);
-    Request {
-        script: Some(window.scripts.get(Operation::Undo)),
-        key: window.name_of(gift.key.key.as_str()),
-        more_keys: Vec::new(),
-        packed: Vec::new(),
-        arguments: now_us.map_or(arguments, |now_us| arguments.with_time(now_us)),
-        parse: |value| reply::count(value).map(Answer::GivenBack),
-    }
 }
 
 /// Those whom a round trip asks for. Whatever becomes of it, they are told, and their keys are free again.
@@ -452,20 +336,5 @@ impl<S: Strategy> Drop for Flight<'_, S> {
             queue.release(key, |caller| self.engine.serve(key, caller));
         }
         queue.land();
-    }
-}
-
-/// Keys that this thread has claimed, until it is dropped.
-pub(crate) struct Claims<'e, S: Strategy> {
-    pub(crate) engine: &'e Engine<S>,
-    pub(crate) keys: HashSet<WindowKey, DefaultHashBuilder>,
-}
-
-impl<S: Strategy> Drop for Claims<'_, S> {
-    fn drop(&mut self) {
-        let queue = &self.engine.here.here().queue;
-        for key in &self.keys {
-            queue.release(key, |caller| self.engine.serve(key, caller));
-        }
     }
 }

@@ -14,8 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError, Weak};
 use std::thread::{self, Thread};
 
+use crate::hybrid::claims::Claims;
 use crate::hybrid::engine::Engine;
-use crate::hybrid::flight::{Asking, Claims, Gift, usable};
+use crate::hybrid::flight::{Asking, usable};
+use crate::hybrid::gifts::Gift;
 use crate::hybrid::key_state::{KeyState, WindowKey};
 use crate::hybrid::lease::Spend;
 use crate::hybrid::queue::Queue;
@@ -179,19 +181,6 @@ impl<S: Strategy> Engine<S> {
             self.states.unlink(&key);
         }
         ask
-    }
-}
-
-impl<S: Strategy> Claims<'_, S> {
-    /// Claims another key. `false`: somebody asks for it.
-    fn claim(&mut self, key: &WindowKey) -> bool {
-        if !self.keys.contains(key) {
-            if !self.engine.here.here().queue.claim(key) {
-                return false;
-            }
-            self.keys.insert(key.clone());
-        }
-        true
     }
 }
 

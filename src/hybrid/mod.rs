@@ -9,6 +9,7 @@
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
 //! - `units`: calls that ask for no decision, and those that forget a key;
 //! - `flight`: a round trip, which keys share; `queue`: who asks for which key, and who waits for the answer;
+//! - `claims`: keys that a thread has for itself; `gifts`: units that are given back;
 //! - `keeper`: the thread that renews leases, and gives back those that have ended;
 //! - `key_state`: a key's lease, and how much is asked of it; `lease`: its units, and why nothing overshoots;
 //! - `fork`: notices that a child process must not spend its parent's leases;
@@ -16,9 +17,11 @@
 
 mod absolute;
 mod builder;
+mod claims;
 mod engine;
 mod flight;
 mod fork;
+mod gifts;
 mod keeper;
 mod key_state;
 mod lease;

@@ -1,0 +1,112 @@
+//! Units that are given back: the rests of leases, and the units of callers who have gone.
+//!
+//! Units are given back at most once. Where it is unknown whether the server took them they are lost until
+//! they expire: taken out twice, they would be units that others have spent.
+
+use core::sync::atomic::Ordering;
+use std::sync::PoisonError;
+
+use crate::hybrid::engine::Engine;
+use crate::hybrid::flight::Answer;
+use crate::hybrid::key_state::WindowKey;
+use crate::hybrid::lease::Rest;
+use crate::hybrid::queue::{Caller, Want};
+use crate::key::Key;
+use crate::redis::engine::Strategy;
+use crate::redis::net::Failure;
+use crate::redis::reply::{self, Verdict};
+use crate::redis::request::{Argument, Arguments, Request};
+use crate::redis::script::Operation;
+use crate::redis::windows::Window;
+
+/// Units to be given back that are held at most, by entries, while the server is away.
+const MOST_GIFTS: usize = 100_000;
+
+/// Units to be given back.
+#[derive(Debug)]
+pub(crate) struct Gift {
+    pub(crate) key: WindowKey,
+    pub(crate) rest: Rest,
+    /// When they have expired in any case.
+    expires: u64,
+}
+
+impl<S: Strategy> Engine<S> {
+    pub(crate) fn gift(&self, window: &Window, key: &WindowKey, rest: Rest, now: u64) -> Gift {
+        let counted = u64::try_from(window.settings.grid.counted().as_nanos()).unwrap_or(u64::MAX);
+        Gift { key: key.clone(), rest, expires: now.saturating_add(counted) }
+    }
+
+    /// Keeps units to be given back with the next round trip of the background thread.
+    pub(crate) fn keep_gift(&self, gift: Gift) {
+        let mut gifts = self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner);
+        if gifts.len() < MOST_GIFTS && self.now() < gift.expires {
+            gifts.push(gift);
+        } else {
+            drop(gifts);
+            self.lose(gift.rest.units);
+        }
+    }
+
+    /// Takes the units that are kept to be given back, those of a key or all.
+    pub(crate) fn kept_gifts(&self, key: Option<&WindowKey>) -> Vec<Gift> {
+        let mut gifts = self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner);
+        match key {
+            None => std::mem::take(&mut *gifts),
+            Some(key) => gifts.extract_if(.., |gift| gift.key == *key).collect(),
+        }
+    }
+
+    pub(crate) fn given_back(&self, gift: Gift, answer: Result<Answer, Failure>) {
+        match answer {
+            Ok(Answer::GivenBack(units)) => {
+                // Relaxed: a statistic.
+                self.leased.given_back.fetch_add(units, Ordering::Relaxed);
+                let key = gift.key.key.as_str();
+                self.remote.forget_denial(key);
+                if let Some(window) = self.window_of(&gift.key) {
+                    window.waiting.units_freed(key, || Key::from(key));
+                }
+            }
+            Err(failure) if failure.kind.is_known_undone() => self.keep_gift(gift),
+            _ => self.lose(gift.rest.units),
+        }
+    }
+
+    /// Gives back what a caller was granted who has gone.
+    #[cold]
+    pub(crate) fn give_back_unwanted(&self, key: &WindowKey, caller: &Caller, verdict: &Verdict) {
+        let tick = match verdict {
+            Verdict::Fits(counted) | Verdict::Drawn { counted, admitted: true, .. } => counted.tick,
+            _ => return,
+        };
+        if let (Want::Units { count: units, .. }, Some(window)) =
+            (&caller.want, self.window_of(key))
+        {
+            let rest = Rest { units: *units, tick };
+            self.keep_gift(self.gift(window, key, rest, self.now()));
+        }
+    }
+
+    fn lose(&self, units: u64) {
+        // Relaxed: a statistic.
+        self.leased.lost.fetch_add(units, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn give_back<'a>(
+    window: &'a Window,
+    gift: &Gift,
+    now_us: Option<u64>,
+) -> Request<'a, Answer> {
+    let Rest { units, tick } = gift.rest;
+    let arguments = Arguments::new([Argument::Whole(units), Argument::Whole(tick)]);
+    Request {
+        script: Some(window.scripts.get(Operation::Undo)),
+        key: window.name_of(gift.key.key.as_str()),
+        more_keys: Vec::new(),
+        packed: Vec::new(),
+        arguments: now_us.map_or(arguments, |now_us| arguments.with_time(now_us)),
+        parse: |value| reply::count(value).map(Answer::GivenBack),
+    }
+}
