@@ -89,28 +89,33 @@ impl Kind {
         self.target == other.target && self.name == other.name
     }
 
-    /// Makes it happen, and waits until all servers are well.
+    /// Makes it happen, and waits until all servers are well and have been for a while. Then `cuts`, since
+    /// the round before, are known, too.
     pub(super) fn round(self, stage: &mut Stage) -> Round {
-        let before = (stage.cluster_primaries(), stage.epochs());
         let (begun, healed) = (self.happen)(stage);
-        // Each failover counts, also one that no fault of ours has brought about.
-        stage.until_cluster_is_well();
-        stage.until_watched_is_well();
-        let after = (stage.cluster_primaries(), stage.epochs());
-        // A replica that takes over may not have all that its primary had acknowledged; one that the
-        // primary waits for has. Epochs grow with moved slots, too. A clock that went forward makes units
-        // expire.
+        stage.until_well();
+        // Long enough for a breaker to close, and for windows to pass.
+        sleep(Duration::from_millis(1_500));
+        stage.until_well();
+        let now_seen = stage.look();
+        let before = std::mem::replace(&mut stage.seen, now_seen);
+        let after = &stage.seen;
+        // Each failover counts, also one that no fault of ours has brought about. A replica that takes over
+        // may not have all that its primary had acknowledged; one that the primary waits for has. Epochs
+        // grow with moved slots, too. A clock that went forward makes units expire.
         let of_cluster = match self.name {
-            HANDED_OVER => false,
-            MOVED => before.0 != after.0,
-            _ => before.1[0] != after.1[0],
+            HANDED_OVER => after.cluster_epoch > before.cluster_epoch + 1,
+            MOVED => before.primaries != after.primaries,
+            _ => before.cluster_epoch != after.cluster_epoch,
         };
-        let of_watched = before.1[1] != after.1[1];
+        let of_watched = before.watched_epoch != after.watched_epoch;
         let of_clock = self.name.contains("forward") || self.name.contains("ahead");
-        let lost = TARGETS.into_iter().zip([of_cluster, of_watched, of_clock]);
-        let to = now();
-        let cuts = lost.filter(|(_, is_lost)| *is_lost);
-        let cuts = cuts.map(|(target, _)| Cut { target: target as usize, from: begun, to });
+        let cuts = TARGETS.into_iter().zip([of_cluster, of_watched, of_clock]);
+        let cuts = cuts.filter(|(_, is_lost)| *is_lost).map(|(target, _)| Cut {
+            target: target as usize,
+            from: if target == Target::Clock { begun } else { before.at },
+            to: after.at,
+        });
         Round { target: self.target as usize, begun, healed, cuts: cuts.collect() }
     }
 }

@@ -12,6 +12,7 @@ use super::load::Load;
 use crate::cluster::{Cluster, eventually};
 use crate::common::draws::Draws;
 use crate::common::until::FOREVER;
+use crate::processes::now;
 use crate::proxy::Proxy;
 use crate::sentinel::Watched;
 use crate::server::{RedisServer, Setup};
@@ -25,6 +26,8 @@ pub(super) struct Stage {
     pub(super) watched_proxies: Vec<Proxy>,
     pub(super) clocked: RedisServer,
     pub(super) draws: Draws,
+    /// At the end of the last round.
+    pub(super) seen: Seen,
     _directory: TempDir,
 }
 
@@ -32,6 +35,15 @@ pub(super) struct Stage {
 /// and never put off, since nothing is synced to the disk.
 fn setup() -> Setup {
     Setup::new().set("appendonly", ["yes"]).set("appendfsync", ["no"])
+}
+
+/// Who is a primary, and numbers that grow with each failover, also with one that is undone by the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) primaries: Vec<usize>,
+    pub(super) cluster_epoch: u64,
+    pub(super) watched_epoch: u64,
+    pub(super) at: u64,
 }
 
 impl Stage {
@@ -62,7 +74,8 @@ impl Stage {
         let file = directory.path().join("addresses");
         fs::write(&file, addresses).unwrap();
         let load = Load::start(&file, &directory.path().join("socket"), seed);
-        Self {
+        let nothing = Seen { primaries: Vec::new(), cluster_epoch: 0, watched_epoch: 0, at: 0 };
+        let mut stage = Self {
             load,
             cluster,
             cluster_proxies,
@@ -70,8 +83,11 @@ impl Stage {
             watched_proxies,
             clocked,
             draws: Draws::new(seed),
+            seen: nothing,
             _directory: directory,
-        }
+        };
+        stage.seen = stage.look();
+        stage
     }
 
     pub(super) fn below(&mut self, limit: usize) -> usize {
@@ -131,16 +147,21 @@ impl Stage {
         true
     }
 
-    /// Numbers that grow with each failover, also with one that is undone by the next.
-    pub(super) fn epochs(&self) -> [u64; 2] {
+    pub(super) fn look(&self) -> Seen {
         let of_node = |node: &RedisServer| {
             let info: String = node.try_ask("CLUSTER INFO").unwrap_or_default();
             let line = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:"));
             line.and_then(|epoch| epoch.trim().parse().ok()).unwrap_or(0)
         };
-        let cluster = self.cluster.nodes.iter().map(of_node).max().expect("there are nodes");
+        let cluster_epoch = self.cluster.nodes.iter().map(of_node).max().expect("there are nodes");
         let master: HashMap<String, String> = self.watched.sentinel.ask("SENTINEL MASTER limits");
-        [cluster, master["config-epoch"].parse().unwrap()]
+        let watched_epoch = master["config-epoch"].parse().unwrap();
+        Seen { primaries: self.cluster_primaries(), cluster_epoch, watched_epoch, at: now() }
+    }
+
+    pub(super) fn until_well(&self) {
+        self.until_cluster_is_well();
+        self.until_watched_is_well();
     }
 
     /// Until the next failover could follow. A Sentinel that has been stopped for 2 s, as happens on a busy
