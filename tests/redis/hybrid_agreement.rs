@@ -19,7 +19,7 @@ use crate::common::check::{asked_for, check};
 use crate::common::draws::{Draws, Told};
 use crate::common::model::Ask;
 use crate::common::ops::{Case, Count, Op, Step, additions, cases, suppressed};
-use crate::common::provider::{ANY, Settings, Side};
+use crate::common::provider::{ANY, HardFactor, Settings, Side};
 use crate::common::trial::{Tally, duration};
 use crate::common::until::FOREVER;
 use crate::common::{Answer, Grid, Model};
@@ -447,4 +447,36 @@ fn several_processes_never_exceed_the_capacity() {
 fn several_processes_never_exceed_the_hard_limit() {
     let kept_in = "tests/proptest-regressions/hybrid-several-suppressed.txt";
     several_never_over(600, Side::Suppressed, kept_in);
+}
+
+/// Units that are spent at the end of a lease still count for a whole window from then.
+#[test]
+fn units_spent_late_count_for_a_window() {
+    let (clock, told, url) = (ManualClock::new(), Arc::<Told>::default(), flushed());
+    let grid = Grid { window_ms: 1_000, bucket_ms: 1 };
+    let refresh = Duration::from_millis(100);
+    let settings = Settings { grid, hard_factor: HardFactor::NONE, refresh };
+    let processes = [(); 2].map(|()| limiter(url.clone(), settings, 500, &clock, &told));
+    let rate = RateLimit::per_second(800).unwrap();
+    let begun_ms = 100_000;
+    let mut log = Vec::<(u64, usize)>::new();
+    let mut spend = |process: usize, after_ms: u64, most: usize| {
+        clock.set(Duration::from_millis(begun_ms + after_ms));
+        let absolute = processes[process].absolute();
+        let units = (0..most).take_while(|_| absolute.inc("key", &rate, 1).unwrap().is_allowed());
+        let units = units.count();
+        log.push((after_ms, units));
+        let inside = log.iter().filter(|(then_ms, _)| then_ms + grid.window_ms >= after_ms);
+        let usage = inside.map(|(_, units)| units).sum::<usize>();
+        assert!(usage <= 800, "{usage} of 800 in a window: {log:?}");
+        units
+    };
+    assert_eq!(spend(0, 0, 50), 50);
+    let others = spend(1, 0, 1_000);
+    let late = spend(0, 490, 1_000);
+    assert!(late > 10, "{late} left in the lease");
+    assert_eq!(50 + others + late, 800);
+    // What was granted at first would have expired, if it were not for the lease.
+    assert_eq!(spend(1, 1_002, 1_000), 0);
+    assert_eq!(spend(1, 1_502, 1_000), 800);
 }
