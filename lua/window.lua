@@ -38,6 +38,8 @@
 -- units that count into the current bucket, and renews the value's TTL. From then on they count for at
 -- least the window and at most a bucket more.
 --
+-- A reset of a key that units are leased of leaves an empty bucket ahead of the clock; see reset.lua.
+--
 -- COST. A call needs little more than the end of the value: one GETRANGE reads that, and the last 4
 -- marks with it. Further units of the newest bucket overwrite the count. A new bucket turns the newest
 -- into a mark, written over the old end. A value of up to 4 marks is then rewritten whole, without

@@ -61,7 +61,7 @@ impl HybridRateLimiter {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        let shortest = parts.plan.leasing.shortest();
+        let shortest = parts.plan.shortest_lease();
         // Units that other processes give back do not end a rejection that is repeated here: they do that at
         // the end of their leases.
         let denial_cache = parts.denial_cache(parts.plan.leasing.longest());

@@ -12,9 +12,9 @@ use ::redis::Script as Hashed;
 
 use parts::{
     ADD, DECLINE, FORMATS, GRANT, JUDGE, REFUND, REJECT, REPLY_COUNTED, REPLY_FACTOR, REPLY_FITS,
-    REPLY_LOOKED, REPLY_SUPPRESSED, REPLY_USAGE, SUPPRESSED_DECIDE, SUPPRESSED_GRANT, TAKE_BUCKET,
-    TAKE_COUNT, TAKE_DECLINED, TAKE_GIVEN, TAKE_LIMIT, TAKE_LIMITS, TAKE_RATE, UNDO, WAIT, WINDOW,
-    WRITE, part_named, section,
+    REPLY_LOOKED, REPLY_SUPPRESSED, REPLY_USAGE, RESET, SUPPRESSED_DECIDE, SUPPRESSED_GRANT,
+    TAKE_BUCKET, TAKE_COUNT, TAKE_DECLINED, TAKE_GIVEN, TAKE_LIMIT, TAKE_LIMITS, TAKE_RATE, UNDO,
+    WAIT, WINDOW, WRITE, part_named, section,
 };
 pub(crate) use settings::{Settings, pack};
 pub(crate) use several::SeveralScripts;
@@ -154,6 +154,14 @@ impl Script {
         script
     }
 
+    /// Forgets a key of which units may be leased, see `lua/reset.lua`. Windows are among its arguments.
+    pub(crate) fn reset(family: Family) -> Self {
+        let (_, head) = section(WINDOW, "-- EACH CALL\n");
+        let (each_call, _) = section(head, "-- EACH KEY\n");
+        let parts = [family.formats(), each_call, RESET].map(Cow::Borrowed);
+        Self::new("local now = ARGV[2]\n".to_owned(), parts.into())
+    }
+
     /// The whole text, without comments, since servers keep it. Put together when a server needs it.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
@@ -216,6 +224,7 @@ mod tests {
             for (keys, script) in SeveralScripts::new(family).all() {
                 check(format!("{family:?}_inc_all_{keys}"), script);
             }
+            check(format!("{family:?}_reset"), &Script::reset(family));
             for operation in Operation::ALL {
                 if family == Family::Absolute
                     // Nobody waits, declines or suppresses there.

@@ -117,13 +117,22 @@ impl<S: Strategy> Engine<S> {
             let _ = S::stand_in(limiter).reset(key);
         }
         let known = check_key(key).and_then(|()| {
-            let requests = self.windows.names_of(key).into_iter().map(|key| Request {
-                script: None,
-                key,
-                more_keys: Vec::new(),
-                packed: Vec::new(),
-                arguments: Arguments::new([]),
-                parse: reply::count,
+            let script = self.windows.reset();
+            let now = self.inner.server_time.as_ref().filter(|_| script.is_some());
+            let now_us = now.map(|clock| clock.now_nanos() / 1_000);
+            let requests = self.windows.names_of(key).into_iter().map(|(key, settings)| {
+                let (mut packed, arguments) = (Vec::new(), Arguments::new([]));
+                if script.is_some() {
+                    settings.pack_reset(&mut packed);
+                }
+                Request {
+                    script,
+                    key,
+                    more_keys: Vec::new(),
+                    packed,
+                    arguments: now_us.map_or(arguments, |now_us| arguments.with_time(now_us)),
+                    parse: reply::count,
+                }
             });
             let requests = requests.collect::<Vec<_>>();
             let replies = self.inner.router.ask_many(&requests, self.deadline());

@@ -10,7 +10,7 @@ use crate::key::Key;
 use crate::policy::Grid;
 use crate::policy::suppressed::Suppression;
 use crate::redis::request::MAX_COUNT;
-use crate::redis::script::{Family, Scripts, Settings};
+use crate::redis::script::{Family, Script, Scripts, Settings};
 use crate::settings::{Windowing, nearest, own_grid};
 use crate::wait::{Closed, Waiting};
 
@@ -23,6 +23,7 @@ pub(crate) struct Windows {
     family: Family,
     set: Vec<Window>,
     own: OnceLock<Box<Own>>,
+    reset: OnceLock<Script>,
 }
 
 /// How windows are made.
@@ -52,14 +53,6 @@ pub(crate) enum Leasing {
 }
 
 impl Leasing {
-    /// The shortest lease there may be, but for a window that is shorter still.
-    pub(crate) const fn shortest(self) -> Duration {
-        match self {
-            Self::Never | Self::ByWindow => Duration::from_millis(10),
-            Self::Millis(lease_ms) => Duration::from_millis(lease_ms),
-        }
-    }
-
     /// The longest lease there may be.
     pub(crate) const fn longest(self) -> Duration {
         match self {
@@ -81,6 +74,21 @@ impl Leasing {
     }
 }
 
+impl Plan {
+    /// The shortest lease there may be: where each rate has a window of its own, that of a window of a
+    /// millisecond.
+    pub(crate) fn shortest_lease(&self) -> Duration {
+        let leases = self.windowing.fixed().iter().map(|grid| self.leasing.of(*grid).lease());
+        leases.min().unwrap_or(Duration::from_millis(1))
+    }
+
+    fn settings(&self, grid: Grid) -> Settings {
+        let grid = self.leasing.of(grid);
+        let suppression = Suppression::new(&grid, self.hard_limit_factor, self.suppression_refresh);
+        Settings { grid, suppression, told_time: self.told_time }
+    }
+}
+
 /// A link of the chain of windows. A program has few periods, so that it is short; and it only ever
 /// grows, so that a window can be borrowed.
 struct Own {
@@ -99,7 +107,7 @@ pub(crate) struct Window {
 impl Windows {
     pub(crate) fn new(plan: Plan, family: Family) -> Self {
         let set = plan.windowing.fixed().iter().map(|grid| Window::new(&plan, family, *grid));
-        Self { set: set.collect(), plan, family, own: OnceLock::new() }
+        Self { set: set.collect(), plan, family, own: OnceLock::new(), reset: OnceLock::new() }
     }
 
     /// The window that judges this rate.
@@ -139,17 +147,28 @@ impl Windows {
         }
     }
 
-    /// The full names of a key in all windows that were set or are in use. Without any that were set, the
-    /// windows of the usual periods come on top: other processes may use them.
-    pub(crate) fn names_of(&self, key: &str) -> Vec<String> {
+    /// The full names of a key in all windows that were set or are in use, with their settings. Without any
+    /// that were set, the windows of the usual periods come on top: other processes may use them.
+    pub(crate) fn names_of(&self, key: &str) -> Vec<(String, Settings)> {
         let usual = if self.set.is_empty() { &USUAL_MS[..] } else { &[] };
-        let prefixes = usual.iter().map(|ms| prefix(&self.plan, self.family, own_grid(*ms)));
-        let mut prefixes = prefixes.collect::<Vec<_>>();
-        prefixes.extend(self.iter().map(|window| window.name.clone()));
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        prefixes.iter_mut().for_each(|name| name.push_str(key));
-        prefixes
+        let windows = usual.iter().map(|ms| {
+            let grid = own_grid(*ms);
+            (prefix(&self.plan, self.family, grid), self.plan.settings(grid))
+        });
+        let mut windows = windows.collect::<Vec<_>>();
+        windows.extend(self.iter().map(|window| (window.name.clone(), window.settings)));
+        windows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        windows.dedup_by(|(one, _), (other, _)| one == other);
+        windows.iter_mut().for_each(|(name, _)| name.push_str(key));
+        windows
+    }
+
+    /// The script that forgets a key. `None`: nobody leases units, so that it can be deleted.
+    pub(crate) fn reset(&self) -> Option<&Script> {
+        match self.plan.leasing {
+            Leasing::Never => None,
+            _ => Some(self.reset.get_or_init(|| Script::reset(self.family))),
+        }
     }
 
     /// The most threads that may wait for a key.
@@ -167,9 +186,7 @@ impl Windows {
 
 impl Window {
     fn new(plan: &Plan, family: Family, grid: Grid) -> Self {
-        let grid = plan.leasing.of(grid);
-        let suppression = Suppression::new(&grid, plan.hard_limit_factor, plan.suppression_refresh);
-        let settings = Settings { grid, suppression, told_time: plan.told_time };
+        let settings = plan.settings(grid);
         Self {
             settings,
             scripts: Scripts::new(family, settings),
@@ -214,5 +231,48 @@ fn prefix(plan: &Plan, family: Family, grid: Grid) -> String {
 impl fmt::Debug for Windows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|window| window.settings.grid)).finish()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in a test a panic is a failure, and says where")]
+mod tests {
+    use core::time::Duration;
+
+    use super::{Leasing, Plan, Windows};
+    use crate::RateLimit;
+    use crate::redis::script::Family;
+    use crate::settings;
+    use crate::wait::Closed;
+
+    /// The clock of leases may be wrong by a thousandth of it, and a lease's margin is a 64th of its own.
+    #[test]
+    fn no_lease_is_shorter_than_the_shortest() {
+        let window_ms = [1, 3, 10, 500, 1_000, 60_000];
+        let set =
+            window_ms.map(|ms| Some(vec![Duration::from_millis(ms), Duration::from_secs(90)]));
+        for windows in set.into_iter().chain([None]) {
+            for leasing in [Leasing::ByWindow, Leasing::Millis(1), Leasing::Millis(100)] {
+                let settings =
+                    settings::Settings { windows: windows.clone(), ..Default::default() };
+                let plan = Plan {
+                    prefix: "p".to_owned(),
+                    windowing: settings.windowing().unwrap(),
+                    hard_limit_factor: 1.5,
+                    suppression_refresh: Duration::from_millis(100),
+                    told_time: false,
+                    max_waiting: 1,
+                    closed: Closed::default(),
+                    leasing,
+                };
+                let shortest = plan.shortest_lease();
+                let windows = Windows::new(plan, Family::Absolute);
+                for ms in window_ms {
+                    let rate = RateLimit::per(5, Duration::from_millis(ms)).unwrap();
+                    let lease = windows.grid_of(&rate).lease();
+                    assert!(shortest <= lease, "{shortest:?}, but {lease:?} of {windows:?}");
+                }
+            }
+        }
     }
 }

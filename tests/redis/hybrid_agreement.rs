@@ -136,10 +136,18 @@ impl Exact {
                 self.undo(known(key), back, self.count(0, count).min(MOST))?;
             }
             Op::Reset { key } => {
+                // Until the next bucket begins, units that are counted after it are counted there.
+                let bucket_ns = u128::from(case.grid.bucket_ms) * MILLI;
+                let next_ns = (self.model.tick() + 1) * bucket_ns;
+                if next_ns > LATEST_NS {
+                    return Ok(());
+                }
                 let key = known(key);
                 self.admissions.begun_afresh(key);
                 self.model.reset(key);
                 self.handle().reset(name(key)).unwrap();
+                prop_assert_eq!(self.handle().usage(name(key), &ANY), Ok(0));
+                self.go_to(next_ns);
             }
             other => unreachable!("{other:?} is for both strategies at once"),
         }

@@ -6,6 +6,7 @@ pub(super) const JUDGE: &str = include_str!("../../../lua/judge.lua");
 pub(super) const ADD: &str = include_str!("../../../lua/add.lua");
 pub(super) const REFUND: &str = include_str!("../../../lua/refund.lua");
 pub(super) const UNDO: &str = include_str!("../../../lua/undo.lua");
+pub(super) const RESET: &str = include_str!("../../../lua/reset.lua");
 pub(super) const GRANT: &str = include_str!("../../../lua/grant.lua");
 pub(super) const INC_ALL: &str = include_str!("../../../lua/inc_all.lua");
 pub(super) const SUPPRESSED_DECIDE: &str = include_str!("../../../lua/suppressed_decide.lua");

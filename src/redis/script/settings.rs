@@ -52,6 +52,12 @@ impl Settings {
         self.pack_ttl(out);
     }
 
+    /// The arguments for [`Script::reset`](crate::redis::script::Script::reset).
+    pub(crate) fn pack_reset(&self, out: &mut Vec<u8>) {
+        reals(&[self.bucket_ms() * MILLI, self.grid.span()].map(real), out);
+        self.pack_ttl(out);
+    }
+
     fn common_reals(&self, count: u64) -> [f64; 3] {
         [self.bucket_ms() * MILLI, self.grid.span(), count].map(real)
     }
