@@ -3,7 +3,8 @@
 --
 -- A lease lies on one side of the soft limit. Below it, at most an eighth of what is left to there, to
 -- be spent freely. Above it, at most an eighth of what is left to the hard limit, to be spent by calls
--- that draw as these did, by the factor in the reply. A call that is refused for want of room under the
+-- that draw as these did, by the factor in the reply. The side is that of the units that count after the
+-- calls, whatever a declined one would have come to. A call that is refused for want of room under the
 -- hard limit ends hopes for a lease; one that is declined by its draw does not.
 --
 -- The declines that are told happened before, so they are counted first, and the demand is perceived
@@ -40,8 +41,9 @@ repeat
       end
     end
     if is_last and not refused then
-      if factor then above, share = 1, factor end
-      lease = ((factor and hard or soft) - (cum - base) - count) / 8
+      local after = cum - base + count
+      if factor and after >= soft then above, share = 1, factor end
+      lease = ((above > 0 and hard or soft) - after) / 8
       lease = lease - lease % 1
       if lease > wish then lease = wish end
       if lease < 0 then lease = 0 end

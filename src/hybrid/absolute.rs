@@ -40,8 +40,8 @@ impl HybridAbsolute {
     }
 
     /// Checks and counts in one atomic step: spends units of this process's lease, or else asks Redis. The
-    /// answer is `Allowed`; or it is `Rejected`, with hints, and nothing has changed. Hints may be late by a
-    /// lease.
+    /// answer is `Allowed`; or it is `Rejected`, with hints, and nothing has changed. Hints count units in
+    /// leases of other processes as used: where these are given back, the call fits sooner, by up to a window.
     ///
     /// - `count = 0` asks for nothing: `Allowed`.
     /// - A count above the rate's capacity is `Rejected` with `retry_after_ms: None`.
@@ -81,7 +81,9 @@ impl HybridAbsolute {
         self.engine.remote.inc_all(calls)
     }
 
-    /// The answer that [`inc`](HybridAbsolute::inc) would give now, without counting anything.
+    /// The answer of the lease in hand, or else of Redis, without counting anything. For Redis all leased units
+    /// are used, also those of this process; [`inc`](HybridAbsolute::inc) gives these back before it asks. So near the
+    /// limit a call may be admitted that this says is not.
     ///
     /// # Errors
     /// See [`HybridAbsolute`].
@@ -145,7 +147,8 @@ impl HybridAbsolute {
     }
 
     /// Forgets the key, all its units, and the leases of this process. Returns whether Redis knew it. Leases
-    /// that other processes hold are spent to their end.
+    /// that other processes hold are spent to their end. Units that are admitted next may count for a bucket
+    /// longer.
     ///
     /// # Errors
     /// See [`RedisAbsolute::reset`](crate::RedisAbsolute::reset).

@@ -123,9 +123,7 @@ impl<S: Strategy> Engine<S> {
             let window_ms = window.settings.grid.window_ms();
             if let Some(state) = states.get(&WindowKeyRef { window_ms, key }) {
                 let draw = Draw::new(&self.remote.inner);
-                if let Some(decision) =
-                    self.spend(state, window.capacity(rate), count, || draw.get())
-                {
+                if let Some(decision) = self.spend(state, (window, rate), count, || draw.get()) {
                     self.remote.counters.spent(running, &decision);
                     return Ok(decision);
                 }
@@ -194,7 +192,9 @@ impl<S: Strategy> Engine<S> {
             } else {
                 let capacity = call.window.capacity(rate);
                 self.state(&ref_of(call), |state| {
-                    let admits = |note| admits::<S>(note, || draw.get());
+                    let admits = |note| {
+                        admits::<S>(note, || draw.get()) || count > S::limit(call.window, rate)
+                    };
                     match state.lease.look(self.now(), count, capacity, admits) {
                         Spend::Spent { left, terms } => {
                             Some(admitted::<S>(left, &terms, capacity, false))
@@ -236,11 +236,10 @@ impl<S: Strategy> Engine<S> {
             return Prepared::Settled(self.remote.execute(mode, call));
         }
         self.keep_told_time();
-        let capacity = window.capacity(rate);
         let spent = self.state(&ref_of(call), |state| match mode {
             // A wait is declined once, at its end.
             Mode::Wait if !self.admits_all(state) => None,
-            _ => self.spend(state, capacity, count, || draw.get()),
+            _ => self.spend(state, (window, rate), count, || draw.get()),
         });
         if let Some(decision) = spent {
             return Prepared::Settled(Ok((decision, DecisionSource::Lease)));
@@ -292,14 +291,16 @@ impl<S: Strategy> Engine<S> {
     pub(crate) fn spend(
         &self,
         state: &KeyState,
-        capacity: u64,
+        (window, rate): (&Window, &RateLimit),
         count: u64,
         draw: impl Fn() -> f64,
     ) -> Option<RateLimitDecision> {
         if !state.is_own() {
             return None;
         }
-        let admits = |note| admits::<S>(note, &draw);
+        let capacity = window.capacity(rate);
+        // A call above the limit finds too few units, and asks: it is told that it never fits.
+        let admits = |note| admits::<S>(note, &draw) || count > S::limit(window, rate);
         match state.lease.spend(self.now(), count, capacity, admits) {
             Spend::Spent { left, terms } => Some(admitted::<S>(left, &terms, capacity, true)),
             Spend::Declined { terms, .. } => {

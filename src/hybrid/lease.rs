@@ -26,7 +26,9 @@
 //!
 //! This asks something of the clocks. The server's is not set forward while a lease lasts, else units in
 //! leases held then may overshoot once; Redis alone would lose as much of its window. The process's
-//! clock counts the time that the machine is suspended, where the system has such a clock.
+//! clock counts the time that the machine is suspended, where the system has such a clock. If the processor's
+//! counter stood still meanwhile, that is found out within a millisecond of running again; until then a lease
+//! that has ended may be spent, at most what is left of it.
 //!
 //! # The word
 //!

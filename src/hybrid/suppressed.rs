@@ -76,7 +76,9 @@ impl HybridSuppressed {
         self.engine.remote.inc_all(calls)
     }
 
-    /// The answer that [`inc`](HybridSuppressed::inc) would give now, without counting anything.
+    /// The answer of the lease in hand, or else of Redis, without counting anything. For Redis all leased units
+    /// are used, also those of this process; [`inc`](HybridSuppressed::inc) gives these back before it asks. So near the
+    /// limit a call may be admitted that this says is not.
     ///
     /// # Errors
     /// See [`HybridSuppressed`].
@@ -147,7 +149,8 @@ impl HybridSuppressed {
     }
 
     /// Forgets the key, all its units, and the leases of this process. Returns whether Redis knew it. Leases
-    /// that other processes hold are spent to their end.
+    /// that other processes hold are spent to their end. Units that are admitted next may count for a bucket
+    /// longer.
     ///
     /// # Errors
     /// See [`RedisSuppressed::reset`](crate::RedisSuppressed::reset).

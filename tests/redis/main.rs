@@ -29,6 +29,7 @@ mod harness;
 mod hybrid;
 mod hybrid_agreement;
 mod hybrid_fork;
+mod hybrid_limits;
 mod hybrid_processes;
 mod lookups;
 mod observers;
