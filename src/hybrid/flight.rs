@@ -99,7 +99,9 @@ impl<S: Strategy> Engine<S> {
         let asks = flight.aboard.iter().map(|together| self.asking(together));
         // Each has a rate, and a window.
         let Some(asks) = asks.collect::<Option<Vec<_>>>() else { return };
-        let results = self.ask_for(&asks, Vec::new(), deadline);
+        // Units that wait to be given back would count against these calls.
+        let gifts = asks.iter().flat_map(|ask| self.kept_gifts(&ask.key)).collect();
+        let results = self.ask_for(&asks, gifts, deadline);
         for (together, result) in flight.aboard.iter().zip(results) {
             match result {
                 Ok(granted) => {

@@ -4,8 +4,10 @@
 //! they expire: taken out twice, they would be units that others have spent.
 
 use core::sync::atomic::Ordering;
-use std::sync::PoisonError;
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
 
+use crate::DefaultHashBuilder;
 use crate::hybrid::engine::Engine;
 use crate::hybrid::flight::Answer;
 use crate::hybrid::key_state::WindowKey;
@@ -31,30 +33,82 @@ pub(crate) struct Gift {
     expires: u64,
 }
 
+/// Units that are kept to be given back. They are taken out only while their key is claimed: a reset that claims
+/// it finds all of them, or comes after.
+#[derive(Default)]
+pub(crate) struct Gifts {
+    of: HashMap<WindowKey, Vec<Gift>, DefaultHashBuilder>,
+    len: usize,
+    /// Some have come since the background thread looked last.
+    has_new: bool,
+}
+
+impl Gifts {
+    fn keep(&mut self, gift: Gift) {
+        self.of.entry(gift.key.clone()).or_default().push(gift);
+        self.len += 1;
+    }
+
+    fn take(&mut self, key: &WindowKey) -> Vec<Gift> {
+        let taken = self.of.remove(key).unwrap_or_default();
+        self.len -= taken.len();
+        // After an outage there were many.
+        self.of.shrink_to(self.of.len().max(64) * 2);
+        taken
+    }
+
+    /// The keys of all, if there are new ones.
+    pub(crate) fn keys_if_new(&mut self) -> Option<Vec<WindowKey>> {
+        core::mem::take(&mut self.has_new).then(|| self.keys())
+    }
+
+    fn keys(&self) -> Vec<WindowKey> {
+        self.of.keys().cloned().collect()
+    }
+}
+
 impl<S: Strategy> Engine<S> {
     pub(crate) fn gift(&self, window: &Window, key: &WindowKey, rest: Rest, now: u64) -> Gift {
         let counted = u64::try_from(window.settings.grid.counted().as_nanos()).unwrap_or(u64::MAX);
         Gift { key: key.clone(), rest, expires: now.saturating_add(counted) }
     }
 
-    /// Keeps units to be given back with the next round trip of the background thread.
+    /// Keeps units to be given back, soon.
     pub(crate) fn keep_gift(&self, gift: Gift) {
-        let mut gifts = self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner);
-        if gifts.len() < MOST_GIFTS && self.now() < gift.expires {
-            gifts.push(gift);
+        if self.keep_for_later(gift, true) {
+            self.look_by(self.now());
+        }
+    }
+
+    /// Keeps units to be given back with a later look of the background thread, or by a call that claims their key.
+    fn keep_for_later(&self, gift: Gift, is_new: bool) -> bool {
+        let mut gifts = self.gifts();
+        let keeps = gifts.len < MOST_GIFTS && self.now() < gift.expires;
+        if keeps {
+            gifts.keep(gift);
+            gifts.has_new |= is_new;
         } else {
             drop(gifts);
             self.lose(gift.rest.units);
         }
+        keeps
     }
 
-    /// Takes the units that are kept to be given back, those of a key or all.
-    pub(crate) fn kept_gifts(&self, key: Option<&WindowKey>) -> Vec<Gift> {
-        let mut gifts = self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner);
-        match key {
-            None => std::mem::take(&mut *gifts),
-            Some(key) => gifts.extract_if(.., |gift| gift.key == *key).collect(),
-        }
+    /// Takes the units that are kept to be given back to a key, which must be claimed.
+    pub(crate) fn kept_gifts(&self, key: &WindowKey) -> Vec<Gift> {
+        self.gifts().take(key)
+    }
+
+    /// The keys that there are units to be given back to.
+    pub(crate) fn keys_of_gifts(&self) -> Vec<WindowKey> {
+        let mut gifts = self.gifts();
+        gifts.has_new = false;
+        gifts.keys()
+    }
+
+    pub(crate) fn gifts(&self) -> MutexGuard<'_, Gifts> {
+        // Nothing that could panic runs while it is held.
+        self.here.here().gifts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn given_back(&self, gift: Gift, answer: Result<Answer, Failure>) {
@@ -68,7 +122,9 @@ impl<S: Strategy> Engine<S> {
                     window.waiting.units_freed(key, || Key::from(key));
                 }
             }
-            Err(failure) if failure.kind.is_known_undone() => self.keep_gift(gift),
+            Err(failure) if failure.kind.is_known_undone() => {
+                self.keep_for_later(gift, false);
+            }
             _ => self.lose(gift.rest.units),
         }
     }

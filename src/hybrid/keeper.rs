@@ -17,7 +17,7 @@ use std::thread::{self, Thread};
 use crate::hybrid::claims::Claims;
 use crate::hybrid::engine::Engine;
 use crate::hybrid::flight::{Asking, usable};
-use crate::hybrid::gifts::Gift;
+use crate::hybrid::gifts::{Gift, Gifts};
 use crate::hybrid::key_state::{KeyState, WindowKey};
 use crate::hybrid::lease::Spend;
 use crate::hybrid::queue::Queue;
@@ -29,8 +29,8 @@ const NAME: &str = "trypema-leases";
 const MOST_KEYS: usize = 128;
 /// A lease of which less was spent is not renewed before somebody asks.
 const LEAST_WISH: u64 = 2;
-/// No longer pause, also with nothing to do.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// No longer pause, also with nothing to do, in nanoseconds.
+const LONGEST_PAUSE: u64 = 1_000_000_000;
 /// The pause after a panic.
 const RECOVERY: Duration = Duration::from_millis(100);
 
@@ -39,7 +39,7 @@ const RECOVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Here {
     pub(crate) queue: Queue,
     /// Units to be given back.
-    pub(crate) gifts: Mutex<Vec<Gift>>,
+    pub(crate) gifts: Mutex<Gifts>,
     /// Keys, by when they are due.
     list: Mutex<BinaryHeap<Reverse<(u64, WindowKey)>>>,
     keeper: Keeper,
@@ -64,8 +64,13 @@ impl<S: Strategy> Engine<S> {
         let mut list = here.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.push(Reverse((due, key.clone())));
         drop(list);
+        self.look_by(due);
+    }
+
+    /// Has the background thread look by then.
+    pub(crate) fn look_by(&self, due: u64) {
         if self.remote.inner.server_time.is_none() {
-            here.keeper.look_by(due, &self.this);
+            self.here.here().keeper.look_by(due, &self.this);
         }
     }
 
@@ -76,10 +81,12 @@ impl<S: Strategy> Engine<S> {
         }
     }
 
-    /// Does all that is due. Returns when the next is.
-    fn keep(&self) -> Option<u64> {
+    /// Does all that is due. Returns when to look again.
+    fn keep(&self) -> u64 {
         let here = self.here.here();
-        let mut gifts = self.kept_gifts(None);
+        let mut given = self.keys_of_gifts();
+        // When to look at gifts again whose keys somebody else asks for.
+        let mut again = u64::MAX;
         loop {
             let now = self.now();
             let due = {
@@ -92,20 +99,30 @@ impl<S: Strategy> Engine<S> {
                 {
                     due.push(key);
                 }
-                if due.is_empty() && gifts.is_empty() {
-                    return list.peek().map(|Reverse((at, _))| *at);
+                if due.is_empty() && given.is_empty() {
+                    let mut gifts = self.gifts();
+                    // Those of leases that were just renewed, too.
+                    if let Some(keys) = gifts.keys_if_new() {
+                        given = keys;
+                        continue;
+                    }
+                    let next = list.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
+                    let looks_at = next.min(again).min(now.saturating_add(LONGEST_PAUSE));
+                    // Relaxed: both locks are held, so that whoever adds to the list or the gifts after this
+                    // look sees it.
+                    here.keeper.looks_at.store(looks_at, Ordering::Relaxed);
+                    return looks_at;
                 }
                 due
             };
             let mut claims = Claims { engine: self, keys: HashSet::default() };
             let mut asks = Vec::new();
-            // Those of keys that somebody asks for at present come with the next look.
             let mut mine = Vec::new();
-            for gift in gifts.drain(gifts.len().saturating_sub(MOST_KEYS)..) {
-                if claims.claim(&gift.key) {
-                    mine.push(gift);
-                } else {
-                    self.keep_gift(gift);
+            for key in given.drain(given.len().saturating_sub(MOST_KEYS)..) {
+                if claims.claim(&key) {
+                    mine.extend(self.kept_gifts(&key));
+                } else if let Some(window) = self.window_of(&key) {
+                    again = again.min(now.saturating_add(usable(window) / 8 + 1));
                 }
             }
             for key in due {
@@ -187,7 +204,8 @@ impl<S: Strategy> Engine<S> {
 impl Keeper {
     /// Has the thread look at the list by then.
     fn look_by<S: Strategy>(&self, due: u64, engine: &Weak<Engine<S>>) {
-        // Relaxed, here and below: a thread that is told twice, or not, looks again within its longest pause.
+        // Relaxed, here and below: a thread that is told twice looks once more. While it works the time is past, and
+        // it finds what was added when it looks the last time.
         if due < self.looks_at.load(Ordering::Relaxed) {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
             thread.as_ref().inspect(|thread| thread.unpark());
@@ -210,14 +228,8 @@ impl Keeper {
 fn work<S: Strategy>(engine: &Weak<Engine<S>>) {
     while let Some(engine) = engine.upgrade() {
         let kept = catch_unwind(AssertUnwindSafe(|| {
-            let next = engine.keep();
-            let now = engine.now();
-            let pause = next.map(|next| Duration::from_nanos(next.saturating_sub(now)));
-            let pause = pause.map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE));
-            let looks_at = now.saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
-            // Relaxed: see `look_by`.
-            engine.here.here().keeper.looks_at.store(looks_at, Ordering::Relaxed);
-            pause
+            let looks_at = engine.keep();
+            Duration::from_nanos(looks_at.saturating_sub(engine.now()))
         }));
         drop(engine);
         thread::park_timeout(kept.unwrap_or(RECOVERY));

@@ -78,7 +78,7 @@ impl<S: Strategy> Engine<S> {
         let claim = self.remote.counters.checked(claim)?;
         let now = self.now();
         for window_key in &claim.keys {
-            let mut gifts = self.kept_gifts(Some(window_key));
+            let mut gifts = self.kept_gifts(window_key);
             let rest = self.state(window_key, |state| {
                 // A lease that has ended is given back in any case.
                 let stays = match (only, state.lease.look(now, 0, u64::MAX, |_| true)) {
@@ -107,7 +107,7 @@ impl<S: Strategy> Engine<S> {
         }
         for key in claims.iter().flat_map(|claim| &claim.keys) {
             // The server is about to forget them: given back, they would be others'.
-            self.kept_gifts(Some(key));
+            self.kept_gifts(key);
             self.state(key, |state| state.lease.take_back(u64::MAX));
         }
         self.remote.reset(key)

@@ -97,6 +97,22 @@ fn what_is_left_of_a_lease_is_given_back_when_it_has_ended() {
     assert_eq!(limiter.stats().units_given_back, leased - 20);
 }
 
+/// What is left of a lease that was renewed is not idle for as long as the next one lasts.
+#[test]
+fn the_rest_of_a_renewed_lease_is_given_back_at_once() {
+    let server = RedisServer::start();
+    let (limiter, clock) = told(&server, |builder| builder);
+    let rate = per_minute(100_000);
+    warm(&limiter, "key", &rate, 20);
+    clock.advance(ms(900));
+    // Another key: whoever asks does what is due.
+    assert!(limiter.absolute().inc("other", &rate, 1).unwrap().is_allowed());
+    let stats = limiter.stats();
+    assert_eq!(stats.renewals, 1, "{stats:?}");
+    assert!(stats.units_given_back > 0, "{stats:?}");
+    assert_eq!(limiter.absolute().usage("key", &rate), Ok(20));
+}
+
 #[test]
 fn the_background_thread_gives_back_and_forgets() {
     let server = RedisServer::start();
