@@ -51,6 +51,8 @@ pub use provider::Provider;
     doc = "[`redis_builder`](LimiterConfig::redis_builder) and [`hybrid_builder`](LimiterConfig::hybrid_builder) give a builder to set them with."
 )]
 #[cfg_attr(not(feature = "redis"), doc = "gives a builder to set them with.")]
+/// A program that shuts down in order (`close`) or is watched (`stats`) takes such a builder, too: the trait
+/// [`Limiter`](crate::Limiter) that [`build`](LimiterConfig::build) hands out has neither.
 ///
 /// `Debug` shows no password, key or URL, which may hold a password; writing the configuration to a file does.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@
 //! let limiter = LocalRateLimiter::builder().build()?;
 //! let rate = RateLimit::per_minute(100)?;
 //! // Once, when the program starts.
-//! let headers = RateLimitHeaders::new("login", &rate, rate.period())?;
+//! let headers = RateLimitHeaders::new("login", &rate, limiter.window(&rate))?;
 //!
 //! // On every response, whatever was decided.
 //! let decision = limiter.absolute().inc("alice", &rate, 1);
@@ -177,6 +177,9 @@ impl RateLimitHeaders {
 
     /// Names and values for a response, by a decision on all of the policies. `RateLimit` tells of
     /// the tightest; of none if the tightest is a limit that has no policy here.
+    ///
+    /// Policies and calls are matched by position, so make one value for each list of calls: a policy that was
+    /// not asked about would be told all the same.
     pub fn of_combined(
         &self,
         combined: &Combined,

@@ -61,6 +61,9 @@ type Asked<'a> = (&'a str, &'a RateLimit, u64);
 /// # Ok(())
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "a strategy of a limiter is one: call `.absolute()` or `.suppressed()`"
+)]
 pub trait Limiter: Send + Sync {
     /// Checks and records in one atomic step.
     ///

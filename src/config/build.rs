@@ -38,6 +38,9 @@ impl LimiterConfig {
     /// The limiter that this describes, with its strategy. It runs a thread of its own if
     /// `stale_after` is set, until its last clone is dropped. Over Redis nothing is connected to yet.
     ///
+    /// The trait has no `close` and no `stats`: a program that shuts down in order, or is watched, takes
+    /// `local_builder` (or `redis_builder`, `hybrid_builder`), and starts the cleanup loop itself.
+    ///
     /// # Errors
     /// [`TrypemaError::InvalidConfig`] for a setting that is missing, that the provider does not use, or
     /// that its builder refuses.

@@ -13,7 +13,7 @@ pub struct HybridStats {
     pub decisions: RedisStats,
     /// Decisions by leases in hand: nobody was asked.
     pub from_leases: u64,
-    /// Requests for units of a key.
+    /// Requests for units of a key, failed ones included.
     pub asks: u64,
     /// Of `asks`, those of the background thread, which renews leases before their end.
     pub renewals: u64,
