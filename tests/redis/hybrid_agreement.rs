@@ -488,3 +488,46 @@ fn units_spent_late_count_for_a_window() {
     assert_eq!(spend(1, 1_002, 1_000), 0);
     assert_eq!(spend(1, 1_502, 1_000), 800);
 }
+
+/// One process takes all it can get, three others ask as often as each other: each gets its share by calls.
+#[test]
+fn a_greedy_process_leaves_others_their_share() {
+    const WINDOWS: u64 = 6;
+    /// Calls in a millisecond: of the greedy process, and of each other.
+    const CALLS: [usize; 4] = [12, 2, 2, 2];
+    let (clock, told, url) = (ManualClock::new(), Arc::<Told>::default(), flushed());
+    let grid = Grid { window_ms: 1_000, bucket_ms: 2 };
+    let refresh = Duration::from_millis(100);
+    let settings = Settings { grid, hard_factor: HardFactor::NONE, refresh };
+    for lease_ms in [10, 100] {
+        let processes = [(); 4].map(|()| limiter(url.clone(), settings, lease_ms, &clock, &told));
+        let rate = RateLimit::per_second(2_000).unwrap();
+        let mut draws = Draws::new(7);
+        let mut admitted = [0_usize; 4];
+        for ms in 0..WINDOWS * grid.window_ms {
+            clock.set(Duration::from_millis(lease_ms * 1_000_000 + ms));
+            let mut left = CALLS;
+            while let total @ 1.. = left.iter().sum::<usize>() {
+                let mut draw = (draws.next() * total as f64) as usize;
+                let next = left.iter().position(|left| match draw.checked_sub(*left) {
+                    Some(rest) => {
+                        draw = rest;
+                        false
+                    }
+                    None => true,
+                });
+                let process = next.expect("one has calls left");
+                left[process] -= 1;
+                let absolute = processes[process].absolute();
+                if absolute.inc("key", &rate, 1).unwrap().is_allowed() && ms >= 2 * grid.window_ms {
+                    admitted[process] += 1;
+                }
+            }
+        }
+        let all = admitted.iter().sum::<usize>();
+        for others in &admitted[1..] {
+            let share = all * CALLS[1] / CALLS.iter().sum::<usize>();
+            assert!(others * 2 > share, "{admitted:?}: {share} each by calls");
+        }
+    }
+}
