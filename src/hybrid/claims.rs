@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::DefaultHashBuilder;
+use crate::hybrid::caller::{Caller, Turn, Want};
 use crate::hybrid::engine::Engine;
 use crate::hybrid::flight::out_of_time;
+use crate::hybrid::in_line::InLine;
 use crate::hybrid::key_state::WindowKey;
-use crate::hybrid::queue::{Caller, Turn, Want};
 use crate::redis::engine::Strategy;
 use crate::redis::net::{Deadline, Failure};
 
@@ -49,18 +50,23 @@ impl<S: Strategy> Engine<S> {
     ) -> Result<Claims<'_, S>, Failure> {
         let queue = &self.here.here().queue;
         let caller = Caller::new(Want::Key);
-        queue.join([(key.clone(), Arc::clone(&caller))]);
+        let callers = [(key, Arc::clone(&caller))];
+        // Leaves at the end, unless it is kept.
+        let line = InLine::join(self, &callers, deadline);
         loop {
             match (caller.turn(), deadline.left()) {
                 (Turn::Claimed, _) => {
+                    line.keep();
+                    let [(key, _)] = callers;
                     return Ok(Claims { engine: self, keys: HashSet::from_iter([key]) });
                 }
-                (Turn::Leads, _) => self.fly(queue.board(), deadline),
+                (Turn::Leads, left) => match queue.board(&caller, deadline) {
+                    Some(aboard) => self.fly(aboard, deadline),
+                    None if left.is_none() => return Err(out_of_time(false)),
+                    None => {}
+                },
                 (_, Some(left)) => thread::park_timeout(left),
-                (_, None) => {
-                    queue.leave(&key, &caller);
-                    return Err(out_of_time(false));
-                }
+                (_, None) => return Err(out_of_time(false)),
             }
         }
     }

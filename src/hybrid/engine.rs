@@ -10,11 +10,11 @@ use std::sync::{Arc, Weak};
 
 use crate::clock::{ClockSource, MonotonicClock};
 use crate::hybrid::HybridStats;
+use crate::hybrid::caller::{Caller, Want};
 use crate::hybrid::fork::PerProcess;
 use crate::hybrid::keeper::Here;
 use crate::hybrid::key_state::{KeyState, WindowKey, WindowKeyRef};
 use crate::hybrid::lease::{OWN_RATE, Spend, Terms};
-use crate::hybrid::queue::{Caller, Want};
 use crate::key::Lookup;
 use crate::local::map::{KeyMap, State};
 use crate::policy::Grid;

@@ -7,17 +7,16 @@
 
 use core::sync::atomic::Ordering;
 use std::io::ErrorKind;
-use std::sync::Arc;
-use std::thread;
 
 use ::redis::Value;
 
 use crate::RateLimit;
+use crate::hybrid::caller::{Caller, Want};
 use crate::hybrid::engine::{ABOVE, Engine, admits};
 use crate::hybrid::gifts::{Gift, give_back};
 use crate::hybrid::key_state::{KeyState, WindowKey};
 use crate::hybrid::lease::{Grant, MOST_UNITS, Rest, Spend, Terms};
-use crate::hybrid::queue::{Caller, Together, Turn, Want};
+use crate::hybrid::queue::Together;
 use crate::local::map::State;
 use crate::redis::engine::Strategy;
 use crate::redis::grant::{self, GrantAsk, Granted, Need};
@@ -43,56 +42,7 @@ pub(crate) enum Answer {
     GivenBack(u64),
 }
 
-type Callers = [(WindowKey, Arc<Caller>)];
-
 impl<S: Strategy> Engine<S> {
-    // --- waiting -------------------------------------------------------------------------------
-
-    /// Waits for the units of these callers; this thread may ask for others as well meanwhile.
-    pub(crate) fn wait_for(
-        &self,
-        callers: &Callers,
-        deadline: Deadline,
-    ) -> Vec<Result<Verdict, Failure>> {
-        let queue = &self.here.here().queue;
-        queue.join(callers.iter().cloned());
-        if let Some(aboard) = queue.take_off() {
-            self.fly(aboard, deadline);
-        }
-        let mut results = callers.iter().map(|_| None).collect::<Vec<_>>();
-        loop {
-            let (mut waits, mut has_led) = (false, false);
-            for ((_, caller), result) in callers.iter().zip(&mut results) {
-                if result.is_some() {
-                    continue;
-                }
-                match caller.turn() {
-                    Turn::Done(done) => *result = Some(done),
-                    Turn::Leads => {
-                        self.fly(queue.board(), deadline);
-                        has_led = true;
-                    }
-                    Turn::Waits | Turn::Claimed => waits = true,
-                }
-            }
-            match deadline.left() {
-                _ if has_led => {}
-                _ if !waits => break,
-                Some(left) => thread::park_timeout(left),
-                None => break,
-            }
-        }
-        let results = callers.iter().zip(results).map(|((key, caller), result)| {
-            result.unwrap_or_else(|| {
-                let (result, was_asked) = queue.leave(key, caller);
-                result.unwrap_or_else(|| Err(out_of_time(was_asked)))
-            })
-        });
-        results.collect()
-    }
-
-    // --- asking --------------------------------------------------------------------------------
-
     /// Asks for those aboard, and tells them the answers.
     pub(crate) fn fly(&self, aboard: Vec<Together>, deadline: Deadline) {
         let mut flight = Flight { engine: self, aboard, are_told: false };

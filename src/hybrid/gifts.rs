@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use crate::DefaultHashBuilder;
+use crate::hybrid::caller::{Caller, Want};
 use crate::hybrid::engine::Engine;
 use crate::hybrid::flight::Answer;
 use crate::hybrid::key_state::WindowKey;
 use crate::hybrid::lease::Rest;
-use crate::hybrid::queue::{Caller, Want};
 use crate::key::Key;
 use crate::redis::engine::Strategy;
 use crate::redis::net::Failure;

@@ -9,6 +9,7 @@
 //! - `absolute`, `suppressed`: the strategies; `engine`: every call of theirs, once;
 //! - `units`: calls that ask for no decision, and those that forget a key;
 //! - `flight`: a round trip, which keys share; `queue`: who asks for which key, and who waits for the answer;
+//!   `caller`: a call that does; `in_line`: its thread;
 //! - `claims`: keys that a thread has for itself; `gifts`: units that are given back;
 //! - `keeper`: the thread that renews leases, and gives back those that have ended;
 //! - `key_state`: a key's lease, and how much is asked of it; `lease`: its units, and why nothing overshoots;
@@ -17,11 +18,13 @@
 
 mod absolute;
 mod builder;
+mod caller;
 mod claims;
 mod engine;
 mod flight;
 mod fork;
 mod gifts;
+mod in_line;
 mod keeper;
 mod key_state;
 mod lease;

@@ -4,7 +4,8 @@
 //! takes the callers of all keys that are ready, up to a bound, and asks for all of them in one round trip;
 //! their threads wait meanwhile. As few flights as possible would keep a caller waiting for a round trip before
 //! its own begins; as many as there are callers would share none. So there are up to [`MOST_FLIGHTS`] at a time, and
-//! when one has landed, the first caller that is ready leads the next.
+//! when one has landed, a caller leads the next: that with the most time left, since its deadline is that of all
+//! aboard.
 //!
 //! A key that is asked for is *claimed*: callers who come meanwhile wait for the answer, which may serve them too.
 //! Whatever else goes to the server and must not meet an ask of the same key claims it as well: a renewal, units
@@ -14,12 +15,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
+use std::time::Instant;
 
 use crate::DefaultHashBuilder;
-use crate::RateLimit;
+use crate::hybrid::caller::{Caller, Progress, Want};
 use crate::hybrid::key_state::WindowKey;
-use crate::redis::net::Failure;
+use crate::redis::net::{Deadline, Failure};
 use crate::redis::reply::Verdict;
 
 /// Round trips at a time.
@@ -28,46 +29,6 @@ pub(crate) const MOST_FLIGHTS: usize = 8;
 const MOST_KEYS: usize = 128;
 /// Callers that one ask of a key serves.
 const MOST_NEEDS: usize = 64;
-
-/// A call that waits for units, or for a key to be free.
-pub(crate) struct Caller {
-    pub(crate) want: Want,
-    status: Mutex<Status>,
-    thread: Thread,
-}
-
-/// The purpose of a caller.
-pub(crate) enum Want {
-    /// So many units under this rate. The draw is Suppressed's.
-    Units { rate: RateLimit, count: u64, draw: f64 },
-    /// The key, for a request of its own.
-    Key,
-}
-
-struct Status {
-    progress: Progress,
-    /// It is to lead the next flight, whatever becomes of it meanwhile.
-    leads: bool,
-}
-
-enum Progress {
-    Waiting,
-    /// The server has been asked.
-    Asked,
-    /// It has its units, or not; or the key.
-    Done(Result<Verdict, Failure>),
-    Claimed,
-    /// Its thread has gone.
-    Gone,
-}
-
-/// How a caller is doing.
-pub(crate) enum Turn {
-    Waits,
-    Leads,
-    Done(Result<Verdict, Failure>),
-    Claimed,
-}
 
 /// The callers that one ask of a key serves, all of one rate.
 pub(crate) struct Together {
@@ -95,83 +56,16 @@ struct Line {
     callers: VecDeque<Arc<Caller>>,
 }
 
-impl Caller {
-    pub(crate) fn new(want: Want) -> Arc<Self> {
-        let status = Mutex::new(Status { progress: Progress::Waiting, leads: false });
-        Arc::new(Self { want, status, thread: thread::current() })
-    }
-
-    /// What has become of it. A result is told once.
-    pub(crate) fn turn(&self) -> Turn {
-        let mut status = self.status();
-        if std::mem::take(&mut status.leads) {
-            return Turn::Leads;
-        }
-        match std::mem::replace(&mut status.progress, Progress::Gone) {
-            Progress::Done(result) => Turn::Done(result),
-            other => {
-                let is_claimed = matches!(other, Progress::Claimed);
-                status.progress = other;
-                if is_claimed { Turn::Claimed } else { Turn::Waits }
-            }
-        }
-    }
-
-    /// Tells its thread the result. `false`: nobody waits for it any more.
-    pub(crate) fn tell(&self, result: Result<Verdict, Failure>) -> bool {
-        self.set(Progress::Done(result))
-    }
-
-    fn set(&self, new: Progress) -> bool {
-        let mut status = self.status();
-        if matches!(status.progress, Progress::Gone) {
-            return false;
-        }
-        let goes_on = !matches!(new, Progress::Asked);
-        status.progress = new;
-        drop(status);
-        if goes_on {
-            self.thread.unpark();
-        }
-        true
-    }
-
-    /// Makes it the leader of the next flight. `false`: it is one already, or its thread has gone.
-    fn make_leader(&self) -> bool {
-        let mut status = self.status();
-        if status.leads || matches!(status.progress, Progress::Gone) {
-            return false;
-        }
-        status.leads = true;
-        drop(status);
-        self.thread.unpark();
-        true
-    }
-
-    /// Whether it can be served by the same ask as another.
-    fn goes_with(&self, first: Option<&Arc<Self>>) -> bool {
-        match (&self.want, first.map(|first| &first.want)) {
-            (Want::Units { .. }, None) => true,
-            (Want::Units { rate, .. }, Some(Want::Units { rate: other, .. })) => rate == other,
-            _ => false,
-        }
-    }
-
-    fn wants_key(&self) -> bool {
-        matches!(self.want, Want::Key)
-    }
-
-    fn status(&self) -> MutexGuard<'_, Status> {
-        // Nothing that could panic runs while it is held.
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Queue {
     /// Puts callers in the lines of their keys.
-    pub(crate) fn join(&self, callers: impl IntoIterator<Item = (WindowKey, Arc<Caller>)>) {
+    pub(crate) fn join(
+        &self,
+        callers: impl IntoIterator<Item = (WindowKey, Arc<Caller>)>,
+        deadline: Deadline,
+    ) {
         let mut lines = self.lock();
         for (key, caller) in callers {
+            caller.status().deadline = Some(deadline);
             let line = lines.of.entry(key.clone()).or_default();
             let is_first = line.callers.is_empty() && !line.claimed;
             match caller.want {
@@ -199,12 +93,25 @@ impl Queue {
         Some(lines.board())
     }
 
-    /// The flight that this thread was made the leader of. There may be nobody on it.
-    pub(crate) fn board(&self) -> Vec<Together> {
-        self.lock().board()
+    /// The flight that this caller was made the leader of. There may be nobody on it. `None`: it has little time
+    /// left, and another leads.
+    pub(crate) fn board(&self, leader: &Caller, deadline: Deadline) -> Option<Vec<Together>> {
+        let mut lines = self.lock();
+        let left = deadline.left();
+        if left.is_none_or(|left| left < deadline.whole() / 2) {
+            let least = left.map(|_| deadline.ends());
+            if lines.best_leader(least, Some(leader)).is_some_and(|other| other.make_leader()) {
+                return None;
+            }
+            if left.is_none() {
+                lines.flights -= 1;
+                return None;
+            }
+        }
+        Some(lines.board())
     }
 
-    /// Ends a flight. The first caller that is ready leads the next.
+    /// Ends a flight. Another caller leads the next, if one is ready.
     pub(crate) fn land(&self) {
         let mut lines = self.lock();
         lines.flights -= 1;
@@ -325,9 +232,21 @@ impl Lines {
         if self.flights >= MOST_FLIGHTS {
             return;
         }
-        let mut callers = self.ready.iter().filter_map(|key| self.of.get(key)?.callers.front());
-        if callers.any(|caller| caller.make_leader()) {
+        if self.best_leader(None, None).is_some_and(|best| best.make_leader()) {
             self.flights += 1;
         }
+    }
+
+    /// The caller with the most time left among the last of each line, if it is more than `than`.
+    fn best_leader(&self, than: Option<Instant>, except: Option<&Caller>) -> Option<&Arc<Caller>> {
+        let last = self.ready.iter().rev().take(MOST_KEYS).filter_map(|key| {
+            let last = self.of.get(key)?.callers.back()?;
+            Some((last.could_lead_until()?, last))
+        });
+        let others = last.filter(|(until, last)| {
+            than.is_none_or(|than| *until > than)
+                && except.is_none_or(|except| !core::ptr::eq(except, Arc::as_ptr(last)))
+        });
+        others.max_by_key(|(until, _)| *until).map(|(_, best)| best)
     }
 }

@@ -2,6 +2,7 @@
 //! what this process has leased of it and not spent: else they could take out those, and they would be
 //! spent all the same.
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use crate::hybrid::engine::Engine;
@@ -9,6 +10,7 @@ use crate::hybrid::key_state::{WindowKey, WindowKeyRef};
 use crate::hybrid::lease::Spend;
 use crate::key::Lookup;
 use crate::redis::engine::Strategy;
+use crate::redis::net::{Deadline, Failure};
 use crate::{Bucket, LocalRateLimiter, RateLimit, SuppressedUsage, TrypemaError};
 
 impl<S: Strategy> Engine<S> {
@@ -21,7 +23,15 @@ impl<S: Strategy> Engine<S> {
         local: impl FnOnce(&LocalRateLimiter, &RateLimit) -> SuppressedUsage,
     ) -> Result<SuppressedUsage, TrypemaError> {
         self.keep_told_time();
-        let mut usage = self.remote.usage(key, rate, local)?;
+        let is_local = Cell::new(false);
+        let mut usage = self.remote.usage(key, rate, |limiter, rate| {
+            is_local.set(true);
+            local(limiter, rate)
+        })?;
+        if is_local.get() {
+            // The local limiter has counted none of what was leased.
+            return Ok(usage);
+        }
         let window_ms = self.remote.windows.of(rate).settings.grid.window_ms();
         self.state(&WindowKeyRef { window_ms, key }, |state| {
             let held = state.lease.held();
@@ -44,7 +54,9 @@ impl<S: Strategy> Engine<S> {
         rate: &RateLimit,
         count: u64,
     ) -> Result<u64, TrypemaError> {
-        self.take_out((key, rate, count), None, || self.remote.refund(key, rate, count))
+        self.take_out((key, rate, count), None, |time| {
+            self.remote.refund_within((key, rate, count), time)
+        })
     }
 
     /// Takes units out of the bucket that they were counted in.
@@ -56,7 +68,9 @@ impl<S: Strategy> Engine<S> {
         count: u64,
     ) -> Result<u64, TrypemaError> {
         let only = Some(bucket.tick());
-        self.take_out((key, rate, count), only, || self.remote.undo(key, rate, bucket, count))
+        self.take_out((key, rate, count), only, |time| {
+            self.remote.undo_within((key, rate, count), bucket, time)
+        })
     }
 
     /// `only`: units of other buckets are not in the way.
@@ -64,18 +78,20 @@ impl<S: Strategy> Engine<S> {
         &self,
         (key, rate, count): (&str, &RateLimit, u64),
         only: Option<u64>,
-        take_out: impl FnOnce() -> Result<u64, TrypemaError>,
+        take_out: impl FnOnce(Result<Deadline, Failure>) -> Result<u64, TrypemaError>,
     ) -> Result<u64, TrypemaError> {
+        // One for everything that is asked.
+        let deadline = self.remote.deadline();
         if count == 0 || key.is_empty() {
-            return take_out();
+            return take_out(Ok(deadline));
         }
         let window = self.remote.windows.of(rate);
         let window_ms = window.settings.grid.window_ms();
         let window_key = WindowKeyRef { window_ms, key }.to_key();
-        let deadline = self.remote.deadline();
-        let claim = self.claim(window_key, deadline);
-        let claim = claim.map_err(|failure| failure.into_error(count));
-        let claim = self.remote.counters.checked(claim)?;
+        let claim = match self.claim(window_key, deadline) {
+            Ok(claim) => claim,
+            Err(failure) => return take_out(Err(failure)),
+        };
         let now = self.now();
         for window_key in &claim.keys {
             let mut gifts = self.kept_gifts(window_key);
@@ -92,7 +108,7 @@ impl<S: Strategy> Engine<S> {
                 self.ask_for(&[], gifts, deadline);
             }
         }
-        take_out()
+        take_out(Ok(deadline))
     }
 
     /// Forgets a key in all windows that were set, or that this limiter has used.
@@ -101,15 +117,16 @@ impl<S: Strategy> Engine<S> {
         let mut claims = Vec::new();
         for window in self.remote.windows.iter() {
             let window_ms = window.settings.grid.window_ms();
-            let claim = self.claim(WindowKey { window_ms, key: key.into() }, deadline);
-            let claim = claim.map_err(|failure| failure.into_error(0));
-            claims.push(self.remote.counters.checked(claim)?);
+            match self.claim(WindowKey { window_ms, key: key.into() }, deadline) {
+                Ok(claim) => claims.push(claim),
+                Err(failure) => return self.remote.reset_within(key, Err(failure)),
+            }
         }
         for key in claims.iter().flat_map(|claim| &claim.keys) {
             // The server is about to forget them: given back, they would be others'.
             self.kept_gifts(key);
             self.state(key, |state| state.lease.take_back(u64::MAX));
         }
-        self.remote.reset(key)
+        self.remote.reset_within(key, Ok(deadline))
     }
 }

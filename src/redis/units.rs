@@ -1,6 +1,7 @@
 //! Calls that ask for no decision: about a key's units, or to forget the key.
 
 use crate::redis::engine::{Engine, Strategy};
+use crate::redis::net::{Deadline, Failure};
 use crate::redis::reply;
 use crate::redis::request::{Argument, Arguments, Call, MAX_COUNT, Request, check_key};
 use crate::redis::script::Operation;
@@ -66,8 +67,17 @@ impl<S: Strategy> Engine<S> {
         rate: &RateLimit,
         count: u64,
     ) -> Result<u64, TrypemaError> {
+        self.refund_within((key, rate, count), Ok(self.deadline()))
+    }
+
+    /// The same, in the time that is left; or the answer to a failure that came before.
+    pub(crate) fn refund_within(
+        &self,
+        (key, rate, count): (&str, &RateLimit, u64),
+        time: Result<Deadline, Failure>,
+    ) -> Result<u64, TrypemaError> {
         let arguments = [Argument::Whole(count.min(MAX_COUNT))];
-        self.take_back(Operation::Refund, (key, rate, count), arguments, |limiter| {
+        self.take_back(Operation::Refund, (key, rate, count), arguments, time, |limiter| {
             limiter.refund(key, rate, count)
         })
     }
@@ -80,9 +90,19 @@ impl<S: Strategy> Engine<S> {
         bucket: Bucket,
         count: u64,
     ) -> Result<u64, TrypemaError> {
+        self.undo_within((key, rate, count), bucket, Ok(self.deadline()))
+    }
+
+    /// The same, as [`Engine::refund_within`].
+    pub(crate) fn undo_within(
+        &self,
+        (key, rate, count): (&str, &RateLimit, u64),
+        bucket: Bucket,
+        time: Result<Deadline, Failure>,
+    ) -> Result<u64, TrypemaError> {
         let count = if bucket == Bucket::NONE { 0 } else { count };
         let arguments = [Argument::Whole(count.min(MAX_COUNT)), Argument::Whole(bucket.tick())];
-        self.take_back(Operation::Undo, (key, rate, count), arguments, |limiter| {
+        self.take_back(Operation::Undo, (key, rate, count), arguments, time, |limiter| {
             limiter.undo(key, rate, bucket, count)
         })
     }
@@ -92,6 +112,7 @@ impl<S: Strategy> Engine<S> {
         operation: Operation,
         (key, rate, count): (&str, &RateLimit, u64),
         arguments: [Argument; N],
+        time: Result<Deadline, Failure>,
         local: impl FnOnce(&dyn Limiter) -> Result<u64, TrypemaError>,
     ) -> Result<u64, TrypemaError> {
         // No key holds more than that, so more cannot be given back either.
@@ -100,7 +121,11 @@ impl<S: Strategy> Engine<S> {
             if count == 0 {
                 return Ok(0);
             }
-            let asked = self.ask(operation, &call, arguments, reply::count);
+            let asked = time.and_then(|deadline| {
+                let request =
+                    self.request(operation, &call, Arguments::new(arguments), reply::count);
+                self.inner.router.ask(&request, deadline)
+            });
             let taken = self.settle(count, asked, |limiter| local(S::stand_in(limiter)));
             // Even if the server's reply was lost: it may have given them back.
             self.forget_denial(key);
@@ -112,11 +137,24 @@ impl<S: Strategy> Engine<S> {
 
     /// Forgets a key in all windows that were set, or else that may be in use.
     pub(crate) fn reset(&self, key: &str) -> Result<bool, TrypemaError> {
+        self.reset_within(key, Ok(self.deadline()))
+    }
+
+    /// The same, as [`Engine::refund_within`].
+    pub(crate) fn reset_within(
+        &self,
+        key: &str,
+        time: Result<Deadline, Failure>,
+    ) -> Result<bool, TrypemaError> {
         if let Some(limiter) = &self.inner.outage_policy.local {
             // A local reset cannot fail.
             let _ = S::stand_in(limiter).reset(key);
         }
         let known = check_key(key).and_then(|()| {
+            let deadline = match time {
+                Ok(deadline) => deadline,
+                Err(failure) => return Err(self.outage(0, failure)?.into_error(0)),
+            };
             let script = self.windows.reset();
             let now = self.inner.server_time.as_ref().filter(|_| script.is_some());
             let now_us = now.map(|clock| clock.now_nanos() / 1_000);
@@ -135,7 +173,7 @@ impl<S: Strategy> Engine<S> {
                 }
             });
             let requests = requests.collect::<Vec<_>>();
-            let replies = self.inner.router.ask_many(&requests, self.deadline());
+            let replies = self.inner.router.ask_many(&requests, deadline);
             self.forget_denial(key);
             for window in self.windows.iter() {
                 window.waiting.units_freed(key, || Key::from(key));

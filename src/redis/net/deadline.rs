@@ -49,6 +49,11 @@ impl Deadline {
         asked.elapsed() >= self.whole() / 2
     }
 
+    /// When it is over.
+    pub(crate) fn ends(&self) -> Instant {
+        self.at
+    }
+
     /// The whole time that was given.
     pub(crate) fn whole(&self) -> Duration {
         self.at.saturating_duration_since(self.prepared)
