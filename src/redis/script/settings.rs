@@ -28,7 +28,7 @@ impl Settings {
         )
     }
 
-    /// The arguments of one key for [`Family::inc_all`]: for a call of so many units under a capacity.
+    /// The arguments of one key for the script of `inc_all`: for a call of so many units under a capacity.
     ///
     /// As `f64`, which all of them are exactly: a script reads these faster than whole numbers.
     pub(crate) fn pack_absolute(&self, count: u64, capacity: u64, out: &mut Vec<u8>) {
