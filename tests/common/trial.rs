@@ -55,7 +55,9 @@ impl Tally {
         match side {
             Side::Absolute => {
                 self.assert_more_than(cases, &["to be retried"]);
-                self.assert_more_than(cases / 4, &["never", "waited for"]);
+                self.assert_more_than(cases / 4, &["never"]);
+                // Over two windows, 400 cases wait about a hundred times: half of that is never missed by chance.
+                self.assert_more_than(cases / 8, &["waited for"]);
                 self.assert_more_than(cases / 20, &["filled up"]);
             }
             Side::Suppressed => {
