@@ -11,6 +11,7 @@
 //! | [hybrid] | the same by leases: how they work, what they cost, settings |
 //! | [redis_faults] | each fault of Redis, and the answer that a caller gets; written by a test |
 //! | [redis_servers] | the servers and versions that all tests were run over |
+//! | [soak] | half an hour of faults in random order, and what calls met meanwhile; written by a test |
 //! | [guarantees] | the promises, and the models, tests and seeded bugs behind each |
 //! | [speed] | how fast it is, beside others, and where it is behind |
 //! | [comparison] | governor, leaky-bucket, tower_governor, the async peer, Bucket4j |
@@ -46,6 +47,7 @@ page!(redis, "redis.md");
 page!(hybrid, "hybrid.md");
 page!(redis_faults, "redis-faults.md");
 page!(redis_servers, "redis-servers.md");
+page!(soak, "soak.md");
 page!(guarantees, "guarantees.md");
 page!(speed, "speed.md", "throughput.svg", "memory.svg");
 page!(comparison, "comparison.md");
