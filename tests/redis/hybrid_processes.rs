@@ -11,8 +11,6 @@
 //! cargo test --features redis --test redis hybrid_processes -- --ignored --nocapture
 //! ```
 
-// each proves: G1
-
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -197,11 +195,13 @@ fn never_over(plan: Plan) {
 const SHORT: Plan =
     Plan { strategy: "absolute", window_ms: 250, lease_ms: 50, capacity: 3_000, windows: 20 };
 
+// proves: G1
 #[test]
 fn leases_never_exceed_the_capacity() {
     never_over(SHORT);
 }
 
+// proves: G1
 #[test]
 fn leases_never_exceed_the_hard_limit() {
     never_over(Plan { strategy: "suppressed", lease_ms: 20, capacity: 2_000, ..SHORT });

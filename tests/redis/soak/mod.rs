@@ -20,8 +20,6 @@
 //! promoted may lack what its primary had acknowledged: while that goes on, admissions are not judged
 //! against those before. So it is with a clock that goes forward.
 
-// each proves: G1 G7 G8
-
 mod faults;
 mod judge;
 mod load;
